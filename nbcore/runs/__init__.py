@@ -1,5 +1,5 @@
 """Run directories, the only thing phases hand each other."""
 
-from nbcore.runs.run import Run, find, listing, open
+from nbcore.runs.run import Run, find, listing, matching, open
 
-__all__ = ["Run", "find", "listing", "open"]
+__all__ = ["Run", "find", "listing", "matching", "open"]

@@ -1,14 +1,14 @@
 """A run directory: open, log, finish, find, verify.
 
-    <store>/<phase>/<utc time>-<name>-<config digest>/
-        config.yaml      resolved; loading it reproduces the run
-        metrics.jsonl    one line per logged step
-        samples.jsonl    completions with their verdicts
-        adapter/ model/  what was trained
-        state/           committed checkpoints, for resuming
-        notebook.ipynb   the executed notebook, when papermill ran it
-        manifest.json    every file: bytes and sha256 (state/ and notebook.ipynb apart: they outlive or follow the commit)
-        run.json         written last; a directory without it is unfinished and nobody's parent
+<store>/<phase>/<utc time>-<name>-<config digest>/
+    config.yaml      resolved; loading it reproduces the run
+    metrics.jsonl    one line per logged step
+    samples.jsonl    completions with their verdicts
+    adapter/ model/  what was trained
+    state/           committed checkpoints, for resuming
+    notebook.ipynb   the executed notebook, when papermill ran it
+    manifest.json    every file: bytes and sha256 (state/ and notebook.ipynb apart: they outlive or follow the commit)
+    run.json         written last; a directory without it is unfinished and nobody's parent
 """
 
 from __future__ import annotations
@@ -135,14 +135,10 @@ def open(config: configs.Phase, store: str | Path, parent: str | Path | Run | No
     store = Path(store)
     if parent is not None and not isinstance(parent, Run):
         parent = find(store, parent)
-    reference = {"id": parent.id, "hash": parent.info["manifest"]} if parent else None
+    if found := matching(config, store, parent):
+        return found
+    reference = _reference(parent)
     digest = configs.digest(config)
-    for run in reversed(listing(store, config.phase)):
-        if run.path.name.endswith(f"-{config.name}-{digest}") and run.info["parent"] == reference:
-            if not run.finished:
-                return run
-            if not run.verify():
-                return run
     now = datetime.now(UTC)
     while (path := store / config.phase / f"{now:%Y%m%dT%H%M%SZ}-{config.name}-{digest}").exists():
         time.sleep(1)  # names are never reused, and they have a resolution of one second
@@ -162,6 +158,16 @@ def open(config: configs.Phase, store: str | Path, parent: str | Path | Run | No
     return Run(path)
 
 
+def matching(config: configs.Phase, store: str | Path, parent: Run | None) -> Run | None:
+    """The newest run of exactly this config and parent, finished and sound or unfinished; None where there is none."""
+    ending = f"-{config.name}-{configs.digest(config)}"
+    for run in reversed(listing(store, config.phase)):
+        same = run.path.name.endswith(ending) and run.info["parent"] == _reference(parent)
+        if same and not (run.finished and run.verify()):
+            return run
+    return None
+
+
 def find(store: str | Path, reference: str | Path) -> Run:
     """A finished, verified run by its path, its id ("sft/2026…") or its phase (the newest one).
 
@@ -176,14 +182,18 @@ def find(store: str | Path, reference: str | Path) -> Run:
     else:
         run = next((Run(path.resolve()) for path in (store / text, Path(text)) if (path / OPENING).is_file()), None)
         if run is None:
-            raise FileNotFoundError(f"parent: {text!r} is neither a run in {store} nor a run directory; "
-                                    "`python -m nbcore runs list` shows what there is")
+            raise FileNotFoundError(
+                f"parent: {text!r} is neither a run in {store} nor a run directory; "
+                "`python -m nbcore runs list` shows what there is"
+            )
         if not run.finished:
             raise ValueError(f"parent: {run.id} is unfinished; run its notebook again, it resumes by itself")
     problems = run.verify()
     if problems:
-        raise ValueError(f"parent: {run.id} is damaged: {'; '.join(problems[:3])}. Name another parent, "
-                         "or run its phase again (names are never reused)")
+        raise ValueError(
+            f"parent: {run.id} is damaged: {'; '.join(problems[:3])}. Name another parent, "
+            "or run its phase again (names are never reused)"
+        )
     return run
 
 
@@ -192,6 +202,10 @@ def listing(store: str | Path, phase: str | None = None) -> list[Run]:
     folders = [Path(store) / phase] if phase else [Path(store) / name for name in configs.PHASES]
     paths = [path for folder in folders if folder.is_dir() for path in folder.iterdir() if (path / OPENING).is_file()]
     return [Run(path.resolve()) for path in sorted(paths, key=lambda path: path.name)]
+
+
+def _reference(parent: Run | None) -> dict | None:
+    return {"id": parent.id, "hash": parent.info["manifest"]} if parent else None
 
 
 def _versions() -> dict[str, str]:
