@@ -298,6 +298,16 @@ class Evaluate(Phase):
 Any_ = Annotated[Pretrain | LangAdapter | Sft | Ipo | Grpo | Evaluate, Field(discriminator="phase")]
 PHASES: dict[str, type[Phase]] = {cls.model_fields["phase"].default: cls for cls in get_args(get_args(Any_)[0])}
 
+# Whose newest run a phase starts from when no parent is named; the base model where None.
+PARENTS: dict[str, str | None] = {
+    "pretrain": None,
+    "lang_adapter": None,
+    "sft": "lang_adapter",
+    "ipo": "sft",
+    "grpo": "ipo",
+    "evaluate": None,
+}
+
 
 def load(source: str | Path | Mapping | Phase, *overrides: Mapping | list[str] | None) -> Phase:
     """Read a config and lay overrides over it.
