@@ -1,0 +1,146 @@
+"""Statistics against brute force, scipy, the published tables and simulation."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binomtest
+
+from nbcore import stats
+
+counts = st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
+
+
+@given(counts)
+def test_wilson_stays_in_the_unit_interval_around_the_rate_and_agrees_with_scipy(count):
+    k, n = count
+    got = stats.wilson(k, n)
+    assert 0 <= got.low <= got.value == k / n <= got.high <= 1
+    expected = binomtest(k, n).proportion_ci(method="wilson")
+    assert (got.low, got.high) == pytest.approx((expected.low, expected.high), abs=1e-9)
+
+
+@given(counts)
+def test_wilson_widens_with_the_level(count):
+    narrow, wide = stats.wilson(*count, level=0.8), stats.wilson(*count, level=0.99)
+    assert wide.low <= narrow.low and narrow.high <= wide.high
+
+
+@pytest.mark.parametrize(("k", "n"), [(0, 0), (-1, 5), (6, 5)])
+def test_wilson_refuses_impossible_counts(k, n):
+    with pytest.raises(ValueError, match=f"k={k} of n={n}"):
+        stats.wilson(k, n)
+
+
+@given(st.integers(1, 8).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n), st.integers(1, n))))
+def test_pass_at_k_is_the_share_of_draws_that_hold_a_pass(case):
+    n, c, k = case
+    draws = list(combinations([True] * c + [False] * (n - c), k))
+    assert stats.pass_at_k(n, c, k) == pytest.approx(sum(map(any, draws)) / len(draws))
+
+
+@given(st.integers(1, 300).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n))))
+def test_pass_at_k_at_its_edges(case):
+    n, c = case
+    assert stats.pass_at_k(n, 0, n) == 0
+    assert stats.pass_at_k(n, n, 1) == 1
+    assert stats.pass_at_k(n, c, n) == float(c > 0)  # all completions are drawn
+    assert stats.pass_at_k(n, c, 1) == pytest.approx(c / n)
+
+
+def test_pass_at_k_refuses_more_draws_than_completions():
+    with pytest.raises(ValueError, match="k=5"):
+        stats.pass_at_k(4, 1, 5)
+
+
+@pytest.mark.parametrize(("b", "c", "p"), [(6, 0, 0.031), (8, 1, 0.039), (10, 2, 0.039)])
+def test_mcnemar_smallest_significant_splits(b, c, p):
+    assert round(stats.mcnemar_exact(b, c), 3) == p
+    assert stats.mcnemar_exact(b - 1, c) > 0.05
+
+
+@given(st.integers(0, 200), st.integers(0, 200))
+def test_mcnemar_is_the_binomial_test_on_discordant_problems(b, c):
+    expected = binomtest(b, b + c).pvalue if b + c else 1.0
+    assert stats.mcnemar_exact(b, c) == pytest.approx(expected)
+    assert stats.mcnemar_exact(b, c) == stats.mcnemar_exact(c, b)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_holm_is_monotone_and_between_raw_and_bonferroni(pvalues):
+    adjusted = stats.holm(pvalues)
+    assert all(p <= q <= min(1, len(pvalues) * p) for p, q in zip(pvalues, adjusted, strict=True))
+    ordered = [adjusted[i] for i in sorted(range(len(pvalues)), key=pvalues.__getitem__)]
+    assert ordered == sorted(ordered)
+
+
+def test_holm_worked_example():
+    assert stats.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+
+
+def test_bootstrap_is_deterministic_in_its_seed_and_holds_the_mean():
+    values = np.random.default_rng(1).random(50).tolist()
+    first = stats.mean_bootstrap(values, seed=3)
+    assert first == stats.mean_bootstrap(values, seed=3) != stats.mean_bootstrap(values, seed=4)
+    assert first.value == pytest.approx(np.mean(values))
+    assert first.low < first.value < first.high
+    assert first.n == 50
+
+
+def test_bootstrap_draws_all_resamples_when_they_are_drawn_in_parts():
+    values = [0.0, 1.0] * 5_000  # 10 parts of 200 resamples
+    assert stats.mean_bootstrap(values, resamples=2_000).low == pytest.approx(0.4902, abs=0.002)
+
+
+def test_bootstrap_interval_covers_the_truth_about_as_often_as_it_says():
+    generator = np.random.default_rng(0)
+    covered = 0
+    for seed in range(200):
+        got = stats.mean_bootstrap(generator.binomial(1, 0.3, 150), resamples=500, seed=seed)
+        covered += got.low <= 0.3 <= got.high
+    assert 0.90 <= covered / 200 <= 0.985
+
+
+def test_bootstrap_refuses_nothing_and_unequal_lengths():
+    with pytest.raises(ValueError, match="no values"):
+        stats.mean_bootstrap([])
+    with pytest.raises(ValueError, match="2 problems before, 1 after"):
+        stats.paired_bootstrap([1, 0], [1])
+
+
+@pytest.mark.parametrize(("n", "effect"), [(156, 0.100), (500, 0.056), (1000, 0.040), (2000, 0.028)])
+def test_minimum_detectable_effect_is_the_power_table(n, effect):
+    assert stats.minimum_detectable_effect(n) == pytest.approx(effect, abs=6e-4)
+
+
+def test_planted_effect_of_the_detectable_size_is_found_about_four_times_in_five():
+    generator = np.random.default_rng(0)
+    n, discordance = 500, 0.2
+    effect = stats.minimum_detectable_effect(n, discordance)
+    found = 0
+    for _ in range(300):
+        better, worse, _ = generator.multinomial(n, [(discordance + effect) / 2, (discordance - effect) / 2, 0.8])
+        found += stats.mcnemar_exact(better, worse) < 0.05
+    assert 0.7 <= found / 300 <= 0.88
+
+
+def test_compare_pairs_by_id_and_counts_both_directions():
+    before = {"a": 0, "b": 1, "c": 0, "only before": 1}
+    after = {"c": 1, "a": 1, "b": 1, "only after": 0}
+    got = stats.compare(before, after)
+    assert (got.delta.n, got.better, got.worse, got.p) == (3, 2, 0, 0.5)
+    assert got.delta.value == pytest.approx(2 / 3)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=30))
+def test_compare_of_a_model_with_itself_finds_nothing(pairs):
+    outcomes = {str(i): a for i, (a, _) in enumerate(pairs)}
+    got = stats.compare(outcomes, outcomes)
+    assert (got.delta.value, got.delta.low, got.delta.high, got.p) == (0, 0, 0, 1)
+
+
+def test_compare_refuses_disjoint_evaluations():
+    with pytest.raises(ValueError, match="share no problem id"):
+        stats.compare({"a": 1}, {"b": 1})
