@@ -1,0 +1,174 @@
+"""Views of a config's leaves: a table, a sweep space, the text of a notebook's parameters cell."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple, get_args, get_origin
+
+import yaml
+
+from nbcore import config as configs
+
+# The knobs a person reaches for first: variable in the notebook's parameters cell -> path in the config.
+HEADLINES: dict[str, dict[str, str]] = {
+    "pretrain": {"max_steps": "max_steps", "learning_rate": "learning_rate", "batch_size": "batch_size"},
+    "lang_adapter": {"max_steps": "max_steps", "learning_rate": "learning_rate", "lora_rank": "lora.rank"},
+    "sft": {"max_steps": "max_steps", "learning_rate": "learning_rate", "rows": "rows"},
+    "ipo": {"max_steps": "max_steps", "learning_rate": "learning_rate", "beta": "beta", "rollouts": "rollouts"},
+    "grpo": {
+        "max_steps": "max_steps",
+        "learning_rate": "learning_rate",
+        "group_size": "group_size",
+        "temperature": "generation.temperature",
+    },
+    "evaluate": {"heldout": "heldout", "samples": "samples", "temperature": "generation.temperature"},
+}
+SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
+FIXED = "phase"  # names the schema itself; nothing to turn
+
+
+def leaves(config: configs.Phase) -> dict[str, configs.Leaf]:
+    """Path -> leaf of everything that can be turned."""
+    return {leaf.path: leaf for leaf in configs.leaves(config) if leaf.path != FIXED}
+
+
+def change(config: configs.Phase, path: str, value: Any) -> configs.Phase:
+    """The config with one value changed; None means none, not "as in the YAML".
+
+    Raises ValueError naming the field, the value and the remedy.
+    """
+    if value is not None:
+        return configs.load(config, {path: value})
+    values = config.model_dump(mode="json")
+    *parents, last = path.split(".")
+    inner = values
+    for name in parents:
+        inner = inner[name]
+    inner[last] = None
+    return configs.load(values)
+
+
+def allowed(leaf: configs.Leaf) -> str:
+    """What the schema says a value may be, in words: "≥ 1", "float32 · float16", "" where it says nothing."""
+    if get_origin(leaf.annotation) is Literal:
+        return " · ".join(map(str, get_args(leaf.annotation)))
+    return ", ".join(f"{SIGNS[key]} {bound:g}" for key, bound in leaf.bounds.items())
+
+
+class Table:
+    """Every value of a config with its bounds and its help; what differs from the schema's default is marked."""
+
+    def __init__(self, config: configs.Phase):
+        defaults = {leaf.path: leaf.value for leaf in configs.leaves(type(config)())}
+        self.title = f"{config.phase} · {config.name} · {configs.digest(config)}"
+        # A list of models or a dict may have no default leaf; then it counts as changed.
+        self.rows = [
+            (leaf.path, as_text(leaf.value), leaf.value != defaults.get(leaf.path, ...), allowed(leaf), leaf.help)
+            for leaf in leaves(config).values()
+        ]
+
+    def __str__(self) -> str:
+        width = max(len(path) for path, *_ in self.rows)
+        return "\n".join([self.title, *(f"{'*' if own else ' '} {p:<{width}}  {v}" for p, v, own, *_ in self.rows)])
+
+    def _repr_html_(self) -> str:
+        cell = "<td style='text-align:left;vertical-align:top'>"
+        rows = "".join(
+            f"<tr>{cell}<code>{html.escape(path)}</code></td>"
+            f"{cell}{'<b>' if own else ''}{html.escape(value)}{'</b>' if own else ''}</td>"
+            f"{cell}{html.escape(bounds)}</td>{cell}{html.escape(help_)}</td></tr>"
+            for path, value, own, bounds, help_ in self.rows
+        )
+        head = "".join(f"<th style='text-align:left'>{name}</th>" for name in ("field", "value", "allowed", "meaning"))
+        caption = f"{html.escape(self.title)} — bold: differs from the schema's default"
+        return f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def table(config: configs.Phase) -> Table:
+    """The whole config to look at: HTML in a notebook, plain text through `print`."""
+    return Table(config)
+
+
+def as_text(value: Any) -> str:
+    """A value as a person would write it into the YAML, on one line; empty for none."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    return yaml.safe_dump(plain(value), default_flow_style=True, width=10**6).removesuffix("\n...\n").strip()
+
+
+def from_text(leaf: configs.Leaf, text: str) -> Any:
+    """What a person typed, as the YAML would read it. Raises ValueError where it is not YAML."""
+    text = text.strip()
+    kinds = get_args(leaf.annotation) or (leaf.annotation,)
+    if not text and type(None) in kinds:
+        return None
+    if str in kinds and get_origin(leaf.annotation) not in (list, dict):
+        return text
+    try:
+        return yaml.safe_load(text) if text else text
+    except yaml.YAMLError:
+        raise ValueError(f"'{leaf.path}' is {text!r}: not YAML; write it as in the config file") from None
+
+
+class Dimension(NamedTuple):
+    """One axis of a sweep, in Optuna's terms: suggest_int or suggest_float (low, high, log), or a choice."""
+
+    kind: Literal["int", "float", "categorical"]
+    low: float | None
+    high: float | None
+    log: bool
+    choices: tuple = ()
+
+
+def space(config: configs.Phase, ranges: Mapping[str, Any]) -> dict[str, Dimension]:
+    """A sweep space: path -> [low, high] for a number, or path -> {"choices": [...]}, each value checked by the schema.
+
+    A range over more than one power of ten is sampled on a log scale. Raises ValueError for an unknown path, a value
+    out of bounds, an empty range, or a pair given for something that is not a number.
+    """
+    known, found = leaves(config), {}
+    for path, given in ranges.items():
+        if path not in known:
+            raise ValueError(f"ranges: unknown field {path!r}; known: {', '.join(known)}")
+        choices = given.get("choices") if isinstance(given, Mapping) else None
+        values = choices if choices is not None else given
+        if not isinstance(values, list | tuple) or not values:
+            raise ValueError(f"ranges: {path!r} is {given!r}; give [low, high] or {{choices: [a, b]}}")
+        checked = [leaves(change(config, path, value))[path].value for value in values]
+        if choices is not None:
+            found[path] = Dimension("categorical", None, None, False, tuple(checked))
+            continue
+        if len(checked) != 2 or any(isinstance(v, bool) or not isinstance(v, int | float) for v in checked):
+            raise ValueError(f"ranges: {path!r} is {given!r}; two numbers make a range, else give {{choices: [a, b]}}")
+        low, high = checked
+        if low >= high:
+            raise ValueError(f"ranges: {path!r} is {given!r}; the low end must be below the high end")
+        kind = "int" if isinstance(low, int) and isinstance(high, int) else "float"
+        found[path] = Dimension(kind, low, high, low > 0 and high / low > 10)
+    return found
+
+
+def parameters_source(phase: str) -> str:
+    """The source of a phase notebook's `parameters` cell: four pointers, then the headline knobs.
+
+    One physical line each, because Colab's form grammar and papermill's inspector both read line by line.
+    """
+    raw = '# @param {type:"raw"}'
+    return "\n".join(
+        [
+            '# @markdown `None` means "as in the YAML"; `overrides` takes any field: `{"lora.rank": 8}`.',
+            f'config = "configs/{phase}/tiny.yaml"  # @param {{type:"string"}}',
+            f"overrides = {{}}  {raw}",
+            f"parent = None  {raw}",
+            f"store = None  {raw}",
+            *(f"{name} = None  {raw}" for name in HEADLINES[phase]),
+        ]
+    )
+
+
+def plain(value: Any) -> Any:
+    """Tuples (the stages of a curriculum) as the lists that YAML knows."""
+    return [plain(item) for item in value] if isinstance(value, list | tuple) else value
