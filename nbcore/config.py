@@ -80,11 +80,9 @@ class Lora(Closed):
 class Corpus(Closed):
     """Documents for language modelling."""
 
-    sources: list[str] = ["katas"]
-    """'katas' (generated Rust functions), 'copies' (repeat-after-me chats), 'rust-src' (the standard library's source,
-    where the machine has it), or a .jsonl file of {"id", "text"}."""
-    documents: Count = 2000
-    """How many documents to draw from each source."""
+    sources: dict[str, Count] = {"katas": 2000}
+    """How many documents to draw from where: 'katas' (generated Rust functions), 'copies' (repeat-after-me chats),
+    'rust-src' (the standard library's source, where the machine has it), or a .jsonl file of {"id", "text"}."""
     max_tokens: Count = 192
     """A longer document is cut to this many tokens; the cut is counted and shown."""
 
@@ -161,7 +159,9 @@ class Pretrain(Training):
     """Names the phase."""
     architecture: dict[str, Any] = {}
     """transformers' LlamaConfig fields (hidden_size, num_hidden_layers, …); checked by transformers."""
-    corpus: Corpus = Corpus(sources=["katas", "copies"])
+    vocab_size: Annotated[int, Field(ge=300)] | None = None
+    """Train a tokenizer of this size on the documents. Empty: the seedling's tokenizer."""
+    corpus: Corpus = Corpus(sources={"katas": 2000, "copies": 500})
     """Training documents."""
     validation_documents: Count = 200
     """Held-out documents for the evaluation loss."""
@@ -216,11 +216,13 @@ class Ipo(Training):
     """Tasks the rollouts are drawn on."""
     rollouts: Annotated[int, Field(ge=2)] = 8
     """Completions sampled for each task."""
+    jobs: Count = 2
+    """Programs graded at once."""
     pairs_per_task: Count = 2
     """At most so many (chosen, rejected) pairs from one task."""
     generation: Generation = Generation(temperature=1.0)
     """How rollouts are drawn."""
-    loss_type: Literal["ipo", "sigmoid", "hinge", "robust", "exo_pair"] = "ipo"
+    loss_type: Literal["ipo", "sigmoid", "hinge"] = "ipo"
     """TRL's name of the preference loss."""
     beta: Positive = 0.1
     """IPO's tau. The loss is (margin − 1/(2·beta))², the margin being per token: do not copy DPO's value."""
@@ -247,9 +249,8 @@ class Grpo(Training):
     tasks: Tasks = Tasks()
     """Prompts with hidden tests; no demonstrations are used."""
     group_size: Annotated[int, Field(ge=2)] = 8
-    """Completions per prompt, among which the advantage is computed."""
-    prompts_per_step: Count = 8
-    """Prompts in one optimizer step; × group_size completions are graded."""
+    """Completions per prompt, among which the advantage is computed. batch_size × gradient_accumulation completions
+    make one optimizer step, so that many divided by group_size prompts."""
     generation: Generation = Generation(temperature=1.0)
     """How completions are drawn."""
     loss_type: Literal["dapo", "dr_grpo", "bnpo", "grpo", "gspo"] = "dapo"
@@ -260,6 +261,15 @@ class Grpo(Training):
     """Reward components."""
     jobs: Count = 2
     """Programs graded at once."""
+
+    @model_validator(mode="after")
+    def _whole_groups(self):
+        completions = self.batch_size * self.gradient_accumulation
+        if completions % self.group_size:
+            raise ValueError(
+                f"batch_size × gradient_accumulation is {completions}: it must be a multiple of group_size {self.group_size}"
+            )
+        return self
 
 
 class Evaluate(Phase):
@@ -297,6 +307,8 @@ class Evaluate(Phase):
 
 Any_ = Annotated[Pretrain | LangAdapter | Sft | Ipo | Grpo | Evaluate, Field(discriminator="phase")]
 PHASES: dict[str, type[Phase]] = {cls.model_fields["phase"].default: cls for cls in get_args(get_args(Any_)[0])}
+
+OPEN = ("trainer", "architecture", "sources")  # fields that are themselves mappings: an override replaces them whole
 
 # Whose newest run a phase starts from when no parent is named; the base model where None.
 PARENTS: dict[str, str | None] = {
@@ -389,7 +401,7 @@ def _read(path: Path) -> dict:
 def _assignments(override: Mapping | list[str] | None) -> Iterator[tuple[str, Any]]:
     if isinstance(override, Mapping):
         for key, value in override.items():
-            if isinstance(value, Mapping) and key != "trainer" and key != "architecture":
+            if isinstance(value, Mapping) and key.rsplit(".", 1)[-1] not in OPEN:
                 yield from ((f"{key}.{path}", inner) for path, inner in _assignments(value))
             else:
                 yield str(key), value

@@ -10,6 +10,10 @@ from typing import Any
 IGNORED = -100  # label of a token that carries no loss, as in transformers
 
 
+class ForgedToken(ValueError):
+    """Content spells a control token."""
+
+
 def prompt_ids(tokenizer: Any, messages: list[dict]) -> list[int]:
     """Ids that stand before the assistant's answer, generation prompt included."""
     refuse_control_tokens(tokenizer, messages)
@@ -39,16 +43,29 @@ def render(tokenizer: Any, messages: list[dict]) -> tuple[list[int], list[int]]:
 
 
 def stop_ids(tokenizer: Any) -> list[int]:
-    """Ids that end a turn."""
-    return [tokenizer.eos_token_id]
+    """Ids that end a turn: the tokenizer's own end of sequence, and Harmony's where the vocabulary has them."""
+    known = [tokenizer.convert_tokens_to_ids(token) for token in ("<|return|>", "<|call|>", "<|endoftext|>")]
+    return sorted({tokenizer.eos_token_id, *(i for i in known if i is not None and i != tokenizer.unk_token_id)})
+
+
+def answer(tokenizer: Any, completion_ids: list[int]) -> tuple[str, bool]:
+    """(text, truncated) of what a model emitted after the generation prompt.
+
+    The text ends before the stop token and begins behind Harmony's header of the final channel. Decoding with
+    special tokens skipped would leave the header's word "final" glued to the code.
+    """
+    stops = stop_ids(tokenizer)
+    end = next((index for index, token in enumerate(completion_ids) if token in stops), None)
+    text = tokenizer.decode(completion_ids[:end], skip_special_tokens=False)
+    return text.removeprefix("<|channel|>final<|message|>"), end is None
 
 
 def refuse_control_tokens(tokenizer: Any, messages: list[dict]) -> None:
     """Content that spells a control token would become one, and could forge a turn: refuse it.
 
-    Raises ValueError naming the token.
+    Raises ForgedToken, a ValueError, naming the token.
     """
     for message in messages:
         for token in tokenizer.all_special_tokens:
             if token in message["content"]:
-                raise ValueError(f"messages: content of the {message['role']} holds the control token {token!r}")
+                raise ForgedToken(f"messages: content of the {message['role']} holds the control token {token!r}")

@@ -1,0 +1,132 @@
+"""Where documents, rows and tasks come from: the katas, the machine's Rust source, or a .jsonl file.
+
+Everything is deterministic in (source, split, seed), so a resumed run sees exactly the data it began with.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Iterable
+from pathlib import Path
+
+from nbcore.data import katas, rust_source
+
+VALIDATION_SHARE = 20  # of a source without splits of its own, one document in so many is held out, by its hash
+
+
+def documents(counts: dict[str, int], split: str, seed: int) -> list[dict]:
+    """Documents {"id", "text" or "messages", "source"} of a split ("train" or "heldout"), shuffled.
+
+    `counts` says how many to draw from each source at most. Raises ValueError naming an empty source.
+    """
+    found = []
+    for source, limit in counts.items():
+        if source == "katas":
+            chosen = [_document(task) for task in katas.generate(seed, limit, split=split)]
+        elif source == "copies":
+            chosen = [_copy(task) for task in katas.generate(seed + 1, limit, split=split)]
+        else:
+            everything = list(rust_source.documents()) if source == "rust-src" else lines(source, ("id", "text"))
+            chosen = [row for row in everything if _held_out(row["id"]) == (split == "heldout")]
+            random.Random(seed).shuffle(chosen)
+            chosen = [{**row, "source": source} for row in chosen[:limit]]
+        if not chosen:
+            raise ValueError(f"corpus.sources: {source!r} has no {split} documents")
+        found += chosen
+    random.Random(seed).shuffle(found)
+    return found
+
+
+def rows(source: str, limit: int | None, seed: int) -> list[dict]:
+    """Rows {"id", "messages"} for SFT: the demonstrated training katas, or a .jsonl file."""
+    if source == "katas":
+        found = [demonstration(task) for task in katas.load("train", demonstrated=True)]
+    else:
+        found = lines(source, ("id", "messages"))
+    return _drawn(found, limit, seed)
+
+
+def tasks(source: str, split: str, limit: int | None, seed: int) -> list[dict]:
+    """Tasks with hidden tests: the shipped katas of a split, or a .jsonl file (whose tasks are all of one split)."""
+    found = katas.load(split) if source == "katas" else lines(source, ("id", "prompt", "tests"))
+    return _drawn(found, limit, seed)
+
+
+def question(task: dict) -> list[dict]:
+    """The conversation that asks for a task's function. Tests and solution stay out of it."""
+    return [{"role": "user", "content": task["prompt"]}]
+
+
+def demonstration(task: dict) -> dict:
+    """A row whose answer is the task's reference solution."""
+    answer = {"role": "assistant", "content": katas.code(task)}
+    return {"id": task["id"], "messages": [*question(task), answer], "meta": {"family": task["family"]}}
+
+
+def sample(task: dict, completion: str) -> dict:
+    """What the grader takes: a completion beside the task's hidden tests."""
+    return {
+        "id": task["id"],
+        "completion": completion,
+        "tests": task["tests"],
+        "signature": task.get("signature"),
+        "edition": task.get("edition", "2021"),
+    }
+
+
+def lines(path: str | Path, fields: Iterable[str]) -> list[dict]:
+    """Objects of a .jsonl file. Raises ValueError naming file, line and field for the first that does not fit."""
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"data: no file {path}; give a .jsonl file, or 'katas' for the built-in tasks")
+    found = []
+    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{path}:{number}: not JSON ({error.msg})") from None
+        missing = [field for field in fields if field not in row]
+        if missing:
+            raise ValueError(f"{path}:{number}: field {missing[0]!r} is missing")
+        found.append(row)
+    if not found:
+        raise ValueError(f"{path}: is empty; it needs at least one line of JSON with {', '.join(fields)}")
+    return found
+
+
+def digest(rows: Iterable[dict]) -> str:
+    """sha256 over the rows as canonical JSON: equal data, equal digest."""
+    total = hashlib.sha256()
+    for row in rows:
+        total.update(json.dumps(row, sort_keys=True, ensure_ascii=False).encode())
+    return total.hexdigest()
+
+
+def in_share(identity: str, share: float) -> bool:
+    """Whether a row belongs to a held-out share, by a hash of its id: stable whatever else is in the data."""
+    return int(hashlib.sha256(identity.encode()).hexdigest()[:8], 16) < share * 2**32
+
+
+def _held_out(identity: str) -> bool:
+    return in_share(identity, 1 / VALIDATION_SHARE)
+
+
+def _document(task: dict) -> dict:
+    return {"id": task["id"], "text": katas.document(task), "source": "katas"}
+
+
+def _copy(task: dict) -> dict:
+    # Repeat after me: teaches the chat frame and copying, the two things that later phases build on.
+    code = katas.code(task)
+    messages = [{"role": "user", "content": code}, {"role": "assistant", "content": code}]
+    return {"id": f"copy-{task['id']}", "messages": messages, "source": "copies"}
+
+
+def _drawn(found: list[dict], limit: int | None, seed: int) -> list[dict]:
+    if limit is None or limit >= len(found):
+        return found
+    return random.Random(seed).sample(found, limit)

@@ -1,0 +1,1 @@
+"""What every trainer shares: load, lora, memory, generate, rollout, fit."""

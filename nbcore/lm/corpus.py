@@ -1,0 +1,57 @@
+"""Documents to token rows: one document a row, never a window cut from a stream.
+
+A small model trained on windows learns nothing it can use; rows aligned to documents are what makes it learn.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from nbcore.chat import template
+from nbcore.lm.tokenizer import PAD
+
+
+def encode(tokenizer: Any, documents: list[dict], max_tokens: int) -> tuple[list[dict], dict[str, int]]:
+    """([{"input_ids", "labels"}], counts of documents, tokens and cuts). Loss falls on every token.
+
+    Text that spells a control token is set apart and counted: it would be read as one.
+    """
+    end = tokenizer.convert_tokens_to_ids(PAD)
+    if end is None or end == tokenizer.unk_token_id:
+        end = tokenizer.eos_token_id
+    rows, counts = [], {"documents": 0, "tokens": 0, "cut": 0, "control_tokens_inside": 0}
+    for document in documents:
+        if "messages" in document:
+            ids, _ = template.render(tokenizer, document["messages"])
+        elif any(token in document["text"] for token in tokenizer.all_special_tokens):
+            counts["control_tokens_inside"] += 1
+            continue
+        else:
+            ids = [*tokenizer.encode(document["text"], add_special_tokens=False), end]
+        counts["documents"] += 1
+        counts["cut"] += len(ids) > max_tokens
+        ids = ids[:max_tokens]
+        counts["tokens"] += len(ids)
+        rows.append({"input_ids": ids, "labels": list(ids)})
+    return rows, counts
+
+
+def in_order(rows: list[dict], steps: int, batch: int, seed: int, pool: int = 16) -> list[dict]:
+    """The exact sequence of rows for `steps` batches: epochs of seeded permutations, like lengths side by side.
+
+    Sorting inside a pool of batches saves most of the padding; shuffling the batches keeps the order random.
+    Being a plain list, it is the same after a resume.
+    """
+    sequence: list[dict] = []
+    epoch = 0
+    while len(sequence) < steps * batch:
+        shuffle = random.Random(f"{seed}:{epoch}")
+        order = shuffle.sample(rows, len(rows))
+        for start in range(0, len(order), pool * batch):
+            chunk = sorted(order[start : start + pool * batch], key=lambda row: len(row["input_ids"]))
+            batches = [chunk[at : at + batch] for at in range(0, len(chunk), batch)]
+            shuffle.shuffle(batches)
+            sequence += [row for each in batches for row in each]
+        epoch += 1
+    return sequence[: steps * batch]

@@ -1,0 +1,112 @@
+"""Load a base model, its tokenizer, and the one adapter that travels the chain.
+
+All models are loaded here and nowhere else: `trust_remote_code` is never set and weights are safetensors only.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, Mxfp4Config, PreTrainedModel
+
+from nbcore import config as configs
+from nbcore import runs
+
+SEEDLING = Path(__file__).parent.parent / "assets" / "seedling"
+
+
+def base_of(run: runs.Run) -> str:
+    """Which base model a run stands on: 'seedling', a folder, a Hub id, or 'run:<id>' for one of our own.
+
+    A run inherits its parent's base; naming another is an error, because the adapter would not fit it.
+    """
+    if run.phase == "pretrain":
+        return f"run:{run.id}"
+    parent = run.parent
+    if parent is None:
+        return run.config.model.base or "seedling"
+    inherited = base_of(parent)
+    if run.config.model.base not in (None, inherited):
+        raise ValueError(
+            f"model.base is {run.config.model.base!r}, but the parent {parent.id} stands on {inherited!r}; "
+            "leave model.base out, or name another parent"
+        )
+    return inherited
+
+
+def adapter_of(run: runs.Run | None) -> Path | None:
+    """The adapter a run left or inherited; None while the chain still has none."""
+    while run is not None:
+        if (run.path / "adapter").is_dir():
+            return run.path / "adapter"
+        run = run.parent
+    return None
+
+
+def folder(base: str, store: Path) -> str:
+    """Where transformers finds a base: a local folder, or the Hub id as it is."""
+    if base == "seedling":
+        return str(SEEDLING)
+    if base.startswith("run:"):
+        return str(runs.find(store, base.removeprefix("run:")).path / "model")
+    return base
+
+
+def tokenizer(run: runs.Run) -> Any:
+    """The tokenizer of a run's base, padding on the left (for generation) unless a trainer says otherwise."""
+    return tokenizer_at(folder(base_of(run), run.store), run.config.model.revision)
+
+
+def tokenizer_at(path: str, revision: str | None = None) -> Any:
+    """The tokenizer in a folder or on the Hub. Raises ValueError where it has no chat template."""
+    loaded = AutoTokenizer.from_pretrained(path, revision=revision or "main", padding_side="left")
+    if loaded.pad_token_id is None:
+        loaded.pad_token = loaded.eos_token
+    if loaded.chat_template is None:
+        raise ValueError(f"model.base: {path!r} has no chat template; choose an instruct or chat variant")
+    return loaded
+
+
+def base_model(model: configs.Model, base: str, store: Path) -> PreTrainedModel:
+    """The base in the config's precision, on the GPU where there is one."""
+    dtype = getattr(torch, model.dtype)
+    quantization = None
+    if model.quantization == "nf4":
+        quantization = BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=dtype,
+        )
+    elif model.dequantize_mxfp4:
+        quantization = Mxfp4Config(dequantize=True)
+    loaded = AutoModelForCausalLM.from_pretrained(
+        folder(base, store),
+        revision=model.revision or "main",
+        dtype=dtype,
+        quantization_config=quantization,
+        attn_implementation=model.attention,
+        device_map={"": 0} if torch.cuda.is_available() else None,
+        use_safetensors=True,
+    )
+    loaded.config.use_cache = True
+    return loaded
+
+
+def policy(run: runs.Run, of: runs.Run | None, *, trainable: bool = False) -> PreTrainedModel | PeftModel:
+    """The model that the run `of` left (None: the bare base), in `run`'s precision.
+
+    `trainable` keeps the adapter apart and trainable; else it is folded into the weights where the base is not
+    quantised, which makes generation faster and changes no output beyond rounding.
+    """
+    model = base_model(run.config.model, base_of(run), run.store)
+    adapter = adapter_of(of)
+    if adapter is None:
+        return model
+    model = PeftModel.from_pretrained(model, adapter, is_trainable=trainable)
+    if trainable or run.config.model.quantization != "none":
+        return model
+    return model.merge_and_unload()

@@ -1,0 +1,42 @@
+"""Make the adapter, and prove that it is where the config says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
+
+from nbcore import config as configs
+
+
+def attach(model: Any, lora: configs.Lora, *, gradient_checkpointing: bool = False) -> PeftModel:
+    """A fresh adapter on `model`. Raises ValueError naming every target that matched nothing.
+
+    PEFT only warns when target_parameters match nothing, and a run would train without its experts.
+    """
+    if getattr(model, "quantization_method", None) is not None:
+        model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=gradient_checkpointing)
+    names = [name for name, _ in model.named_modules()] + [name for name, _ in model.named_parameters()]
+    for target in [*lora.targets, *lora.target_parameters]:
+        if not any(name == target or name.endswith(f".{target}") for name in names):
+            raise ValueError(f"lora: target {target!r} matches nothing in {type(model).__name__}")
+    return get_peft_model(
+        model,
+        LoraConfig(
+            task_type="CAUSAL_LM",
+            r=lora.rank,
+            lora_alpha=lora.alpha,
+            lora_dropout=lora.dropout,
+            target_modules=lora.targets,
+            target_parameters=lora.target_parameters or None,
+            rank_pattern={name: lora.expert_rank for name in lora.target_parameters},
+            alpha_pattern={name: lora.alpha * lora.expert_rank / lora.rank for name in lora.target_parameters},
+        ),
+    )
+
+
+def counts(model: Any) -> dict[str, int]:
+    """Parameters that train and parameters in all (a 4-bit weight packs two to a byte, and counts as two)."""
+    trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    total = sum(p.numel() * (2 if p.__class__.__name__ == "Params4bit" else 1) for p in model.parameters())
+    return {"trainable": trainable, "total": total}

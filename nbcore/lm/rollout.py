@@ -1,0 +1,60 @@
+"""Let a model answer tasks and have the answers graded: the one path from a policy to verdicts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nbcore import runs
+from nbcore.chat import template
+from nbcore.config import Generation
+from nbcore.data import sources
+from nbcore.lm import load
+from nbcore.lm.generate import generate
+from nbcore.rust.grader import Grader
+
+KEPT = ("verdict", "passed", "compiles", "tests_passed", "tests_total", "clippy_warnings", "errors", "flags")
+
+
+def solve(
+    model: Any,
+    tokenizer: Any,
+    tasks: list[dict],
+    generation: Generation,
+    seed: int,
+    grader: Grader,
+    progress: Any = None,
+) -> list[dict]:
+    """One graded answer for each task, in order: {"id", "family", "split", "prompt", "completion", "truncated", …}."""
+    prompts = [template.prompt_ids(tokenizer, sources.question(task)) for task in tasks]
+    completions = generate(model, tokenizer, prompts, generation, seed)
+    samples = [sources.sample(task, done.text) for task, done in zip(tasks, completions, strict=True)]
+    verdicts = grader.grade(samples, progress)
+    return [
+        {
+            "id": task["id"],
+            "family": task["family"],
+            "split": task["meta"].get("split", "heldout") if "meta" in task else "heldout",
+            "prompt": task["prompt"],
+            "completion": done.text,
+            "truncated": done.truncated,
+            **{key: verdict[key] for key in KEPT},
+        }
+        for task, done, verdict in zip(tasks, completions, verdicts, strict=True)
+    ]
+
+
+def before_after(run: runs.Run, count: int = 8) -> list[dict]:
+    """The same validation katas answered by the parent's policy and by this run's, graded and logged once."""
+    if run.samples():
+        return run.samples()
+    tasks = sources.tasks("katas", "validation", count, run.config.seed)
+    tokenizer = load.tokenizer(run)
+    rows = []
+    grader = Grader()
+    for when, of in (("before", run.parent), ("after", run)):
+        model = load.policy(run, of)
+        solved = solve(model, tokenizer, tasks, Generation(), run.config.seed, grader)
+        rows += [{"when": when, **row} for row in solved]
+    for row in rows:
+        run.sample(**row)
+    return rows

@@ -1,0 +1,1 @@
+"""The phases. None imports another: they meet on disk."""

@@ -1,0 +1,131 @@
+"""Evaluation: compile rate, pass@k, lints and perplexity of any run, each with an interval.
+
+    pass@k = 1 - C(n-c, k) / C(n, k)   for c passing of n completions of one task
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import time
+from typing import Any
+
+import torch
+
+from nbcore import runs, stats
+from nbcore.data import sources
+from nbcore.lm import corpus, load, rollout
+from nbcore.rust.grader import Grader
+
+
+@functools.lru_cache(maxsize=1)
+def data(run: runs.Run) -> dict[str, Any]:
+    """Held-out tasks of unseen compositions and of unseen families, and held-out documents."""
+    config = run.config
+    source = config.tasks.source
+    tasks = {"heldout": sources.tasks(source, "heldout", config.heldout, config.seed)}
+    if config.unseen and source == "katas":
+        tasks["unseen_family"] = sources.tasks(source, "unseen_family", config.unseen, config.seed)
+    documents = []
+    if config.perplexity_documents:
+        documents = sources.documents({"katas": config.perplexity_documents}, "heldout", config.seed)
+    everything = [task for group in tasks.values() for task in group]
+    return {
+        "tasks": tasks,
+        "documents": documents,
+        "report": {
+            **{name: len(group) for name, group in tasks.items()},
+            "documents": len(documents),
+            "sha256": sources.digest(everything),
+        },
+    }
+
+
+def run_tasks(run: runs.Run, progress: Any = None) -> dict:
+    """Answer, grade, measure. Results stand in the run's metrics and samples; a finished part is not done again.
+
+    `progress` is called with (done, total) of graded answers.
+    """
+    config = run.config
+    rows = data(run)
+    done = {name for row in run.metrics() for name in row if isinstance(row[name], dict)}
+    parts = [part for part in (*rows["tasks"], "perplexity") if part not in done]
+    if not parts:
+        return results(run)
+    tokenizer = load.tokenizer(run)
+    model = load.policy(run, run.parent)
+    grader = Grader(jobs=config.jobs, lint=True)
+    for part in parts:
+        began = time.monotonic()
+        if part == "perplexity":
+            if rows["documents"]:
+                run.log(perplexity=perplexity(model, tokenizer, rows["documents"], config.max_tokens, config.seed))
+            continue
+        tasks = [task for task in rows["tasks"][part] for _ in range(config.samples)]
+        solved = rollout.solve(model, tokenizer, tasks, config.generation, config.seed, grader, progress)
+        for row in solved:
+            run.sample(**{**row, "split": part})
+        run.log(**{part: {**summary(solved, config.samples, config.k), "seconds": time.monotonic() - began}})
+    return results(run)
+
+
+def results(run: runs.Run) -> dict:
+    """What run_tasks has measured so far, by part."""
+    return {name: value for row in run.metrics() for name, value in row.items() if isinstance(value, dict)}
+
+
+def summary(solved: list[dict], samples: int, ks: list[int]) -> dict:
+    """Rates with 95 % intervals: Wilson for one sample a task, bootstrap over tasks for pass@k from several.
+
+    `solved` holds `samples` rows for each task, side by side. Our own faults (infra_error) are left out and counted.
+    """
+    groups = [solved[start : start + samples] for start in range(0, len(solved), samples)]
+    groups = [[row for row in group if row["verdict"] != "infra_error"] for group in groups]
+    judged = [row for group in groups for row in group]
+    found: dict[str, Any] = {
+        "n": len(groups),
+        "infra_errors": len(solved) - len(judged),
+        "compile_rate": stats.wilson(sum(row["compiles"] for row in judged), len(judged))._asdict(),
+        "clippy_warnings": sum(row["clippy_warnings"] for row in judged) / max(1, len(judged)),
+        "tests_passed": sum(row["tests_passed"] / max(1, row["tests_total"]) for row in judged) / max(1, len(judged)),
+        "truncated": sum(row["truncated"] for row in judged),
+        "verdicts": {name: sum(row["verdict"] == name for row in judged) for name in {row["verdict"] for row in judged}},
+    }
+    for k in ks:
+        if samples == 1:
+            interval = stats.wilson(sum(row["passed"] for row in judged), len(judged))
+        else:
+            values = [stats.pass_at_k(len(g), sum(row["passed"] for row in g), k) for g in groups if len(g) >= k]
+            interval = stats.mean_bootstrap(values)
+        found[f"pass@{k}"] = interval._asdict()
+    return found
+
+
+@torch.inference_mode()
+def perplexity(model: Any, tokenizer: Any, documents: list[dict], max_tokens: int, seed: int) -> dict:
+    """exp of the mean negative log-likelihood per token, with a bootstrap interval over documents."""
+    rows, _ = corpus.encode(tokenizer, documents, max_tokens)
+    rows.sort(key=lambda row: len(row["input_ids"]))
+    losses: list[tuple[float, int]] = []
+    for start in range(0, len(rows), 16):
+        batch = [row["input_ids"] for row in rows[start : start + 16]]
+        width = max(len(ids) for ids in batch)
+        ids = torch.tensor([ids + [tokenizer.pad_token_id] * (width - len(ids)) for ids in batch], device=model.device)
+        lengths = torch.tensor([len(ids) for ids in batch], device=model.device)
+        mask = torch.arange(width, device=model.device)[None] < lengths[:, None]
+        logits = model(input_ids=ids, attention_mask=mask.long()).logits[:, :-1].float()
+        nll = torch.nn.functional.cross_entropy(logits.transpose(1, 2), ids[:, 1:], reduction="none") * mask[:, 1:]
+        losses += list(zip(nll.sum(1).tolist(), (lengths - 1).tolist(), strict=True))
+    interval = stats.ratio_bootstrap([loss for loss, _ in losses], [count for _, count in losses], seed=seed)
+    return {
+        "value": math.exp(interval.value),
+        "low": math.exp(interval.low),
+        "high": math.exp(interval.high),
+        "n": len(losses),
+    }
+
+
+def finish(run: runs.Run) -> runs.Run:
+    """Commit the run."""
+    report = data(run)["report"]
+    return run.finish(results(run), base=load.base_of(run), data_hash=report["sha256"], data=report)

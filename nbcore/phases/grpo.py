@@ -1,0 +1,105 @@
+"""GRPO: the reward is the verdict of the real compiler and of hidden tests.
+
+    advantage = (reward - mean of its group) / std of its group,   a group being the completions of one prompt
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from datasets import Dataset
+from trl import GRPOConfig, GRPOTrainer
+
+from nbcore import reward, runs
+from nbcore.chat import template
+from nbcore.data import sources
+from nbcore.lm import fit, load, rollout
+from nbcore.rust.grader import Grader
+
+
+@functools.lru_cache(maxsize=1)
+def data(run: runs.Run) -> dict[str, Any]:
+    """Prompts, each with the id of its task; the hidden tests stay in "tasks", where only the reward looks."""
+    config = run.config
+    tasks = sources.tasks(config.tasks.source, "train", config.tasks.limit, config.seed)
+    tokenizer = load.tokenizer(run)
+    longest = max(len(template.prompt_ids(tokenizer, sources.question(task))) for task in tasks)
+    return {
+        "train": [{"prompt": sources.question(task), "task": task["id"]} for task in tasks],
+        "tasks": {task["id"]: task for task in tasks},
+        "tokenizer": tokenizer,
+        "report": {"tasks": len(tasks), "longest_prompt_tokens": longest, "sha256": sources.digest(tasks)},
+    }
+
+
+def rewards(run: runs.Run) -> list[Any]:
+    """One TRL reward function for each component, all reading the same verdicts.
+
+    The grader remembers, so a completion is compiled once, for the first component. None (our own fault) leaves it out.
+    """
+    rows = data(run)
+    grader = Grader(jobs=run.config.jobs, lint=False)
+
+    def component(name: str) -> Any:
+        def function(completion_ids, task, **_columns):
+            answers = [template.answer(rows["tokenizer"], ids)[0] for ids in completion_ids]
+            samples = [sources.sample(rows["tasks"][i], text) for i, text in zip(task, answers, strict=True)]
+            found = [reward.components(verdict) for verdict in grader.grade(samples)]
+            return [None if parts is None else parts[name] for parts in found]
+
+        function.__name__ = name  # TRL logs each reward under the function's name
+        return function
+
+    return [component(name) for name in type(run.config.weights).model_fields]
+
+
+def model(run: runs.Run) -> Any:
+    """The parent's policy, its adapter going on."""
+    return fit.trainable_policy(run)
+
+
+def arguments(run: runs.Run) -> dict[str, Any]:
+    """Keyword arguments for GRPOConfig."""
+    config = run.config
+    loss = {"loss_type": config.loss_type}
+    if config.loss_type == "gspo":
+        loss = {"loss_type": "grpo", "importance_sampling_level": "sequence"}
+    return fit.arguments(
+        run,
+        **loss,
+        beta=config.beta,
+        num_generations=config.group_size,
+        max_completion_length=config.generation.max_new_tokens,
+        temperature=config.generation.temperature,
+        top_p=config.generation.top_p,
+        reward_weights=list(config.weights.model_dump().values()),
+        mask_truncated_completions=True,
+        shuffle_dataset=True,
+    )
+
+
+def train(run: runs.Run, live: Any = None) -> dict:
+    """Train, resume where a checkpoint stands, and leave adapter/."""
+    rows = data(run)
+    trainer = GRPOTrainer(
+        model=model(run),
+        args=GRPOConfig(**arguments(run)),
+        reward_funcs=rewards(run),
+        train_dataset=Dataset.from_list(rows["train"]),
+        processing_class=rows["tokenizer"],
+    )
+    result = fit.fit(trainer, run, live)
+    fit.save_adapter(trainer.model, run)
+    return {**result, **fit.last(run)}
+
+
+def see(run: runs.Run) -> list[dict]:
+    """The same tasks before and after, graded; logged to samples.jsonl."""
+    return rollout.before_after(run)
+
+
+def finish(run: runs.Run) -> runs.Run:
+    """Commit the run."""
+    report = data(run)["report"]
+    return run.finish(fit.last(run), base=load.base_of(run), data_hash=report["sha256"], data=report)

@@ -1,0 +1,155 @@
+"""IPO: prefer programs that pass their tests over programs that do not.
+
+    L = (margin - 1 / (2·beta))²,   margin = mean log-ratio per token of the chosen minus that of the rejected
+
+The log-ratio is policy over reference, and the reference is the parent (the SFT model), frozen.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from typing import Any
+
+from datasets import Dataset
+from trl import DPOConfig, DPOTrainer
+
+from nbcore import runs
+from nbcore.chat import template
+from nbcore.data import sources
+from nbcore.lm import fit, load, rollout
+from nbcore.runs import commit
+from nbcore.rust.grader import Grader
+
+PAIRS = "pairs.jsonl"
+
+
+class PairTrainer(DPOTrainer):
+    """DPO on pairs that are token ids already.
+
+    TRL would tokenise text again and append its own end of sequence; what was sampled is what must be judged.
+    """
+
+    def _prepare_dataset(self, dataset, *_args, **_kwargs):
+        return dataset
+
+
+@functools.lru_cache(maxsize=1)
+def data(run: runs.Run) -> dict[str, Any]:
+    """Pairs of prompt_ids, chosen_ids and rejected_ids from graded rollouts of the parent.
+
+    The rollouts cost minutes, so the pairs are written once and read back on a resume.
+    Raises ValueError where the parent's answers give no pair.
+    """
+    config = run.config
+    tokenizer = load.tokenizer(run)
+    if not (run.path / PAIRS).is_file():
+        lines = [json.dumps(pair, ensure_ascii=False) for pair in _pairs(run, tokenizer)]
+        commit.write_durably(run.path / PAIRS, "\n".join(lines) + "\n")
+    pairs = sources.lines(run.path / PAIRS, ("id", "prompt", "chosen", "rejected"))
+    splits: dict[str, list[dict]] = {"train": [], "validation": []}
+    counts = {"pairs": len(pairs), "tasks": len({pair["id"] for pair in pairs}), "too_long": 0}
+    for pair in pairs:
+        ids = _tokens(tokenizer, pair)
+        if len(ids["prompt_ids"]) + max(len(ids["chosen_ids"]), len(ids["rejected_ids"])) > config.max_length:
+            counts["too_long"] += 1
+            continue
+        splits["validation" if sources.in_share(pair["id"], 0.1) else "train"].append(ids)
+    for split, found in splits.items():
+        if not found:
+            raise ValueError(f"tasks: no {split} pairs ({counts}); raise tasks.limit, rollouts or max_length")
+        counts[split] = len(found)
+    return {**splits, "tokenizer": tokenizer, "report": {**counts, "sha256": sources.digest(pairs)}}
+
+
+def model(run: runs.Run) -> Any:
+    """The parent's policy, trainable; TRL keeps a frozen copy of its adapter as the reference."""
+    return fit.trainable_policy(run)
+
+
+def trainer(run: runs.Run) -> PairTrainer:
+    """The trainer as it stands before its first step."""
+    rows = data(run)
+    return PairTrainer(
+        model=model(run),
+        args=DPOConfig(
+            **fit.arguments(
+                run,
+                loss_type=run.config.loss_type,
+                beta=run.config.beta,
+                max_length=run.config.max_length,
+                eval_strategy="steps",
+                eval_steps=max(1, run.config.max_steps // 4),
+            )
+        ),
+        train_dataset=Dataset.from_list(rows["train"]),
+        eval_dataset=Dataset.from_list(rows["validation"]),
+        processing_class=rows["tokenizer"],
+    )
+
+
+def train(run: runs.Run, live: Any = None) -> dict:
+    """Train, resume where a checkpoint stands, and leave adapter/."""
+    preference = trainer(run)
+    result = fit.fit(preference, run, live)
+    fit.save_adapter(preference.model, run)
+    return {**result, **fit.last(run)}
+
+
+def see(run: runs.Run) -> list[dict]:
+    """The same tasks before and after, graded; logged to samples.jsonl."""
+    return rollout.before_after(run)
+
+
+def finish(run: runs.Run) -> runs.Run:
+    """Commit the run."""
+    report = data(run)["report"]
+    return run.finish(fit.last(run), base=load.base_of(run), data_hash=report["sha256"], data=report)
+
+
+def _pairs(run: runs.Run, tokenizer: Any) -> list[dict]:
+    """(chosen passes, rejected does not) among one task's rollouts; distinct answers, complete ones only."""
+    config = run.config
+    tasks = sources.tasks(config.tasks.source, "train", config.tasks.limit, config.seed)
+    policy = load.policy(run, run.parent)
+    repeated = [task for task in tasks for _ in range(config.rollouts)]
+    solved = rollout.solve(
+        policy, tokenizer, repeated, config.generation, config.seed, Grader(jobs=config.jobs, lint=False)
+    )
+    pairs = []
+    for start in range(0, len(solved), config.rollouts):
+        group = [row for row in solved[start : start + config.rollouts] if not row["truncated"]]
+        chosen = list({row["completion"]: row for row in group if row["passed"]}.values())
+        rejected = list({row["completion"]: row for row in group if _fails_by_itself(row)}.values())
+        # Rejected answers nearest to passing first: a pair teaches most where the two differ least.
+        rejected.sort(key=lambda row: (-row["compiles"], -row["tests_passed"]))
+        for index in range(min(config.pairs_per_task, len(rejected)) if chosen else 0):
+            pairs.append(
+                {
+                    "id": group[0]["id"],
+                    "prompt": group[0]["prompt"],
+                    "chosen": chosen[index % len(chosen)]["completion"],
+                    "rejected": rejected[index]["completion"],
+                    "because": rejected[index]["verdict"],
+                }
+            )
+    if not pairs:
+        raise ValueError(
+            f"tasks: {len(tasks)} tasks with {config.rollouts} rollouts each gave no task that both passed and failed; "
+            "raise rollouts or generation.temperature, or start from a better parent"
+        )
+    return pairs
+
+
+def _fails_by_itself(row: dict) -> bool:
+    return not row["passed"] and row["verdict"] != "infra_error"
+
+
+def _tokens(tokenizer: Any, pair: dict) -> dict[str, list[int]]:
+    question = [{"role": "user", "content": pair["prompt"]}]
+    prompt = template.prompt_ids(tokenizer, question)
+    ids = {"prompt_ids": prompt}
+    for side in ("chosen", "rejected"):
+        whole, _ = template.render(tokenizer, [*question, {"role": "assistant", "content": pair[side]}])
+        ids[f"{side}_ids"] = whole[len(prompt) :]
+    return ids

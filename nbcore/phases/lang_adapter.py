@@ -1,0 +1,72 @@
+"""Language adapter: continued pretraining on Rust through LoRA, or QLoRA on a 4-bit base.
+
+    W' = W + (alpha / r) · B·A,   W frozen, only A and B train
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from datasets import Dataset
+from transformers import set_seed
+from trl import SFTConfig, SFTTrainer
+
+from nbcore import runs
+from nbcore.data import sources
+from nbcore.lm import corpus, fit, load, lora
+
+
+@functools.lru_cache(maxsize=1)
+def data(run: runs.Run) -> dict[str, Any]:
+    """Token rows in the order they are trained in, and held-out rows."""
+    config = run.config
+    tokenizer = load.tokenizer(run)
+    train = sources.documents(config.corpus.sources, "train", config.seed)
+    heldout = sources.documents({"katas": config.validation_documents}, "heldout", config.seed)
+    rows, counts = corpus.encode(tokenizer, train, config.corpus.max_tokens)
+    validation, _ = corpus.encode(tokenizer, heldout, config.corpus.max_tokens)
+    batch = config.batch_size * config.gradient_accumulation
+    return {
+        "train": corpus.in_order(rows, config.max_steps, batch, config.seed),
+        "validation": validation,
+        "tokenizer": tokenizer,
+        "report": {**counts, "validation": len(validation), "sha256": sources.digest(train)},
+    }
+
+
+def model(run: runs.Run) -> Any:
+    """The base with a fresh adapter; B starts at zero, so it begins as the base exactly."""
+    base = load.base_model(run.config.model, load.base_of(run), run.store)
+    set_seed(run.config.seed)
+    return lora.attach(base, run.config.lora, gradient_checkpointing=run.config.gradient_checkpointing)
+
+
+def train(run: runs.Run, live: Any = None) -> dict:
+    """Train, resume where a checkpoint stands, and leave adapter/."""
+    rows = data(run)
+    config = run.config
+    trainer = SFTTrainer(
+        model=model(run),
+        args=SFTConfig(
+            **fit.arguments(
+                run,
+                max_length=config.corpus.max_tokens,
+                train_sampling_strategy="sequential",
+                eval_strategy="steps",
+                eval_steps=max(1, config.max_steps // 4),
+            )
+        ),
+        train_dataset=Dataset.from_list(rows["train"]),
+        eval_dataset=Dataset.from_list(rows["validation"]),
+        processing_class=rows["tokenizer"],
+    )
+    result = fit.fit(trainer, run, live)
+    fit.save_adapter(trainer.model, run)
+    return {**result, **fit.last(run)}
+
+
+def finish(run: runs.Run) -> runs.Run:
+    """Commit the run."""
+    report = data(run)["report"]
+    return run.finish(fit.last(run), base=load.base_of(run), data_hash=report["sha256"], data=report)

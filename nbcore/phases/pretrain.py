@@ -1,0 +1,102 @@
+"""Pretraining: a small causal LM from scratch on Rust documents, one document a row.
+
+    L = -mean over tokens of log p(token | tokens before it)
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from datasets import Dataset
+from transformers import LlamaConfig, LlamaForCausalLM, set_seed
+from trl import SFTConfig, SFTTrainer
+
+from nbcore import runs
+from nbcore.data import sources
+from nbcore.lm import corpus, fit, load
+from nbcore.lm import tokenizer as tokenizers
+
+
+@functools.lru_cache(maxsize=1)
+def data(run: runs.Run) -> dict[str, Any]:
+    """Token rows in the order they are trained in, one stage after the other, and held-out rows."""
+    config = run.config
+    train = sources.documents(config.corpus.sources, "train", config.seed)
+    heldout = sources.documents({"katas": config.validation_documents}, "heldout", config.seed)
+    tokenizer = _tokenizer(run, train)
+    rows, counts = corpus.encode(tokenizer, train, config.corpus.max_tokens)
+    validation, _ = corpus.encode(tokenizer, heldout, config.corpus.max_tokens)
+    sequence: list[dict] = []
+    for number, (length, steps) in enumerate(stages(config)):
+        cut = [{key: ids[:length] for key, ids in row.items()} for row in rows]
+        sequence += corpus.in_order(cut, steps, config.batch_size * config.gradient_accumulation, config.seed + number)
+    return {
+        "train": sequence,
+        "validation": validation,
+        "tokenizer": tokenizer,
+        "report": {**counts, "validation": len(validation), "sha256": sources.digest(train)},
+    }
+
+
+def stages(config: Any) -> list[tuple[int, int]]:
+    """(length, steps) for each stage, adding up to max_steps: a shorter run walks as far as it gets."""
+    left, found = config.max_steps, []
+    for length, steps in config.stages or [(config.corpus.max_tokens, config.max_steps)]:
+        if left > 0:
+            found.append((length, min(steps, left)))
+            left -= steps
+    if left > 0:  # more steps than the stages name: the last length goes on
+        found[-1] = (found[-1][0], found[-1][1] + left)
+    return found
+
+
+def model(run: runs.Run) -> LlamaForCausalLM:
+    """The untrained model; its initial weights are settled by the seed."""
+    tokenizer = data(run)["tokenizer"]
+    set_seed(run.config.seed)
+    architecture = LlamaConfig(
+        **run.config.architecture,
+        vocab_size=len(tokenizer),
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return LlamaForCausalLM(architecture)
+
+
+def train(run: runs.Run, live: Any = None) -> dict:
+    """Train, resume where a checkpoint stands, and leave model/ (weights in safetensors, tokenizer beside them)."""
+    rows = data(run)
+    config = run.config
+    trainer = SFTTrainer(
+        model=model(run),
+        args=SFTConfig(
+            **fit.arguments(
+                run,
+                max_length=config.corpus.max_tokens,
+                train_sampling_strategy="sequential",
+                eval_strategy="steps",
+                eval_steps=max(1, config.max_steps // 5),
+            )
+        ),
+        train_dataset=Dataset.from_list(rows["train"]),
+        eval_dataset=Dataset.from_list(rows["validation"]),
+        processing_class=rows["tokenizer"],
+    )
+    result = fit.fit(trainer, run, live)
+    trainer.model.save_pretrained(run.path / "model")
+    rows["tokenizer"].save_pretrained(run.path / "model")
+    return {**result, **fit.last(run)}
+
+
+def finish(run: runs.Run) -> runs.Run:
+    """Commit the run."""
+    report = data(run)["report"]
+    return run.finish(fit.last(run), base=load.base_of(run), data_hash=report["sha256"], data=report)
+
+
+def _tokenizer(run: runs.Run, documents: list[dict]) -> Any:
+    if run.config.vocab_size is None:
+        return load.tokenizer_at(str(load.SEEDLING))
+    return tokenizers.train((d["text"] for d in documents if "text" in d), run.config.vocab_size)

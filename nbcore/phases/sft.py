@@ -1,0 +1,94 @@
+"""Supervised fine-tuning: instruction to function, the loss on the assistant's tokens only.
+
+    L = -mean over the answer's tokens of log p(token | prompt, answer so far)
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from datasets import Dataset
+from transformers import EarlyStoppingCallback
+from trl import SFTConfig, SFTTrainer
+
+from nbcore import runs
+from nbcore.chat import template
+from nbcore.data import sources
+from nbcore.lm import fit, load, rollout
+
+
+@functools.lru_cache(maxsize=1)
+def data(run: runs.Run) -> dict[str, Any]:
+    """Rows of input_ids and labels; which rows validate is settled by a hash of their id.
+
+    Raises ValueError where nothing is left to train or to validate on.
+    """
+    config = run.config
+    tokenizer = load.tokenizer(run)
+    rows = sources.rows(config.rows, config.limit, config.seed)
+    splits: dict[str, list[dict]] = {"train": [], "validation": []}
+    counts = {"rows": len(rows), "too_long": 0, "control_tokens_inside": 0, "trained_tokens": 0}
+    for row in rows:
+        try:
+            ids, labels = template.render(tokenizer, row["messages"])
+        except template.ForgedToken:
+            counts["control_tokens_inside"] += 1
+            continue
+        if len(ids) > config.max_length:
+            counts["too_long"] += 1
+            continue
+        counts["trained_tokens"] += sum(label != template.IGNORED for label in labels)
+        split = "validation" if sources.in_share(row["id"], config.validation_share) else "train"
+        splits[split].append({"input_ids": ids, "labels": labels})
+    for split, found in splits.items():
+        if not found:
+            raise ValueError(
+                f"rows: {config.rows!r} leaves no {split} rows ({counts}); raise max_length ({config.max_length}), "
+                "limit, or validation_share"
+            )
+        counts[split] = len(found)
+    return {**splits, "tokenizer": tokenizer, "report": {**counts, "sha256": sources.digest(rows)}}
+
+
+def model(run: runs.Run) -> Any:
+    """The parent's policy, its adapter going on; a fresh adapter where the parent has none."""
+    return fit.trainable_policy(run)
+
+
+def train(run: runs.Run, live: Any = None) -> dict:
+    """Train to the lowest validation loss, resume where a checkpoint stands, and leave adapter/."""
+    rows = data(run)
+    config = run.config
+    trainer = SFTTrainer(
+        model=model(run),
+        args=SFTConfig(
+            **fit.arguments(
+                run,
+                max_length=config.max_length,
+                train_sampling_strategy="group_by_length",
+                eval_strategy="epoch",
+                save_strategy="epoch",
+                load_best_model_at_end=True,
+                metric_for_best_model="eval_loss",
+            )
+        ),
+        train_dataset=Dataset.from_list(rows["train"]),
+        eval_dataset=Dataset.from_list(rows["validation"]),
+        processing_class=rows["tokenizer"],
+        callbacks=[EarlyStoppingCallback(early_stopping_patience=config.patience)],
+    )
+    result = fit.fit(trainer, run, live)
+    fit.save_adapter(trainer.model, run)
+    return {**result, "best_eval_loss": trainer.state.best_metric, **fit.last(run)}
+
+
+def see(run: runs.Run) -> list[dict]:
+    """The same tasks before and after, graded; logged to samples.jsonl."""
+    return rollout.before_after(run)
+
+
+def finish(run: runs.Run) -> runs.Run:
+    """Commit the run."""
+    report = data(run)["report"]
+    return run.finish(fit.last(run), base=load.base_of(run), data_hash=report["sha256"], data=report)
