@@ -34,18 +34,16 @@ def leaves(config: configs.Phase) -> dict[str, configs.Leaf]:
 
 
 def change(config: configs.Phase, path: str, value: Any) -> configs.Phase:
-    """The config with one value changed; None means none, not "as in the YAML".
+    """The config with one value replaced: None means none here, and a mapping is not merged into the old one.
 
     Raises ValueError naming the field, the value and the remedy.
     """
-    if value is not None:
-        return configs.load(config, {path: value})
     values = config.model_dump(mode="json")
     *parents, last = path.split(".")
     inner = values
     for name in parents:
         inner = inner[name]
-    inner[last] = None
+    inner[last] = value
     return configs.load(values)
 
 

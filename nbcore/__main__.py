@@ -1,0 +1,7 @@
+"""`python -m nbcore …`"""
+
+import sys
+
+from nbcore.cli import main
+
+sys.exit(main())

@@ -1,0 +1,256 @@
+"""`python -m nbcore …`: a thin wrapper over functions that notebooks call as well.
+
+Exit codes: 0 success, 1 a judged failure, 2 bad usage, 130 interrupted; each but the first with one clear line.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from nbcore import config as configs
+from nbcore import place, runs
+
+app = typer.Typer(
+    name="python -m nbcore",
+    help="Train language models to write Rust, judged by the real compiler. Each command has an example in its --help.",
+    add_completion=False,
+    rich_markup_mode=None,
+)
+runs_app = typer.Typer(help="Look at the run directories of a store.", rich_markup_mode=None)
+app.add_typer(runs_app, name="runs")
+# typer has carried its own click since 0.26 and Colab may bring an older one: this base class is right for both.
+UsageError = typer.BadParameter.__base__
+out, err = Console(soft_wrap=True), Console(stderr=True, soft_wrap=True)
+
+Store = Annotated[
+    Path | None, typer.Option(help="Folder of run directories; without it $NBCORE_STORE, then runs/.", metavar="DIR")
+]
+
+
+@app.callback()
+def _everywhere(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks; NBCORE_DEBUG=1 does it too.")] = False,
+):
+    if debug:
+        os.environ["NBCORE_DEBUG"] = "1"
+
+
+@app.command()
+def run(
+    pipeline: Annotated[Path, typer.Argument(help="A YAML file of stages.", metavar="PIPELINE")],
+    only: Annotated[str | None, typer.Option(help="Only these stages, by id: sft,ipo.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Override a field: sft.max_steps=2 for a phase, seed=1 for all. Repeatable."),
+    ] = None,
+    store: Store = None,
+):
+    """Run notebooks in order, then write the report. Given again, it goes on where it stopped.
+
+    Example: python -m nbcore run configs/pipeline/tiny.yaml --only sft,sft_eval --set sft.max_steps=20
+    """
+    from nbcore import pipeline as pipelines
+    from nbcore import report
+
+    where = place.store(store)
+    pipelines.run(pipelines.load(pipeline, only, set_ or ()), where)
+    page = report.build(where)
+    out.print(report.table(where))
+    out.print(f"report: {page}", markup=False, highlight=False)
+
+
+@app.command()
+def doctor(store: Store = None):
+    """What this machine can train, and what is missing.
+
+    Example: python -m nbcore doctor
+    """
+    from nbcore import doctor as checks
+
+    code = checks.main(store)
+    if code:
+        raise Judged("something that the tiny profile needs is missing: see the table")
+
+
+@app.command()
+def grade(
+    samples: Annotated[Path, typer.Argument(metavar="IN.jsonl", help="Samples: id, completion or code, tests.")],
+    verdicts: Annotated[Path, typer.Argument(metavar="OUT.jsonl", help="Verdicts are appended; known ids skipped.")],
+    jobs: Annotated[int | None, typer.Option(min=1, help="Programs graded at once; default: the processors.")] = None,
+):
+    """Compile, lint and test Rust that a model wrote, in a sandbox. Given again, it goes on where it stopped.
+
+    Example: python -m nbcore grade answers.jsonl verdicts.jsonl --jobs 4
+    """
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    from nbcore.rust import batch
+    from nbcore.rust.grader import Grader
+
+    good, bad = batch.read(samples)
+    if bad:
+        aside = batch.set_aside(bad, verdicts)
+        for line in bad[:10]:
+            err.print(f"{samples}:{line.line}: {line.problem}", markup=False, highlight=False)
+        err.print(f"{len(bad)} bad lines set aside in {aside}", markup=False, highlight=False)
+    if not good:
+        raise ValueError(f"IN: {samples} holds no sample; a line is {{id, completion or code, tests}}")
+    known = batch.done_ids(verdicts)
+    todo = [sample for sample in good if sample["id"] not in known]
+    columns = (TextColumn("grading"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    counts: dict[str, int] = {}
+    with Progress(*columns, console=err, disable=not err.is_terminal) as progress:
+        task = progress.add_task("grading", total=len(todo))
+        for verdict in batch.grade(
+            Grader(jobs=jobs), todo, verdicts, lambda done: progress.update(task, completed=done)
+        ):
+            counts[verdict["verdict"]] = counts.get(verdict["verdict"], 0) + 1
+    words = ", ".join(f"{name} {count}" for name, count in sorted(counts.items(), key=lambda item: -item[1]))
+    out.print(f"graded {len(todo)} ({words or 'nothing new'}), {len(good) - len(todo)} known, {len(bad)} bad lines")
+    if counts.get("infra_error"):
+        raise Judged(f"{counts['infra_error']} samples could not be graded (infra_error); give the command again")
+
+
+@app.command()
+def report(
+    store: Annotated[Path, typer.Argument(help="Folder of run directories.", metavar="STORE")],
+    out_: Annotated[Path | None, typer.Option("--out", help="Where to write the page.", metavar="FILE")] = None,
+):
+    """Write one page that compares every run of a store, and print its table.
+
+    Example: python -m nbcore report runs --out report.html
+    """
+    from nbcore import report as reports
+
+    if not store.is_dir():
+        raise FileNotFoundError(f"STORE: no folder {store}; `python -m nbcore run` makes one")
+    page = reports.build(store) if out_ is None else reports.build(store, out_)
+    out.print(reports.table(store))
+    out.print(f"report: {page}", markup=False, highlight=False)
+
+
+@runs_app.command("list")
+def list_(store: Store = None, phase: Annotated[str | None, typer.Option(help="Only this phase.")] = None):
+    """Every run, oldest first.
+
+    Example: python -m nbcore runs list --phase sft
+    """
+    if phase is not None and phase not in configs.PHASES:
+        raise ValueError(f"phase: no phase {phase!r}; there are {', '.join(configs.PHASES)}")
+    where = place.store(store)
+    table = Table("run", "state", "parent", "minutes", box=None)
+    for found in runs.listing(where, phase):
+        info = found.info
+        minutes = f"{info['seconds'] / 60:.1f}" if found.finished else ""
+        parent = info["parent"]["id"] if info["parent"] else ""
+        table.add_row(found.id, "finished" if found.finished else "unfinished", parent, minutes)
+    if table.row_count:
+        out.print(table)
+    else:
+        out.print(f"no runs in {where}", markup=False, highlight=False)
+
+
+@runs_app.command()
+def show(
+    reference: Annotated[str, typer.Argument(metavar="RUN", help="Path, id (sft/2026…) or phase: its newest.")],
+    store: Store = None,
+):
+    """What one run is: its facts, its numbers, its config.
+
+    Example: python -m nbcore runs show sft
+    """
+    found = _find(place.store(store), reference)
+    table = Table("field", "value", box=None)
+    for name, value in found.info.items():
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        table.add_row(name, escape(text))
+    out.print(table)
+    out.print(f"\n{configs.dump(found.config)}", markup=False, highlight=False, end="")
+
+
+@runs_app.command()
+def verify(
+    reference: Annotated[str | None, typer.Argument(metavar="[RUN]", help="One run; without it every run.")] = None,
+    store: Store = None,
+):
+    """Compare every file of finished runs with its manifest.
+
+    Example: python -m nbcore runs verify
+    """
+    where = place.store(store)
+    chosen = [_find(where, reference)] if reference else runs.listing(where)
+    damaged = 0
+    for found in chosen:
+        problems = found.verify() if found.finished else []
+        damaged += bool(problems)
+        words = "; ".join(problems) or ("ok" if found.finished else "unfinished: nothing to verify yet")
+        out.print(f"{found.id}  {words}", markup=False, highlight=False)
+    if damaged:
+        raise Judged(f"{damaged} of {len(chosen)} runs are damaged; run their stages again")
+
+
+class Judged(RuntimeError):
+    """The command did its work and the answer is no."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; returns its exit code and never raises, except for a fault of our own (or with --debug)."""
+    given = sys.argv[1:] if arguments is None else arguments
+    # Wherever it stands: after the command is where a person who has just seen an error appends it.
+    if "--debug" in given:
+        given = ["--debug", *(word for word in given if word != "--debug")]
+    debug = "--debug" in given or os.environ.get("NBCORE_DEBUG") == "1"
+    signal.signal(signal.SIGTERM, _interrupt)  # a plain `kill` ends the notebook below as Ctrl-C does
+    try:
+        return app(given, standalone_mode=False) or 0
+    except UsageError as error:
+        command = error.ctx.command_path if error.ctx else app.info.name
+        return _say(f"{error.format_message()} ({command} --help tells more)", 2, debug)
+    except (ValueError, OSError) as error:
+        return _say(error, 2, debug)
+    except RuntimeError as error:
+        return _say(error, 1, debug)
+    except KeyboardInterrupt:
+        err.print("interrupted; the same command goes on from here", markup=False, highlight=False)
+        return 130
+
+
+def _find(store: Path, reference: str) -> runs.Run:
+    """Like runs.find, but an unfinished or damaged run may be looked at too."""
+    try:
+        return runs.find(store, reference)
+    except (ValueError, FileNotFoundError):
+        named = [run for run in runs.listing(store) if reference in (run.id, str(run.path))]
+        newest = [run for run in runs.listing(store) if run.phase == reference]
+        if not (named or newest):
+            raise
+        return (named or newest)[-1]
+
+
+def _interrupt(*_) -> None:
+    raise KeyboardInterrupt
+
+
+def _say(error: Exception | str, code: int, debug: bool) -> int:
+    if debug:
+        err.print_exception()
+    else:
+        err.print(f"error: {' '.join(str(error).split())}", markup=False, highlight=False)
+    return code

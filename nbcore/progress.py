@@ -1,0 +1,134 @@
+"""What a person sees while a pipeline runs: which stage, how far, how long still, the latest numbers.
+
+A moving bar on a terminal; elsewhere (a log, a notebook, Colab's `!`) a plain line every 15 seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn
+
+EVERY = 15.0  # seconds between plain lines
+BESIDE = {"time", "step", "epoch"}
+TELLING = ("pass@1", "compile_rate", "perplexity", "reward", "loss")  # endings of names, the best first
+
+
+class Tail:
+    """The growing end of a metrics.jsonl: each call reads only what was appended since the last."""
+
+    def __init__(self, path: Path):
+        self.path, self.offset, self.first, self.last, self.numbers = path, 0, None, None, {}
+        self.since = time.time()
+
+    def read(self) -> None:
+        """Take in whole new lines; a line still being written waits for the next call."""
+        if not self.path.is_file():
+            return
+        with self.path.open("rb") as file:
+            file.seek(self.offset)
+            whole, newline, _ = file.read().rpartition(b"\n")
+        self.offset += len(whole) + len(newline)
+        for line in whole.splitlines():
+            try:
+                row = json.loads(line)
+            except ValueError:
+                continue  # cut short when a runtime died; the run's own reader skips it too
+            self.numbers |= flat(row)
+            if "step" in row and row["time"] >= self.since:  # what an earlier process did tells no pace
+                self.last = (row["step"], row["time"])
+                self.first = self.first or self.last
+
+    def seconds_left(self, total: int | None) -> float | None:
+        """At the pace since the first row; None before there is one."""
+        if not total or not self.first or self.last[0] <= self.first[0]:
+            return None
+        pace = (self.last[1] - self.first[1]) / (self.last[0] - self.first[0])
+        return max(0.0, pace * (total - self.last[0]))
+
+
+class Show:
+    """Progress of one stage after the other."""
+
+    def __init__(self, console: Console | None = None):
+        self.console = console or Console()
+        self.moving = self.console.is_terminal and not self.console.is_jupyter
+        self.begun = time.monotonic()
+        self.bar: Progress | None = None
+
+    def start(self, number: int, count: int, name: str, usual: float | None = None) -> None:
+        """Stage `number` of `count` begins; `usual` is how many seconds it took another time."""
+        self.label, self.usual, self.tail = f"[{number}/{count}] {name}", usual, None
+        self.started = self.spoken = time.monotonic()
+        if self.moving:
+            columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[words]}"))
+            self.bar = Progress(*columns, console=self.console, transient=True)
+            self.task = self.bar.add_task(escape(self.label), total=None, words="starting")
+            self.bar.start()
+        else:
+            self._print(f"{self.label} starting")
+
+    def update(self, metrics: Path | None, steps: int | None) -> None:
+        """Look at the stage's metrics.jsonl once more; `steps` is where the stage will end, where that is known."""
+        if metrics and self.tail is None:
+            self.tail = Tail(metrics)
+            self.tail.since -= time.monotonic() - self.started
+        elapsed, step, left, latest = time.monotonic() - self.started, None, None, []
+        if self.tail:
+            self.tail.read()
+            step = self.tail.last[0] if self.tail.last else None
+            left, latest = self.tail.seconds_left(steps), words_of(self.tail.numbers)
+        if left is None and self.usual and self.usual > elapsed:
+            left = self.usual - elapsed
+        words = [f"step {step}/{steps}" if steps else f"step {step}"] if step is not None else []
+        words += [f"{clock(elapsed)} elapsed", *([f"about {clock(left)} left"] if left is not None else []), *latest]
+        if self.bar:
+            self.bar.update(self.task, completed=step or 0, total=steps, words=escape(" · ".join(words)))
+        elif time.monotonic() - self.spoken >= EVERY:
+            self.spoken = time.monotonic()
+            self._print(" · ".join([self.label, *words]))
+
+    def end(self, words: str) -> None:
+        """The stage has ended, well or not."""
+        if self.bar:
+            self.bar.stop()
+            self.bar = None
+        took = time.monotonic() - self.started
+        self._print(f"{self.label} {words} · {clock(took)}, {clock(time.monotonic() - self.begun)} in all")
+
+    def skip(self, number: int, count: int, name: str, words: str) -> None:
+        """A stage that need not run."""
+        self._print(f"[{number}/{count}] {name} {words}")
+
+    def _print(self, text: str) -> None:
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def flat(row: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
+    """The numbers of a row of metrics; of an estimate with its interval only the estimate."""
+    found: dict[str, float] = {}
+    for name, value in row.items():
+        if isinstance(value, Mapping):
+            found |= {f"{prefix}{name}": value["value"]} if "value" in value else flat(value, f"{name} ")
+        elif isinstance(value, int | float) and name not in BESIDE:
+            found[f"{prefix}{name}"] = value
+    return found
+
+
+def words_of(numbers: Mapping[str, float], most: int = 3) -> list[str]:
+    """A few numbers in words, those that say most first."""
+    told = [name for mark in TELLING for name in numbers if name.endswith(mark)]
+    return [f"{name} {numbers[name]:.4g}" for name in list(dict.fromkeys(told))[:most]]
+
+
+def clock(seconds: float) -> str:
+    """Seconds as m:ss or h:mm:ss."""
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
