@@ -436,7 +436,6 @@ CHARS = _ops(
 CHAR_MAPS = _ops(
     Op("to_upper", Y, "{x}.to_ascii_uppercase()", ("in upper case", "uppercased", "made a capital")),
     Op("to_lower", Y, "{x}.to_ascii_lowercase()", ("in lower case", "lowercased", "made small")),
-    Op("same", Y, "{x}", ("as it is", "unchanged", "left alone"), tags="plain"),
     Op(
         "star",
         Y,
@@ -556,6 +555,7 @@ TABLES = {
     "z": MEASURES,
     "c": CHARS,
     "d": CHAR_MAPS,
+    "k": _only(CHAR_MAPS, lambda op: op.tags != "block"),  # fits on a match arm
     "u": QUANTS,
     "e": ENDS,
     "j": MUTATORS,

@@ -13,70 +13,13 @@ import re
 from dataclasses import dataclass
 from functools import cache
 
-from nbcore.data.kata_families import FAMILIES, Family
+from nbcore.data.kata_families import FAMILIES
+from nbcore.data.kata_family import Family
 from nbcore.data.kata_ops import TABLES, Op
+from nbcore.data.kata_surface import KINDS, POOLS
 
 SPLITS = ("train", "validation", "heldout", "unseen_family")
 Task = dict
-
-VERBS = (
-    "run make take form find pick build check solve apply treat handle gather derive obtain work play trace scan "
-    "shape weigh plan turn visit serve"
-).split()
-NOUNS = (
-    "task case part unit step piece block batch entry record note score tile grain leaf stone lamp river field "
-    "signal basket garden ticket wagon cargo"
-).split()
-TYPES = (
-    "Node Frame Panel Gauge Token Badge Crate Depot Motor Relay Sensor Wallet Tower Vessel Anchor Ledger Meter Button "
-    "Lantern Marker"
-).split()
-FIELDS = "level size rank cost width mass depth score rate speed price stock limit points charge weight".split()
-VARIANTS = "Red Blue North South Left Right Open Closed Plain Fancy Big Small Warm Cold Near Far".split()
-WORDS = {
-    "slice": "items values numbers input samples entries series readings batch cells scores marks",
-    "int": "num value number amount given input level total point start limit size step score rank mark",
-    "opt": "maybe found opt choice guess slot pick entry hint offer answer",
-    "res": "outcome attempt result trial reply status parsed answer",
-    "str": "text line word phrase message input title name source label note content",
-    "words": "words names lines labels parts tags terms tokens titles notes",
-    "char": "letter symbol mark key glyph sign",
-    "pair": "pair point couple span edge both",
-    "pairs": "pairs points rows edges spans couples",
-    "map": "table stock prices scores counts ages lookup index",
-}
-POOLS = {kind: tuple(text.split()) for kind, text in WORDS.items()}
-# kind -> (its Rust type, the pool its name comes from)
-KINDS = {
-    "slice": ("&[$T]", "slice"),
-    "vec": ("Vec<$T>", "slice"),
-    "mutvec": ("&mut Vec<$T>", "slice"),
-    "mutslice": ("&mut [$T]", "slice"),
-    "int": ("$T", "int"),
-    "count": ("$T", "int"),
-    "edge": ("$T", "int"),
-    "mutint": ("&mut $T", "int"),
-    "opt": ("Option<$T>", "opt"),
-    "res": ("Result<$T, String>", "res"),
-    "restt": ("Result<$T, $T>", "res"),
-    "str": ("&str", "str"),
-    "numstr": ("&str", "str"),
-    "csv": ("&str", "str"),
-    "string": ("String", "str"),
-    "mutstr": ("&mut String", "str"),
-    "optstr": ("Option<&str>", "opt"),
-    "words": ("&[&str]", "words"),
-    "strings": ("Vec<String>", "words"),
-    "char": ("char", "char"),
-    "bool": ("bool", "opt"),
-    "pair": ("($T, $T)", "pair"),
-    "pairs": ("&[($T, $T)]", "pairs"),
-    "map": ("&HashMap<String, $T>", "map"),
-    "btree": ("&BTreeMap<String, $T>", "map"),
-    "mutmap": ("&mut BTreeMap<String, $T>", "map"),
-    "gslice": ("&[$T]", "slice"),
-}
-
 
 @dataclass(frozen=True)
 class Draw:
@@ -154,7 +97,7 @@ _PLACE = re.compile(r"\$(\w+)(?:\.(ret|init|step)\b)?")
 def _expand(text: str, draw: Draw, rng: random.Random | None = None) -> str:
     """Fill a template: as code, or as words when an rng is there to choose between wordings."""
     out, at = [], 0
-    for match in iter(lambda: _PLACE.search(text, at), None):
+    while match := _PLACE.search(text, at):
         out.append(text[at : match.start()])
         name, attribute = match.groups()
         at = match.end()
@@ -202,19 +145,18 @@ def _broken(line: str) -> str:
 
 def _surface(family: Family, op_names: tuple[str, ...], rng: random.Random) -> Draw:
     ops = {slot: TABLES[slot][name] for slot, name in zip(_slots(family), op_names, strict=True)}
-    constants = rng.sample(range(3, 21), len(ops) + 2)
-    names = {"T": rng.choice(_types(family, ops)), "K": str(constants[-1]), "L": str(constants[-2])}
+    constants = dict(zip([*ops, "K"], rng.sample(range(3, 21), len(ops) + 1), strict=True))
+    names = {"T": rng.choice(_types(family, ops)), "K": str(constants["K"])}
     taken: set[str] = set()
     for letter, kind in zip("ABC", family.params.split(), strict=False):
         pool = [word for word in POOLS[KINDS[kind][1]] if word not in taken]
         names[letter] = rng.choice(pool)
         taken.add(names[letter])
-    names["f"] = f"{rng.choice(VERBS)}_{rng.choice(NOUNS)}"
-    names["S"], names["Q"] = rng.sample(TYPES, 2)
-    names["D"], names["E"] = rng.sample([word for word in FIELDS if word not in taken], 2)
-    names["G"], names["H"], names["J"] = rng.sample(VARIANTS, 3)
-    constants_of = dict(zip(ops, constants, strict=False)) | {"K": constants[-1], "L": constants[-2]}
-    return Draw(family, ops, constants_of, names)
+    names["f"] = f"{rng.choice(POOLS['verb'])}_{rng.choice(POOLS['noun'])}"
+    names["S"], names["Q"] = rng.sample(POOLS["type"], 2)
+    names["D"], names["E"] = rng.sample([word for word in POOLS["field"] if word not in taken], 2)
+    names["G"], names["H"] = rng.sample(POOLS["variant"], 2)
+    return Draw(family, ops, constants, names)
 
 
 def _signature(draw: Draw) -> str:
@@ -237,6 +179,7 @@ def _solution(draw: Draw) -> str:
 
 IMPERATIVES = ("Return", "Compute", "Give", "Write a function that returns")
 DECLARATIVES = ("Returns", "Computes", "Gives")
+NOUNS = ("Ok", "Err", "Some", "None")
 
 
 def _third_person(sentence: str) -> str:
@@ -249,7 +192,7 @@ def _third_person(sentence: str) -> str:
 def _words(draw: Draw, rng: random.Random) -> tuple[str, str]:
     """The instruction and the doc phrase: the same meaning, independently worded."""
     quoted = {
-        name: f"`{value}`" if name in ("A", "B", "C", "D", "E", "G", "H", "J") else value
+        name: f"`{value}`" if name in "ABCDEGH" else value
         for name, value in draw.names.items()
     }
     spoken = Draw(draw.family, draw.ops, draw.constants, quoted)
@@ -257,7 +200,7 @@ def _words(draw: Draw, rng: random.Random) -> tuple[str, str]:
     for starts in (IMPERATIVES, DECLARATIVES):
         template = rng.choice(draw.family.says)
         sentence = re.sub(r",? +(?=[,.]|$)|(?<= ) +", "", _expand(template, spoken, rng)).strip()
-        if template[0].isupper():
+        if template.startswith("$j") or (template[0].isupper() and template.split()[0] not in NOUNS):
             said.append(_third_person(sentence) if starts is DECLARATIVES else sentence)
         else:
             said.append(f"{rng.choice(starts)} {sentence}")
