@@ -1,0 +1,30 @@
+"""What every test stands on: a quiet, offline, repeatable environment, the repository root and an empty store."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+# Set before anything imports torch or transformers, and inherited by the kernels and programs that tests start.
+os.environ.update(
+    HF_HUB_OFFLINE="1",  # no test may depend on a download
+    HF_DATASETS_OFFLINE="1",
+    TOKENIZERS_PARALLELISM="false",  # the warning after a fork, and threads that fight over two cores
+    OMP_NUM_THREADS="2",
+    MPLBACKEND="Agg",
+    TQDM_MININTERVAL="30",
+)
+os.environ.pop("NBCORE_STORE", None)  # a person's store is not a test's
+
+
+@pytest.fixture(scope="session")
+def repo() -> Path:
+    return Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def store(tmp_path) -> Path:
+    """An empty folder for run directories."""
+    path = tmp_path / "store"
+    path.mkdir()
+    return path

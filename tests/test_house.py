@@ -1,0 +1,224 @@
+"""The house rules, each a short test: floors, light imports, modules one can read, nothing risky, nothing local."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from functools import cache
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+MAX_LINES = 260
+WITHOUT_TORCH = ("config", "place", "stats", "rust", "chat", "runs", "data", "knobs", "reward")
+# Imported only where a person asked for them, so not in requirements.txt.
+OPTIONAL = {"google", "unsloth", "vllm", "flash_attn", "openai_harmony", "lm_eval", "trackio", "IPython"}
+
+
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {module_name(path): path for path in sorted((ROOT / "nbcore").rglob("*.py"))}
+every_module = pytest.mark.parametrize("name", MODULES)
+
+
+@cache
+def tree(name: str) -> ast.Module:
+    return ast.parse(MODULES[name].read_text())
+
+
+def imports(name: str) -> set[str]:
+    """Absolute names that a module imports, anywhere in it: inside functions too."""
+    found = set()
+    for node in ast.walk(tree(name)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name}:{node.lineno}: relative import; write the full name"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def edges(name: str) -> set[str]:
+    """The nbcore modules among them: `from nbcore.runs import run` is nbcore.runs.run if there is such a module."""
+    found = set()
+    for target in imports(name):
+        while target and target not in MODULES:
+            target = target.rpartition(".")[0]
+        if target and target != "nbcore":
+            found.add(target)
+    return found - {name}
+
+
+def unit(name: str) -> str:
+    """The part of a module's name that has a floor: nbcore.runs.run lives in runs. Empty for nbcore itself."""
+    return name.split(".")[1] if "." in name else ""
+
+
+def floors() -> dict[str, int]:
+    text = (ROOT / "ARCHITECTURE.md").read_text().split("## Floors")[1].split("##")[0]
+    rows = re.findall(r"^ {4}(\d) +(.+)$", text, flags=re.MULTILINE)
+    return {name.strip(): int(number) for number, names in rows for name in names.split("·")}
+
+
+# --- structure ----------------------------------------------------------------------------------------------
+
+
+@every_module
+def test_imports_point_downward(name):
+    if name in ("nbcore", "nbcore.__main__"):  # the door, above every floor
+        return
+    assert unit(name) in floors(), f"{name}: give '{unit(name)}' a floor in ARCHITECTURE.md"
+    for target in edges(name):
+        same = unit(target) == unit(name)
+        assert same or floors()[unit(target)] < floors()[unit(name)], f"{name} imports {target}, which is not below it"
+
+
+@every_module
+def test_phases_do_not_import_each_other(name):
+    if unit(name) == "phases":
+        others = {target for target in edges(name) if unit(target) == "phases"}
+        assert not others, f"{name} imports {others}: phases meet on disk"
+
+
+def test_no_import_cycles():
+    graph = {name: edges(name) for name in MODULES}
+    while graph:
+        leaves = [name for name, targets in graph.items() if not targets & graph.keys()]
+        assert leaves, f"a cycle among {sorted(graph)}"
+        for name in leaves:
+            del graph[name]
+
+
+@every_module
+def test_a_module_says_what_it_is_and_is_read_in_one_sitting(name):
+    docstring = ast.get_docstring(tree(name))
+    assert docstring and docstring.splitlines()[0].rstrip().endswith((".", ":")), f"{name}: one sentence, first line"
+    lines = len(MODULES[name].read_text().splitlines())
+    assert lines <= MAX_LINES or "Longer than" in docstring, f"{name}: {lines} lines and no reason in its docstring"
+
+
+# --- light imports ------------------------------------------------------------------------------------------
+
+
+def loaded_after(statement: str) -> set[str]:
+    code = f"import sys; {statement}; print(*sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+def test_import_nbcore_is_light():
+    assert not loaded_after("import nbcore") & {"torch", "numpy", "pydantic", "transformers", "datasets", "matplotlib"}
+
+
+def test_the_lower_floors_work_without_torch():
+    names = [name for name in MODULES if unit(name) in WITHOUT_TORCH]
+    if names:
+        # torch is not merely unused but absent: None in sys.modules makes importing it an error.
+        loaded_after("sys.modules['torch'] = None; import " + ", ".join(names))
+
+
+def test_every_import_is_in_the_lock_set():
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    pinned = {normal(line.split("==")[0]) for line in lines if "==" in line}
+    owners = packages_distributions()
+    for name in MODULES:
+        for top in {target.split(".")[0] for target in imports(name)} - sys.stdlib_module_names - OPTIONAL - {"nbcore"}:
+            assert {normal(owner) for owner in owners.get(top, [top])} & pinned, f"{name}: '{top}' is not pinned"
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+# --- nothing risky ------------------------------------------------------------------------------------------
+
+
+def complaints(node: ast.AST) -> str | None:
+    match node:
+        case ast.ExceptHandler(type=None):
+            return "bare except"
+        case ast.Call(func=ast.Name(id="hasattr" | "eval" | "exec" as called)):
+            return f"{called}()"
+        case ast.keyword(arg="trust_remote_code", value=ast.Constant(value=True)):
+            return "trust_remote_code=True runs a stranger's code"
+        case ast.keyword(arg="weights_only", value=ast.Constant(value=False)):
+            return "weights_only=False unpickles"
+        case ast.Attribute(value=ast.Name(id="yaml"), attr="load" | "load_all" | "full_load" | "unsafe_load" as called):
+            return f"yaml.{called}: use safe_load"
+        case ast.Import(names=names) if {alias.name for alias in names} & {"pickle", "dill", "shelve", "marshal"}:
+            return "pickle runs code on loading: use JSON or safetensors"
+        case ast.ImportFrom(module="pickle" | "dill" | "shelve" | "marshal"):
+            return "pickle runs code on loading: use JSON or safetensors"
+    return None
+
+
+@every_module
+def test_nothing_risky(name):
+    found = [(node.lineno, why) for node in ast.walk(tree(name)) if (why := complaints(node))]
+    assert not found, f"{MODULES[name].relative_to(ROOT)}: {found}"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "try:\n  pass\nexcept:\n  pass",
+        "hasattr(a, 'b')",
+        "eval('1')",
+        "f(trust_remote_code=True)",
+        "torch.load(p, weights_only=False)",
+        "yaml.load(text)",
+        "import pickle",
+        "from pickle import loads",
+    ],
+)
+def test_the_rule_above_bites(code):
+    assert any(complaints(node) for node in ast.walk(ast.parse(code)))
+
+
+def test_model_eval_is_not_eval():
+    assert not any(complaints(node) for node in ast.walk(ast.parse("model.eval(); yaml.safe_load(text)")))
+
+
+# --- clean and movable --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments", [["check", "."], ["format", "--check", "nbcore", "tests"]], ids=["check", "format"]
+)
+def test_ruff(arguments):
+    done = subprocess.run([sys.executable, "-m", "ruff", *arguments], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-500:]
+
+
+def tracked_texts():
+    listing = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
+    if listing.returncode != 0:
+        pytest.skip("not a git checkout")
+    for name in listing.stdout.split("\0"):
+        path = ROOT / name
+        if name and path.is_file():
+            try:
+                yield name, path.read_text(encoding="utf-8")
+            except UnicodeDecodeError:
+                continue
+
+
+def test_no_path_of_one_machine_in_a_tracked_file():
+    local = re.compile(r"(?<![\w.}])/(?:wor" + r"k|roo" + r"t|home/\w+|Users/\w+)/")
+    found = [
+        f"{name}:{number}: {line.strip()[:80]}"
+        for name, text in tracked_texts()
+        for number, line in enumerate(text.splitlines(), 1)
+        if local.search(line)
+    ]
+    assert not found, found
+
+
+def test_one_address_for_the_project():
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]["Repository"].startswith("https://")
