@@ -54,15 +54,20 @@ def edges(name: str) -> set[str]:
     return found - {name}
 
 
-def unit(name: str) -> str:
-    """The part of a module's name that has a floor: nbcore.runs.run lives in runs. Empty for nbcore itself."""
-    return name.split(".")[1] if "." in name else ""
-
-
-def floors() -> dict[str, int]:
+@cache
+def rooms() -> dict[str, tuple[str, int]]:
+    """Top-level module -> its room and the room's floor, from the table in ARCHITECTURE.md."""
     text = (ROOT / "ARCHITECTURE.md").read_text().split("## Floors")[1].split("##")[0]
-    rows = re.findall(r"^ {4}(\d) +(.+)$", text, flags=re.MULTILINE)
-    return {name.strip(): int(number) for number, names in rows for name in names.split("·")}
+    found = {}
+    for floor, row in re.findall(r"^ {4}(\d) +(.+)$", text, flags=re.MULTILINE):
+        for room, more in re.findall(r"(\w+)(?: \(([^)]*)\))?", row):
+            found |= {member: (room, int(floor)) for member in [room, *re.findall(r"\w+", more)]}
+    return found
+
+
+def top(name: str) -> str:
+    """nbcore.runs.run -> runs; empty for nbcore itself."""
+    return name.split(".")[1] if "." in name else ""
 
 
 # --- structure ----------------------------------------------------------------------------------------------
@@ -72,16 +77,17 @@ def floors() -> dict[str, int]:
 def test_imports_point_downward(name):
     if name in ("nbcore", "nbcore.__main__"):  # the door, above every floor
         return
-    assert unit(name) in floors(), f"{name}: give '{unit(name)}' a floor in ARCHITECTURE.md"
+    assert top(name) in rooms(), f"{name}: give '{top(name)}' a room and a floor in ARCHITECTURE.md"
+    room, floor = rooms()[top(name)]
     for target in edges(name):
-        same = unit(target) == unit(name)
-        assert same or floors()[unit(target)] < floors()[unit(name)], f"{name} imports {target}, which is not below it"
+        other, below = rooms()[top(target)]
+        assert other == room or below < floor, f"{name} (floor {floor}) imports {target} (floor {below})"
 
 
 @every_module
 def test_phases_do_not_import_each_other(name):
-    if unit(name) == "phases":
-        others = {target for target in edges(name) if unit(target) == "phases"}
+    if top(name) == "phases":
+        others = {target for target in edges(name) if top(target) == "phases"}
         assert not others, f"{name} imports {others}: phases meet on disk"
 
 
@@ -117,7 +123,7 @@ def test_import_nbcore_is_light():
 
 
 def test_the_lower_floors_work_without_torch():
-    names = [name for name in MODULES if unit(name) in WITHOUT_TORCH]
+    names = [name for name in MODULES if top(name) in WITHOUT_TORCH]
     if names:
         # torch is not merely unused but absent: None in sys.modules makes importing it an error.
         loaded_after("sys.modules['torch'] = None; import " + ", ".join(names))
@@ -128,8 +134,10 @@ def test_every_import_is_in_the_lock_set():
     pinned = {normal(line.split("==")[0]) for line in lines if "==" in line}
     owners = packages_distributions()
     for name in MODULES:
-        for top in {target.split(".")[0] for target in imports(name)} - sys.stdlib_module_names - OPTIONAL - {"nbcore"}:
-            assert {normal(owner) for owner in owners.get(top, [top])} & pinned, f"{name}: '{top}' is not pinned"
+        packages = {target.split(".")[0] for target in imports(name)} - sys.stdlib_module_names - OPTIONAL - {"nbcore"}
+        for package in packages:
+            found = {normal(owner) for owner in owners.get(package, [package])}
+            assert found & pinned, f"{name} imports {package}: pin it in requirements.txt"
 
 
 def normal(name: str) -> str:
