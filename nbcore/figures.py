@@ -65,6 +65,15 @@ class Line(NamedTuple):
     """Few points, as evaluation losses are: drawn as markers, and never smoothed."""
 
 
+class Panel(NamedTuple):
+    """One of several small plots."""
+
+    title: str
+    lines: Sequence[Line]
+    limits: tuple[float, float] | None = None
+    """Range of the y axis where it is fixed."""
+
+
 def smooth(values: Sequence[float]) -> list[float]:
     """Centred moving average over a twentieth of the series: no lag, and no pull towards 0 at the ends."""
     import numpy as np
@@ -82,11 +91,8 @@ def line(rows: Iterable[Mapping], key: str, label: str = "", **style) -> Line | 
     return Line(label or key, steps, values, **style)
 
 
-def panels(content: Sequence[tuple[str, Sequence[Line]]], columns: int = 3, limits: tuple | None = None) -> Figure:
-    """Small multiples: one panel per (title, lines); raw values pale, the smoothed line on top.
-
-    `limits` is a common (low, high) of the y axes where given. Raises ValueError where there is nothing to draw.
-    """
+def panels(content: Sequence[Panel], columns: int = 3) -> Figure:
+    """Small multiples: raw values pale, the smoothed line on top. Raises ValueError where there is nothing to draw."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
@@ -97,15 +103,15 @@ def panels(content: Sequence[tuple[str, Sequence[Line]]], columns: int = 3, limi
     with rc_context(STYLE):
         figure = Figure(figsize=(max(3.7 * columns, 5.2), 2.5 * height), layout="constrained")
         axes = list(figure.subplots(height, columns, squeeze=False).flat)
-        for axis, (title, lines) in zip(axes, content, strict=False):
-            axis.set_title(title)
-            for series in lines:
+        for axis, panel in zip(axes, content, strict=False):
+            axis.set_title(panel.title)
+            for series in panel.lines:
                 _draw(axis, series)
             axis.margins(x=0.02)
             axis.locator_params(nbins=4)
-            if limits:
-                axis.set_ylim(*limits)
-            if len(lines) > 1:
+            if panel.limits:
+                axis.set_ylim(*panel.limits)
+            if len(panel.lines) > 1:
                 axis.legend(frameon=False, fontsize=10, labelcolor=QUIET, handlelength=1.2)
         for axis in axes[len(content) :]:
             axis.set_axis_off()
@@ -125,12 +131,12 @@ def _draw(axis, series: Line) -> None:
 def learning(rows: Sequence[Mapping], keys: Sequence[str] | None = None) -> Figure:
     """Curves of one run's metrics: by default training and evaluation loss in one panel, the reward in another."""
     if keys is not None:
-        found = [(key, [series]) for key in keys if (series := line(rows, key))]
-        return panels(found)
+        return panels([Panel(key, [series]) for key in keys if (series := line(rows, key))])
     losses = [line(rows, "loss", "training"), line(rows, "eval_loss", "held-out", color=ORANGE, sparse=True)]
-    content = [("loss", [series for series in losses if series])]
-    content += [("reward", [series])] if (series := line(rows, "reward")) else []
-    return panels([(title, lines) for title, lines in content if lines])
+    content = [Panel("loss", [series for series in losses if series]), Panel("reward", [])]
+    if series := line(rows, "reward"):
+        content[1] = Panel("reward", [series])
+    return panels([panel for panel in content if panel.lines])
 
 
 def progress(names: Sequence[str], rates: Sequence[tuple[str, str, Sequence, Sequence]]) -> Figure:
@@ -153,7 +159,8 @@ def progress(names: Sequence[str], rates: Sequence[tuple[str, str, Sequence, Seq
             _rate(axis, second, first, color, filled=False)
             axis.set_xticks(range(len(names)), names, color=INK)
             axis.set_xlim(-0.4, len(names) - 0.6)
-            axis.set_ylim(-0.06, 1.09)
+            axis.set_ylim(-0.1, 1.1)
+            axis.spines.bottom.set_visible(False)
             axis.set_yticks([0, 0.25, 0.5, 0.75, 1])
             axis.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
         return figure

@@ -14,6 +14,7 @@ from nbcore import config, runs, show, stats
 
 NAMES = {"lang_adapter": "adapter", "sft": "SFT", "ipo": "IPO", "grpo": "GRPO"}
 ABSENT = "–"
+NOTHING = "no finished run in {store}: run `bash colab_setup.sh run` first"
 SHOWN = 6  # tasks whose programs are printed
 
 
@@ -47,7 +48,7 @@ def chain(store: str | Path) -> list[Stage]:
     training = [name for name in config.PHASES if name != "evaluate"]
     finished = [run for run in runs.listing(store) if run.finished]
     if not finished:
-        raise ValueError(f"no finished run in {store}: run `bash colab_setup.sh run` first")
+        raise ValueError(NOTHING.format(store=store))
     latest = max(finished, key=lambda run: (training.index(run.phase) if run.phase in training else -1, run.path.name))
     lineage = runs.find(store, latest.id).ancestors()[::-1] if latest.phase in training else []
     evaluations = [run for run in finished if run.phase == "evaluate" and not run.verify()]
@@ -61,7 +62,10 @@ def chain(store: str | Path) -> list[Stage]:
 
     stages = [Stage(run.phase, run, newest(run)) for run in lineage]
     base = newest(None)
-    return [Stage("base", None, base), *stages] if base else stages
+    stages = [Stage("base", None, base), *stages] if base else stages
+    if not stages:  # evaluations whose subject is gone
+        raise ValueError(NOTHING.format(store=store))
+    return stages
 
 
 def headline(stages: Sequence[Stage]) -> tuple[list[str], list[list[str]], str]:

@@ -7,6 +7,7 @@ Longer than usual because a page is many small pieces of markup, and one file ke
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib import resources
@@ -97,7 +98,7 @@ def _header(stages: Sequence[Stage]) -> str:
     return f"""<header>
 <p class="kicker">{escape(path)}</p>
 <h1>Teaching a language model Rust</h1>
-<p class="lead">{escape(lineage.summary(stages))}</p>
+<p class="lead">{escape(lineage.summary(stages)).replace(" %", "&nbsp;%")}</p>
 <ul class="tiles">{tiles}</ul>
 <p class="quiet">Base model {escape(lineage.base(newest))}. Every program below was compiled by rustc and run against
 tests that the model never saw.</p>
@@ -145,7 +146,7 @@ def _programs(stages: Sequence[Stage]) -> str:
             previous = row
         task, _, signature = answers[-1][id_]["prompt"].strip().partition("\n")
         code = f'<pre class="code signature">{_rust(signature.strip())}</pre>' if signature.strip() else ""
-        cards.append(f'<article><h3>{escape(task)}</h3>{code}<ol class="steps">{"".join(steps)}</ol></article>')
+        cards.append(f'<article><h3>{_prose(task)}</h3>{code}<ol class="steps">{"".join(steps)}</ol></article>')
     return f"""<section><h2>The same prompts, phase after phase</h2>
 <p class="quiet">Held-out tasks. {escape(rule)}</p><div class="cards">{"".join(cards)}</div></section>"""
 
@@ -165,6 +166,10 @@ def _step(label: str, row: Mapping, same: bool) -> str:
         f'<li><p class="who"><b>{escape(label)}</b>{badge}</p>'
         f'<pre class="code">{_rust(kept) or "<i>(nothing)</i>"}</pre>{more}{said}</li>'
     )
+
+
+def _prose(text: str) -> str:
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def _rust(code: str) -> str:
@@ -187,7 +192,7 @@ def _losses(stages: Sequence[Stage]) -> str:
             figures.line(logged, "eval_loss", "held-out", color=figures.ORANGE, sparse=True),
         ]
         if any(lines):
-            content.append((stage.label, [line for line in lines if line]))
+            content.append(figures.Panel(stage.label, [line for line in lines if line]))
     if not content:
         return ""
     figure = figures.svg(figures.panels(content), "training and held-out loss by phase")
@@ -198,11 +203,11 @@ Pale: as logged; line: moving average; dots: held-out rows.</figcaption></figure
 def _rewards(stages: Sequence[Stage]) -> str:
     grpo = next((stage.run for stage in stages if stage.name == "grpo"), None)
     logged = grpo.metrics() if grpo else []
-    names = sorted({key for row in logged for key in row if key.startswith("rewards/") and key.endswith("/mean")})
+    names = dict.fromkeys(key for row in logged for key in row if key.startswith("rewards/") and key.endswith("/mean"))
     titles = {"reward": "reward (weighted sum)"} | {name: name.split("/")[1] for name in names}
-    titles |= {"completions/mean_length": "tokens per completion", "kl": "KL to the parent", "entropy": "entropy"}
-    lines = [(title, figures.line(logged, key)) for key, title in titles.items()]
-    content = [(title, [line]) for title, line in lines if line]
+    others = {"completions/mean_length": "tokens per completion", "kl": "KL to the parent", "entropy": "entropy"}
+    lines = [(key, title, figures.line(logged, key)) for key, title in (titles | others).items()]
+    content = [figures.Panel(title, [line], None if key in others else (0, 1.03)) for key, title, line in lines if line]
     if not content:
         return ""
     figure = figures.svg(figures.panels(content), "reward and its components over GRPO steps")

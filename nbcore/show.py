@@ -214,10 +214,10 @@ def source(function: Callable | type) -> Html:
 
 
 def plain(value: Any) -> str:
-    """A value on one line: text as it is, floats in four digits, the rest as JSON."""
+    """A value as text: floats in four digits, mappings and lists as JSON."""
     if isinstance(value, float):
         return f"{value:.4g}"
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, dict | list) else str(value)
 
 
 def _clip(text: str) -> str:
@@ -243,7 +243,7 @@ def _aligned(lines: Sequence[Sequence[str]]) -> str:
 def _fields(row: Any) -> Iterable[tuple[str, str]]:
     for name, value in row.items():
         if name == "messages":
-            yield from ((message["role"], message["content"]) for message in value)
+            yield from ((message["role"], plain(message["content"])) for message in value)
         elif value not in (None, {}, []):
             yield name, plain(value)
 

@@ -98,8 +98,8 @@ def _answer(task: dict, compiles: float, passes: float, luck: random.Random, noi
     if at < passes:
         kind, code, right, errors = "pass", task["solution"], total, []
     elif at < compiles:
-        kind, code, right, errors = "tests_failed", task["solution"].replace("x", "y", 2), noise.randrange(total), []
-        code = task["solution"].replace("<", ">").replace("+", "-").replace("==", "!=").replace("max", "min")
+        kind, right, errors = "tests_failed", noise.randrange(total), []
+        code = task["solution"].replace(".iter()", ".iter().skip(1)", 1).replace(" {", " { // first branch")
     elif compiles < 0.7:
         kind, right = "compile_error", 0
         code = "    " + " ".join(noise.choices(NOISE, k=40))
