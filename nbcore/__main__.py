@@ -1,4 +1,4 @@
-"""`python -m nbcore …`"""
+"""Lets `python -m nbcore` find the command line."""
 
 import sys
 

@@ -64,7 +64,10 @@ def run(
 
     where = place.store(store)
     pipelines.run(pipelines.load(pipeline, only, set_ or ()), where)
-    page = report.build(where)
+    try:
+        page = report.build(where)
+    except ValueError as error:  # stages ran, but none of them is part of a chain yet
+        return out.print(f"no report yet: {error}", markup=False, highlight=False)
     out.print(report.table(where))
     out.print(f"report: {page}", markup=False, highlight=False)
 
@@ -77,8 +80,7 @@ def doctor(store: Store = None):
     """
     from nbcore import doctor as checks
 
-    code = checks.main(store)
-    if code:
+    if checks.main(store):
         raise Judged("something that the tiny profile needs is missing: see the table")
 
 
@@ -118,9 +120,8 @@ def grade(
     counts: dict[str, int] = {}
     with Progress(*columns, console=err, disable=not err.is_terminal) as progress:
         task = progress.add_task("grading", total=len(todo))
-        for verdict in batch.grade(
-            Grader(jobs=jobs), todo, verdicts, lambda done: progress.update(task, completed=done)
-        ):
+        grader = Grader(jobs=jobs)
+        for verdict in batch.grade(grader, todo, verdicts, lambda done: progress.update(task, completed=done)):
             counts[verdict["verdict"]] = counts.get(verdict["verdict"], 0) + 1
     words = ", ".join(f"{name} {count}" for name, count in sorted(counts.items(), key=lambda item: -item[1]))
     out.print(f"graded {len(todo)} ({words or 'nothing new'}), {len(good) - len(todo)} known, {len(bad)} bad lines")
@@ -161,10 +162,7 @@ def list_(store: Store = None, phase: Annotated[str | None, typer.Option(help="O
         minutes = f"{info['seconds'] / 60:.1f}" if found.finished else ""
         parent = info["parent"]["id"] if info["parent"] else ""
         table.add_row(found.id, "finished" if found.finished else "unfinished", parent, minutes)
-    if table.row_count:
-        out.print(table)
-    else:
-        out.print(f"no runs in {where}", markup=False, highlight=False)
+    out.print(table if table.row_count else escape(f"no runs in {where}"))
 
 
 @runs_app.command()
@@ -179,8 +177,7 @@ def show(
     found = _find(place.store(store), reference)
     table = Table("field", "value", box=None)
     for name, value in found.info.items():
-        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        table.add_row(name, escape(text))
+        table.add_row(name, escape(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)))
     out.print(table)
     out.print(f"\n{configs.dump(found.config)}", markup=False, highlight=False, end="")
 

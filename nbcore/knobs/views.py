@@ -20,7 +20,7 @@ HEADLINES: dict[str, dict[str, str]] = {
         "max_steps": "max_steps",
         "learning_rate": "learning_rate",
         "group_size": "group_size",
-        "temperature": "generation.temperature",
+        "beta": "beta",
     },
     "evaluate": {"heldout": "heldout", "samples": "samples", "temperature": "generation.temperature"},
 }
