@@ -45,11 +45,6 @@ class Toolchain:
     link: tuple[str, ...]
     """Codegen options of the fastest way to link that works here."""
 
-    @property
-    def runtime(self) -> Path:
-        """Directory of the shared std that a built program loads."""
-        return self.sysroot / "lib" / "rustlib" / _host(self.version) / "lib"
-
     def command(self, driver: str, edition: str, out: Path, link: Sequence[str] | None = None) -> list[str]:
         """The call that builds a test binary at `out` from the source on stdin; `driver` is rustc or clippy-driver."""
         # Force-warn beats any `allow` in the source and keeps a deny-by-default lint from failing the build.
@@ -88,15 +83,17 @@ def find(lint: bool = True) -> Toolchain:
         raise RuntimeError("cc not found on PATH, and Rust links with its start files; apt-get install gcc libc6-dev")
     chain = Toolchain(sysroot, _ask([str(sysroot / "bin" / "rustc"), "-vV"]), ())
     reasons = []
-    for link in (_direct_link(chain, cc), (f"-Clinker={cc}",)):
-        if link and (reason := _try_link(chain, link)) is None:
+    # The shared std is found by rpath: a built program then needs no environment at all.
+    std = chain.sysroot / "lib" / "rustlib" / _host(chain.version) / "lib"
+    for link in (_direct_link(chain, cc, std), (f"-Clinker={cc}", f"-Clink-arg=-Wl,-rpath,{std}")):
+        reason = _try_link(chain, link) if link else "rust-lld does not fit this platform"
+        if reason is None:
             return Toolchain(chain.sysroot, chain.version, link)
-        elif link:
-            reasons.append(reason)
-    raise RuntimeError(f"rustc cannot build a program here ({reasons[-1]}); {_REMEDY}")
+        reasons.append(reason)
+    raise RuntimeError(f"rustc cannot build a program here ({'; '.join(reasons)}); {_REMEDY}")
 
 
-def _direct_link(chain: Toolchain, cc: str) -> tuple[str, ...] | None:
+def _direct_link(chain: Toolchain, cc: str, std: Path) -> tuple[str, ...] | None:
     """Options to call the toolchain's rust-lld without cc and collect2 in between, which saves 12 ms."""
     lld = chain.sysroot / "lib" / "rustlib" / _host(chain.version) / "bin" / "rust-lld"
     loader = _LOADERS.get(platform.machine())
@@ -104,7 +101,8 @@ def _direct_link(chain: Toolchain, cc: str) -> tuple[str, ...] | None:
         return None
     start = [_ask([cc, f"-print-file-name={name}"]) for name in ("Scrt1.o", "crti.o", "crtn.o")]
     dirs = [os.path.dirname(_ask([cc, f"-print-file-name={name}"])) for name in ("libc.so", "libgcc_s.so", "libgcc.a")]
-    args = [*start, *(f"-L{name}" for name in dict.fromkeys(dirs)), f"--dynamic-linker={loader}", "-pie", "--threads=1"]
+    args = [*start, *(f"-L{name}" for name in dict.fromkeys(dirs)), f"-rpath={std}"]
+    args += [f"--dynamic-linker={loader}", "-pie", "--threads=1"]
     return (f"-Clinker={lld}", "-Clinker-flavor=ld.lld", *(f"-Clink-arg={arg}" for arg in args))
 
 
@@ -120,7 +118,7 @@ def _try_link(chain: Toolchain, link: Sequence[str]) -> str | None:
         built = sandbox.run(command, cwd=cwd, env=chain.compile_env(cwd), stdin=source, **_LIMITS)
         if built.code != 0:
             return (first_message(built.stderr) or f"rustc ended with {built.code or built.signal}").strip()
-        ran = sandbox.run([str(out)], cwd=cwd, env={"LD_LIBRARY_PATH": str(chain.runtime)}, **_LIMITS)
+        ran = sandbox.run([str(out)], cwd=cwd, env={}, **_LIMITS)
         return None if ran.code == 0 else f"the built program ended with {ran.code or ran.signal}"
 
 
@@ -217,7 +215,7 @@ def _own_line(message: Mapping[str, Any], ours: range) -> int | None:
             line = span["line_start"]
             if line in ours:
                 return None
-            return line if line < ours.start else line - len(ours)
+            return line if line < ours.start else line - len(ours) - 1  # `assemble` splits one line in two
     return None
 
 

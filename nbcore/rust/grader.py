@@ -191,7 +191,7 @@ class Grader:
         ran = sandbox.run(
             [str(binary), "--test-threads=1", "--color=never", f"{module}::"],
             cwd=run_dir,
-            env={"LD_LIBRARY_PATH": str(chain.runtime), "TMPDIR": str(run_dir)},
+            env={"TMPDIR": str(run_dir)},
             cpu_s=limits.run_cpu_s,
             wall_s=limits.run_wall_s,
             mem_mb=limits.run_mem_mb,

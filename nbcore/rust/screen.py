@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-_FENCE = re.compile(r"[ \t]{0,3}(`{3,}|~{3,})[ \t]*([^\n`]*)$")
+_FENCE = re.compile(r"[ \t]{0,3}(`{3,}|~{3,})([^\n`]*)$")
 _TAGS = {"", "rust", "rs"}
 _MAX_BRACKETS = 20_000
 
@@ -23,20 +23,21 @@ _LEXEME = re.compile(
 _STRING_END = re.compile(r'(?:[^"\\]|\\.)*+"?', re.DOTALL)
 _BLOCK_EDGE = re.compile(r"/\*|\*/")
 
+# The patterns see text in which a run of white space is one space; each is linear on any input.
 # Rejected. Aliases count (`use std::include_str as f`), so the names without the `!` do as well.
 _FORBIDDEN = {
-    "file_macro": r"\binclude\s*!|::\s*include\b|\binclude_(?:str|bytes)\b|\#\s*!?\s*\[[^\]]*\bpath\s*=",
-    "env_macro": r"\boption_env\b|\benv\s*!",
-    "cfg_tool": r"\bclippy\b(?!\s*::)",  # right only where the linter looks
+    "file_macro": r"\binclude\s?!|::\s?include\b|\binclude_(?:str|bytes)\b|\#\s?!?\s?\[[^\]\#]*\bpath\s?=",
+    "env_macro": r"\boption_env\b|\benv\s?!",
+    "cfg_tool": r"\bclippy\b(?!\s?::)",  # right only where the linter looks
 }
 # Noted, not refused: honest programs may say these too.
 _NOTED = {
-    "process_exit": r"\bprocess\s*::\s*(?:\{[^}]*\b)?(?:exit|abort)\b",
+    "process_exit": r"\bprocess\s?::\s?(?:\{[^{}]*\b)?(?:exit|abort)\b",
     "panic_hook": r"\bset_hook\b",
-    "spawns_process": r"\bCommand\s*::\s*new\b",
-    "unsafe": r"\bunsafe\b|\basm\s*!",
+    "spawns_process": r"\bCommand\s?::\s?new\b",
+    "unsafe": r"\bunsafe\b|\basm\s?!",
     "unsafe_attr": r"\b(?:no_mangle|export_name|link_section)\b",
-    "std_macro_shadow": r"\bmacro_rules\s*!\s*(?:debug_)?(?:assert(?:_eq|_ne)?|panic)\b|\bextern\s+crate\s+self\b",
+    "std_macro_shadow": r"\bmacro_rules\s?!\s?(?:debug_)?(?:assert(?:_eq|_ne)?|panic)\b|\bextern\scrate\sself\b",
 }
 _FORBIDDEN_RE = {flag: re.compile(pattern) for flag, pattern in _FORBIDDEN.items()}
 _NOTED_RE = {flag: re.compile(pattern) for flag, pattern in _NOTED.items()}
@@ -53,7 +54,7 @@ def screen(code: str, source_kb: int) -> Screening:
     """Flags of `code`; over-long and over-nested sources, file, environment and tool tricks are refused."""
     if len(code.encode(errors="surrogatepass")) > source_kb << 10:
         return Screening(["too_long"], ["too_long"])  # and nothing more is read of it
-    text = blank(code)
+    text = re.sub(r"\s+", " ", blank(code))
     refused = [flag for flag, pattern in _FORBIDDEN_RE.items() if pattern.search(text)]
     if sum(text.count(bracket) for bracket in "([{") > _MAX_BRACKETS:
         refused.append("too_many_brackets")

@@ -1,0 +1,333 @@
+"""The verdict taxonomy with the real compiler, and the promises of a batch."""
+
+import dataclasses
+import json
+import random
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from nbcore.rust import compiler, sandbox
+from nbcore.rust.grader import KINDS, Grader, Limits, read_tests
+
+pytestmark = pytest.mark.skipif(shutil.which("rustc") is None, reason="rustc is not installed")
+
+DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
+# Short, so that the samples which hit a limit do not make the tests slow.
+SHORT = Limits(compile_cpu_s=2, run_cpu_s=1, run_wall_s=2, run_mem_mb=512)
+
+TESTS = """
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[test]
+    fn one() { assert_eq!(add(1, 2), 3); }
+    #[test]
+    fn two() { assert_eq!(add(-1, 1), 0); }
+}
+"""
+SIGNATURE = "pub fn add(a: i64, b: i64) -> i64 {"
+GOOD = SIGNATURE + "\n    a + b\n}\n"
+
+
+def body(text, rest=""):
+    return f"{SIGNATURE}\n{text}\n}}\n{rest}"
+
+
+def sample(code, name="s", tests=TESTS, **more):
+    return {"id": name, "code": code, "tests": tests, "signature": SIGNATURE, **more}
+
+
+CASES = {
+    "pass": [
+        ("plain", GOOD, 2),
+        ("private", GOOD.removeprefix("pub "), 2),
+        ("crlf", GOOD.replace("\n", "\r\n"), 2),
+        ("inner attributes", "//! Docs.\n#![deny(missing_docs)]\n#![deny(warnings)]\n/// Adds.\n" + GOOD, 2),
+        ("denies its own lint", "#![deny(clippy::all)]\n" + body("return a + b;"), 2),
+        (
+            "own tests",
+            GOOD + "#[cfg(test)] mod tests { use super::*; #[test] fn one() { assert_eq!(add(1, 1), 3); } }",
+            2,
+        ),
+        ("own main", GOOD + 'fn main() { println!("{}", add(1, 2)); }', 2),
+        ("prints", body('println!("x"); eprintln!("y"); a + b'), 2),
+        ("writes to stdout", body('use std::io::Write; std::io::stdout().write_all(b"noise").unwrap(); a + b'), 2),
+        ("threads", body("std::thread::spawn(move || a + b).join().unwrap()"), 2),
+    ],
+    "tests_failed": [
+        ("half", body("a + b.min(1)"), 1),
+        ("panics", body('if a < 0 { panic!("no") } a + b'), 1),
+        ("overflow", body("let k = std::hint::black_box(i64::MAX); (a + k) + (b - k)"), 1),
+        ("shadowed assert", "macro_rules! assert_eq { ($($t:tt)*) => {}; }\n" + body("0 * (a + b)"), 1),
+    ],
+    "compile_error": [
+        ("type", body('"three"'), 0),
+        ("syntax", "pub fn add(", 0),
+        ("absent", "pub fn sub() {}", 0),
+        ("crate", "use rand::Rng;\n" + GOOD, 0),
+        ("unsafe", body("unsafe { a + b }"), 0),
+        ("nul", GOOD + "\0", 0),
+        ("surrogate", GOOD + "\ud800", 0),
+        ("edition", body("if let Some(x) = Some(a) && let Some(y) = Some(b) { x + y } else { 0 }"), 0),
+    ],
+    "compile_resource": [("deep", body("!" * 200_000 + "a"), 0)],
+    "compile_timeout": [
+        ("endless", "#![allow(long_running_const_eval)]\nconst C: i64 = { loop {} };\n" + body("a + b + C"), 0)
+    ],
+    "rejected": [
+        ("include", 'const P: &str = include_str!("/etc/passwd");\n' + GOOD, 0),
+        ("long", GOOD + "//" + "x" * (256 << 10), 0),
+    ],
+    "no_code": [("blank", "  \n", 0)],
+    "run_timeout": [
+        ("spin", body("loop { std::hint::black_box(a + b); }"), 0),
+        ("sleep", body("std::thread::sleep(std::time::Duration::from_secs(60)); a + b"), 0),
+    ],
+    "run_crash": [
+        ("abort", body("if a < 0 { std::process::abort() } a + b"), 1),
+        ("stack", body("if a == i64::MAX { 0 } else { std::hint::black_box(add(a + 1, b)) + 1 }"), 0),
+    ],
+    "run_oom": [
+        ("grow", body("let mut v = Vec::new(); loop { v.push(vec![0u8; 1 << 24]); std::hint::black_box(&v); }"), 0)
+    ],
+    "early_exit": [
+        ("exit 0", body("std::process::exit((a + b) as i32 * 0)"), 0),
+        ("exit 101", body("std::process::exit(101)"), 0),
+    ],
+    "output_limit": [
+        ("flood", body("use std::io::Write; loop { std::io::stdout().write_all(&[b'x'; 4096]).unwrap(); }"), 0)
+    ],
+}
+FLAT = [(kind, name, code, passed) for kind, cases in CASES.items() for name, code, passed in cases]
+
+
+@pytest.fixture(scope="module")
+def grader():
+    return Grader(limits=SHORT)
+
+
+@pytest.fixture(scope="module")
+def verdicts(grader):
+    found = grader.grade([sample(code, f"{kind}/{name}") for kind, name, code, _ in FLAT])
+    return {verdict["id"]: verdict for verdict in found}
+
+
+@pytest.mark.parametrize(("kind", "name", "code", "passed"), FLAT, ids=[f"{kind}-{name}" for kind, name, *_ in FLAT])
+def test_taxonomy(verdicts, kind, name, code, passed):
+    verdict = verdicts[f"{kind}/{name}"]
+    assert verdict["verdict"] == kind, verdict
+    assert (verdict["tests_passed"], verdict["tests_total"]) == (passed, 2)
+    assert verdict["passed"] == (kind == "pass")
+    assert verdict["compiles"] == (
+        kind in {"pass", "tests_failed", "early_exit"} or kind.startswith(("run_", "output"))
+    )
+    assert verdict["isolation"] == "rlimits" and not verdict["cached"]
+    assert bool(verdict["errors"]) == (kind.startswith("compile_") or kind == "rejected")
+    assert len(verdict["errors"]) <= 5 and all(set(e) == {"code", "message", "line"} for e in verdict["errors"])
+
+
+def test_every_kind_is_covered():
+    assert set(CASES) == set(KINDS) - {"infra_error"}
+
+
+def test_verdict_has_the_fields_of_the_contract(verdicts):
+    fields = "id verdict passed compiles tests_passed tests_total clippy_warnings errors flags cpu_ms wall_ms cached"
+    fields += " isolation"
+    assert all(set(verdict) == set(fields.split()) for verdict in verdicts.values())
+
+
+def test_completions_are_extracted(grader):
+    answers = grader.grade(
+        [
+            {"id": 1, "completion": f"Sure.\n```rust\n{GOOD}```", "tests": TESTS, "signature": SIGNATURE},
+            {"id": 2, "completion": "I would rather not.", "tests": TESTS},
+        ]
+    )
+    assert [answer["verdict"] for answer in answers] == ["pass", "no_code"]
+
+
+def test_errors_and_lints_are_placed_in_the_candidates_own_lines(grader):
+    broken, linted, ours = grader.grade(
+        [
+            sample("#![allow(unused)]\n\n" + body('    "three"'), "broken"),
+            sample("#![allow(clippy::all)]\n" + body("    return a + b;"), "linted"),
+            sample(GOOD, "ours", TESTS.replace("add(1, 2)", "{ return assert!(true == true); add(1, 2) }")),
+        ]
+    )
+    assert [(error["code"], error["line"]) for error in broken["errors"]] == [("E0308", 4)]
+    assert linted["verdict"] == "pass" and linted["clippy_warnings"] == 1
+    assert ours["clippy_warnings"] == 0
+
+
+def test_without_lint_the_verdict_is_the_same(grader):
+    some = [sample(code, name) for name, code, _ in CASES["pass"][:5]]
+    plain = Grader(lint=False, limits=SHORT).grade(some)
+    assert [verdict["verdict"] for verdict in plain] == ["pass"] * 5
+    assert not any(verdict["clippy_warnings"] for verdict in plain)
+
+
+def test_edition_is_honoured(grader):
+    code = body("if let Some(x) = Some(a) && let Some(y) = Some(b) { x + y } else { 0 }")
+    assert grader.grade([sample(code, edition=2024)])[0]["passed"]
+
+
+def test_an_attribute_on_the_first_item_stays_with_it(grader):
+    code = "// note\n#![allow(dead_code)]\n// more\n/// Adds.\n#[must_use]\n" + GOOD
+    assert grader.grade([sample(code)])[0]["passed"]
+    assert grader.grade([sample("#!/usr/bin/env run\n#![allow(dead_code)] " + GOOD)])[0]["passed"]
+
+
+def test_missing_test_lines_are_failed_tests():
+    outcome = sandbox.Outcome(0, None, b"", b"", None, False, False, 1.0, 1.0)
+    line, end = b"test m::tests::one ... ok\n", b"\ntest result: ok. 1 passed; 0 failed; 0 ignored; 0 measured\n"
+    cases = {
+        line + end: ("early_exit", 1),
+        end: ("early_exit", 0),
+        b"": ("early_exit", 0),
+        line * 2 + end: ("early_exit", 1),
+    }
+    for stdout, expected in cases.items():
+        assert read_tests(dataclasses.replace(outcome, stdout=stdout), "m", 2) == expected
+    assert read_tests(dataclasses.replace(outcome, stdout=line + end), "m", 1) == ("pass", 1)
+
+
+def test_tests_in_a_comment_do_not_count_and_none_are_flagged(grader):
+    verdict = grader.grade([sample(GOOD, tests=f"/*{TESTS}*/")])[0]
+    assert (verdict["verdict"], verdict["tests_total"], verdict["flags"]) == ("pass", 0, ["no_tests"])
+
+
+def test_nothing_of_ours_is_visible(grader, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "secret-token")
+    show = 'panic!("{:?}", std::env::vars().filter(|(k, _)| k != "TMPDIR").collect::<Vec<_>>())'
+    seen = body(f'if std::env::vars().any(|(k, _)| k != "TMPDIR") {{ {show} }} a + b')
+    empty = body('assert_eq!(std::fs::read_dir(".").unwrap().count(), 0); a + b')
+    stdin = body("let mut s = String::new(); assert_eq!(std::io::stdin().read_line(&mut s).unwrap(), 0); a + b")
+    assert [v["verdict"] for v in Grader(limits=SHORT).grade([sample(c) for c in (seen, empty, stdin)])] == ["pass"] * 3
+
+
+def test_a_child_process_does_not_outlive_its_sample(grader):
+    mark = str(random.randint(10**6, 10**7))
+    code = body(f'std::process::Command::new("sleep").arg("{mark}").spawn().unwrap(); a + b')
+    verdict = grader.grade([sample(code)])[0]
+    assert verdict["verdict"] == "pass" and verdict["flags"] == ["spawns_process"]
+    for _ in range(50):
+        if not any(mark in line for line in _command_lines()):
+            break
+        time.sleep(0.02)
+    else:
+        pytest.fail("sleep is still there")
+
+
+def _command_lines():
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            yield (process / "cmdline").read_text()
+        except OSError:
+            continue
+
+
+def test_no_files_are_left(grader, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    code = body('std::fs::write("left", "x").unwrap(); std::fs::create_dir_all("a/b").unwrap(); a + b')
+    Grader(limits=SHORT).grade([sample(code), sample("fn"), sample(body("std::process::abort()"))])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_order_and_jobs_change_nothing():
+    kinds = ("pass", "tests_failed", "compile_error", "early_exit", "run_crash")
+    batch = [sample(code, f"{kind}/{name}") for kind in kinds for name, code, _ in CASES[kind][:3]]
+    shuffled = random.Random(1).sample(batch, len(batch))
+    alone, many = Grader(jobs=1, limits=SHORT).grade(batch), Grader(jobs=5, limits=SHORT).grade(shuffled)
+    assert [verdict["id"] for verdict in many] == [one["id"] for one in shuffled]
+    timed = {"cpu_ms": 0, "wall_ms": 0}
+    by_id = {verdict["id"]: verdict | timed for verdict in many}
+    assert all(by_id[verdict["id"]] == verdict | timed for verdict in alone)
+
+
+def test_a_repeat_is_graded_once():
+    calls, grader = [], Grader(limits=SHORT)
+    batch = [sample(GOOD, "a"), sample(GOOD, "b"), sample(body("a - b"), "c")]
+    first = grader.grade(batch, progress=lambda done, total: calls.append((done, total)))
+    assert [(v["id"], v["cached"]) for v in first] == [("a", False), ("b", True), ("c", False)]
+    assert calls == [(1, 2), (2, 2)]
+    first[0]["errors"].append("scribble")
+    again = grader.grade(batch)
+    assert all(v["cached"] and v["cpu_ms"] == 0 for v in again) and again[1]["errors"] == []
+    assert not grader.grade([sample(GOOD, "a", TESTS + "\n")])[0]["cached"]
+
+
+def test_an_infra_error_is_tried_again_and_not_remembered(monkeypatch):
+    grader, real, calls = Grader(limits=SHORT), sandbox.run, []
+
+    def flaky(*args, **kwargs):
+        calls.append(1)
+        if len(calls) in broken:
+            raise OSError(28, "No space left on device")
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(sandbox, "run", flaky)
+    broken = {1}
+    assert grader.grade([sample(GOOD)])[0]["verdict"] == "pass"
+    calls.clear()
+    broken = {1, 2}
+    verdict = grader.grade([sample(body("b + a"))])[0]
+    assert verdict["verdict"] == "infra_error" and "No space" in verdict["errors"][0]["message"] and len(calls) == 2
+    assert not verdict["passed"] and not grader.grade([sample(body("b + a"))])[0]["cached"]
+
+
+def test_a_starved_program_is_an_infra_error():
+    limits = dataclasses.replace(SHORT, run_wall_s=0.2, run_cpu_s=4)
+    verdict = Grader(limits=limits).grade([sample(body("loop { std::hint::black_box(a + b); }"))])[0]
+    assert verdict["verdict"] == "infra_error"
+
+
+@pytest.mark.parametrize(
+    ("bad", "says"),
+    [
+        ({"code": GOOD, "tests": TESTS}, "id"),
+        ({"id": "x", "tests": TESTS}, "exactly one of"),
+        ({"id": "x", "code": GOOD, "completion": GOOD, "tests": TESTS}, "exactly one of"),
+        ({"id": "x", "code": GOOD}, "tests"),
+        ({"id": "x", "code": GOOD, "tests": TESTS, "edition": "2077"}, "2077"),
+    ],
+)
+def test_a_malformed_sample_is_named(grader, bad, says):
+    with pytest.raises(ValueError, match=says):
+        grader.grade([bad])
+
+
+def test_missing_toolchain_says_what_to_do(monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(RuntimeError, match=r"rustc not found.*colab_setup\.sh"):
+        compiler.find.__wrapped__()
+    with pytest.raises(ValueError, match="jobs"):
+        Grader(jobs=0)
+
+
+def test_both_linkers_build_a_program(grader, monkeypatch):
+    monkeypatch.setattr(compiler, "_direct_link", lambda *_: None)
+    chain = compiler.find.__wrapped__()
+    assert not any("rust-lld" in option for option in chain.link)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lint", [True, False])
+def test_all_references_pass(lint):
+    path = DATA / "humaneval_x_rust_dev.jsonl"
+    if not path.exists():
+        pytest.skip(f"{path} is not here; it is not part of the repository")
+    humaneval = [json.loads(line) for line in path.read_text().splitlines()]
+    batch = [
+        {
+            "id": task["id"],
+            "code": task["signature"] + task["solution"],
+            "tests": task["tests"],
+            "edition": task["edition"],
+        }
+        for task in humaneval
+    ]
+    verdicts = Grader(lint=lint).grade(batch)
+    assert [verdict["id"] for verdict in verdicts if not verdict["passed"]] == []
