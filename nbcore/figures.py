@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 
 BLUE, ORANGE = "#0072b2", "#d55e00"
 INK, QUIET, RULE, PAGE = "#1f2329", "#6b7280", "#e3e6ea", "#fefefe"
-# In the page these four follow its theme, light or dark.
+# In a page these follow its theme, light or dark; where it sets none, the second value holds.
 THEMED = {
     INK: "currentColor",
     QUIET: "var(--quiet, #808791)",
     RULE: "var(--rule, #80879144)",
     PAGE: "var(--page, #fff)",
+    BLUE: f"var(--blue, {BLUE})",
+    ORANGE: f"var(--orange, {ORANGE})",
 }
 STYLE = {
     "svg.fonttype": "none",  # real text: it can be selected, searched and read aloud, and takes the page's font
