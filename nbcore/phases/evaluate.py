@@ -116,7 +116,10 @@ def perplexity(model: Any, tokenizer: Any, documents: list[dict], max_tokens: in
         logits = model(input_ids=ids, attention_mask=mask.long()).logits[:, :-1].float()
         nll = torch.nn.functional.cross_entropy(logits.transpose(1, 2), ids[:, 1:], reduction="none") * mask[:, 1:]
         losses += list(zip(nll.sum(1).tolist(), (lengths - 1).tolist(), strict=True))
-    interval = stats.ratio_bootstrap([loss for loss, _ in losses], [count for _, count in losses], seed=seed)
+    total, tokens = sum(loss for loss, _ in losses), sum(count for _, count in losses)
+    # Documents differ in length: each one's pull on the ratio total/tokens is what the bootstrap resamples.
+    pulls = [total / tokens + (loss - total / tokens * count) * len(losses) / tokens for loss, count in losses]
+    interval = stats.mean_bootstrap(pulls, seed=seed)
     return {
         "value": math.exp(interval.value),
         "low": math.exp(interval.low),

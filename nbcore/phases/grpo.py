@@ -45,8 +45,7 @@ def rewards(run: runs.Run) -> list[Any]:
         def function(completion_ids, task, **_columns):
             answers = [template.answer(rows["tokenizer"], ids)[0] for ids in completion_ids]
             samples = [sources.sample(rows["tasks"][i], text) for i, text in zip(task, answers, strict=True)]
-            found = [reward.components(verdict) for verdict in grader.grade(samples)]
-            return [None if parts is None else parts[name] for parts in found]
+            return [reward.components(verdict)[name] for verdict in grader.grade(samples)]
 
         function.__name__ = name  # TRL logs each reward under the function's name
         return function

@@ -1,0 +1,29 @@
+"""Record the first four losses of every phase into golden.json: `python tests/phases/record_golden.py`."""
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path[:0] = [".", "tests/phases"]
+
+from conftest import losses, short, walk, write_pairs
+
+from nbcore import runs
+from nbcore.phases import grpo, ipo, lang_adapter, pretrain, sft
+
+found = {}
+with tempfile.TemporaryDirectory() as store:
+    for phase, module, parent in (
+        ("pretrain", pretrain, None),
+        ("lang_adapter", lang_adapter, None),
+        ("sft", sft, "lang_adapter"),
+        ("ipo", ipo, "sft"),
+        ("grpo", grpo, "sft"),
+    ):
+        run = runs.open(short(phase), store, parent)
+        if phase == "ipo":
+            write_pairs(run)
+        walk(module, run)
+        found[phase] = losses(run)
+Path("tests/phases/golden.json").write_text(json.dumps(found, indent=1) + "\n")

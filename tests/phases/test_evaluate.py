@@ -1,0 +1,77 @@
+"""Evaluation: numbers that can be recomputed by hand."""
+
+import math
+
+import pytest
+import torch
+from conftest import short
+
+from nbcore import runs
+from nbcore.lm import load
+from nbcore.phases import evaluate
+
+
+@pytest.fixture(scope="module")
+def run(chain):
+    run = runs.open(short("evaluate"), chain, "sft")
+    evaluate.run_tasks(run)
+    return evaluate.finish(run)
+
+
+def test_every_task_has_one_graded_sample(run):
+    """Rates over fewer tasks than stated would be rates of something else."""
+    samples = run.samples()
+    assert len(samples) == len({row["id"] for row in samples}) == 8
+    assert run.info["metrics"]["heldout"]["n"] == 6 and run.info["metrics"]["unseen_family"]["n"] == 2
+    assert sum(run.info["metrics"]["heldout"]["verdicts"].values()) == 6
+
+
+def test_perplexity_is_exp_of_the_mean_loss_of_transformers(chain, run):
+    """Padding or masking that leaks into the loss changes this number."""
+    tokenizer = load.tokenizer(run)
+    model = load.policy(run, run.parent).eval()
+    documents = evaluate.data(run)["documents"]
+    found = evaluate.perplexity(model, tokenizer, documents, 64, 0)
+    losses, tokens = 0.0, 0
+    for document in documents:
+        ids = torch.tensor([[*tokenizer.encode(document["text"]), tokenizer.pad_token_id][:64]])
+        with torch.inference_mode():
+            losses += model(input_ids=ids, labels=ids).loss.item() * (ids.shape[1] - 1)
+        tokens += ids.shape[1] - 1
+    assert found["value"] == pytest.approx(math.exp(losses / tokens), rel=1e-4)
+    assert found["low"] <= found["value"] <= found["high"]
+
+
+def test_the_base_can_be_evaluated_without_a_parent(tmp_path):
+    """The first bar of the picture is the base model itself."""
+    run = runs.open(short("evaluate", heldout=2, unseen=0, perplexity_documents=2), tmp_path)
+    evaluate.run_tasks(run)
+    assert evaluate.finish(run).info["base"] == "seedling"
+
+
+def test_our_own_faults_are_left_out_and_counted():
+    """An infra_error counted as a failure lowers pass@1 for a full disk."""
+    row = {"compiles": True, "passed": True, "clippy_warnings": 0, "tests_passed": 6, "tests_total": 6, "truncated": False}
+    solved = [{**row, "verdict": "pass"}, {**row, "verdict": "infra_error", "passed": False}]
+    found = evaluate.summary(solved, 1, [1])
+    assert found["pass@1"]["value"] == 1 and found["infra_errors"] == 1
+
+
+def test_several_samples_give_unbiased_pass_at_k():
+    """pass@2 of one right among two is 1, pass@1 is one half; averaging first would say otherwise."""
+    row = {"compiles": True, "clippy_warnings": 0, "tests_passed": 6, "tests_total": 6, "truncated": False}
+    solved = [{**row, "verdict": "pass", "passed": True}, {**row, "verdict": "tests_failed", "passed": False}]
+    found = evaluate.summary(solved, 2, [1, 2])
+    assert found["pass@1"]["value"] == 0.5 and found["pass@2"]["value"] == 1
+
+
+def test_an_interrupted_evaluation_keeps_its_finished_parts(chain, monkeypatch):
+    """Minutes of grading must not be lost to a runtime that dies before the perplexity."""
+    run = runs.open(short("evaluate", seed=5), chain, "sft")
+    monkeypatch.setattr(evaluate, "perplexity", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        evaluate.run_tasks(run)
+    monkeypatch.undo()
+    before = run.samples()
+    evaluate.run_tasks(run)
+    assert run.samples() == before and "perplexity" in evaluate.results(run)

@@ -1,0 +1,66 @@
+"""GRPO: the reward is the grader's verdict, component by component."""
+
+import pytest
+from conftest import same_losses, short, walk
+from trl import GRPOConfig
+
+from nbcore import runs
+from nbcore.data import katas
+from nbcore.phases import grpo
+from nbcore.rust.grader import Grader
+
+
+@pytest.fixture(scope="module")
+def run(chain):
+    return walk(grpo, runs.open(short("grpo"), chain, "sft"))
+
+
+def test_first_losses(run, golden):
+    """A change in sampling, reward, advantage or schedule shows in the first steps."""
+    same_losses(run, golden)
+
+
+def test_every_component_is_logged(run):
+    """A reward whose parts are not seen cannot be debugged, and a rising sum can hide a cheat."""
+    logged = {key for row in run.metrics() for key in row}
+    assert {f"rewards/{name}/mean" for name in ("compiles", "tests", "passed")} <= logged
+
+
+def test_reward_of_right_wrong_and_broken_programs(run):
+    """The reference earns everything, a program that does not compile nothing, whatever stands around it."""
+    rows = grpo.data(run)
+    task = next(iter(rows["tasks"].values()))
+    tokenizer = rows["tokenizer"]
+    texts = [katas.code(task), task["signature"] + "\n    todo!()\n}", "pub fn broken(", "no code at all"]
+    ids = [
+        tokenizer.encode("<|channel|>final<|message|>" + text + "<|return|>", add_special_tokens=False) for text in texts
+    ]
+    compiles, tests, passed = (f(completion_ids=ids, task=[task["id"]] * 4) for f in grpo.rewards(run))
+    assert compiles == [1, 1, 0, 0] and passed == [1, 0, 0, 0] and tests[0] == 1 and tests[2:] == [0, 0]
+
+
+def test_our_own_fault_is_never_a_zero(run, monkeypatch):
+    """An infra_error scored 0 teaches the model from our broken disk."""
+    verdict = {"verdict": "infra_error", "passed": False, "compiles": False, "tests_passed": 0, "tests_total": 6}
+    monkeypatch.setattr(Grader, "grade", lambda self, samples: [verdict for _ in samples])
+    task = next(iter(grpo.data(run)["tasks"]))
+    assert [f(completion_ids=[[1]], task=[task]) for f in grpo.rewards(run)] == [[None]] * 3
+
+
+def test_hidden_tests_and_solutions_never_reach_the_policy(run):
+    """A prompt that shows its tests turns learning into copying."""
+    rows = grpo.data(run)
+    for row in rows["train"]:
+        task = rows["tasks"][row["task"]]
+        text = str(row["prompt"])
+        assert "assert" not in text and "#[test]" not in text and task["solution"].strip("\n }") not in text
+
+
+@pytest.mark.parametrize("loss", ["dapo", "dr_grpo", "bnpo", "grpo", "gspo"])
+def test_loss_variants_are_trls(chain, loss):
+    """TRL validates the names; gspo is sequence-level importance sampling with the grpo loss."""
+    run = runs.open(short("grpo", loss_type=loss, seed=1), chain, "sft")
+    arguments = GRPOConfig(**grpo.arguments(run))
+    assert arguments.mask_truncated_completions
+    assert arguments.loss_type == ("grpo" if loss == "gspo" else loss)
+    assert arguments.importance_sampling_level == ("sequence" if loss == "gspo" else "token")

@@ -1,0 +1,70 @@
+"""IPO: the right reference, the right loss, tokens as they were sampled."""
+
+import pytest
+import torch
+from conftest import same_losses, short, walk, write_pairs
+
+from nbcore import runs
+from nbcore.phases import ipo
+
+
+@pytest.fixture(scope="module")
+def run(chain):
+    run = runs.open(short("ipo"), chain, "sft")
+    write_pairs(run)
+    return walk(ipo, run)
+
+
+def test_first_losses(run, golden):
+    """A change in pairs, reference or schedule shows in the first steps."""
+    same_losses(run, golden)
+
+
+def test_the_reference_is_the_sft_model_not_the_base(chain):
+    """With the base as reference (trl#1340) the first margin is not zero and IPO undoes SFT."""
+    run = runs.open(short("ipo", seed=7), chain, "sft")
+    write_pairs(run)
+    trainer = ipo.trainer(run)
+    ids = torch.tensor([ipo.data(run)["train"][0]["prompt_ids"] + ipo.data(run)["train"][0]["chosen_ids"]])
+    model = trainer.model.eval()
+
+    def logits(adapter):
+        model.set_adapter(adapter)
+        with torch.inference_mode():
+            return model(input_ids=ids).logits
+
+    policy, reference = logits("default"), logits("ref")
+    assert torch.equal(policy, reference)
+    with model.disable_adapter(), torch.inference_mode():
+        assert (model(input_ids=ids).logits - reference).abs().max() > 1e-4
+
+
+def test_the_first_loss_is_ipos(run):
+    """At step 0 the margin is 0, so the loss is (1/(2·beta))²; sigmoid would give log 2 (ms-swift#10167)."""
+    first = next(row["loss"] for row in run.metrics() if "loss" in row)
+    assert first == pytest.approx((1 / (2 * run.config.beta)) ** 2, rel=1e-3)
+
+
+def test_pairs_share_their_prompt_and_end_in_one_stop_token(run):
+    """TRL's own tokenisation would append a second end of sequence."""
+    rows = ipo.data(run)
+    stop = rows["tokenizer"].eos_token_id
+    for row in rows["train"] + rows["validation"]:
+        for side in ("chosen_ids", "rejected_ids"):
+            assert row[side][-1] == stop and row[side].count(stop) == 1
+
+
+def test_only_the_trained_adapter_is_left(run):
+    """The reference copy must not be taken for the result."""
+    assert sorted(p.name for p in (run.path / "adapter").iterdir()) == [
+        "README.md",
+        "adapter_config.json",
+        "adapter_model.safetensors",
+    ]
+
+
+def test_no_pairs_is_one_clear_error(chain):
+    """An untrained policy passes nothing: the message must say what to change."""
+    config = short("ipo", seed=3, rollouts=2, **{"tasks.limit": 2, "generation.max_new_tokens": 4})
+    with pytest.raises(ValueError, match="neither|no task that both passed and failed"):
+        ipo.data(runs.open(config, chain, "sft"))

@@ -1,0 +1,82 @@
+"""SFT: the right tokens are trained, the split holds, and equal seeds give equal bytes."""
+
+import pytest
+from conftest import same_losses, short, walk
+
+from nbcore import runs
+from nbcore.chat import template
+from nbcore.phases import sft
+
+
+def test_first_losses(chain, golden):
+    """A change in data order, masks, schedule or initialisation shows in the first steps."""
+    same_losses(runs.find(chain, "sft"), golden)
+
+
+def test_only_the_answer_and_its_stop_token_are_trained(chain):
+    """A mask off by one trains the prompt, or never teaches the model to stop."""
+    rows = sft.data(runs.find(chain, "sft"))
+    tokenizer = rows["tokenizer"]
+    for row in rows["train"][:10]:
+        trained = [token for token, label in zip(row["input_ids"], row["labels"], strict=True) if label >= 0]
+        text = tokenizer.decode(trained)
+        assert text.startswith("<|channel|>final<|message|>") and text.endswith("}<|return|>")
+        assert template.answer(tokenizer, trained)[0].count("fn ") >= 1
+        masked = [t for t, label in zip(row["input_ids"], row["labels"], strict=True) if label == template.IGNORED]
+        assert tokenizer.decode(masked).endswith("<|end|><|start|>assistant")
+
+
+def test_split_is_disjoint_and_does_not_move_with_the_limit(chain):
+    """A row that wanders from validation to training between two runs makes their losses incomparable."""
+    few = sft.data(runs.open(short("sft", limit=48), chain, "lang_adapter"))
+    many = sft.data(runs.open(short("sft", limit=96), chain, "lang_adapter"))
+    ids = lambda rows: {tuple(row["input_ids"]) for row in rows}  # noqa: E731
+    assert not ids(many["train"]) & ids(many["validation"])
+    assert not ids(few["validation"]) & ids(many["train"])
+
+
+def test_same_seed_same_bytes(chain, tmp_path):
+    """Without bitwise equality no later difference can be blamed on anything."""
+    first = runs.find(chain, "sft")
+    (tmp_path / "lang_adapter").symlink_to(chain / "lang_adapter")
+    second = walk(sft, runs.open(short("sft"), tmp_path, "lang_adapter"))
+    assert first.path != second.path
+    weights = "adapter/adapter_model.safetensors"
+    assert (first.path / weights).read_bytes() == (second.path / weights).read_bytes()
+
+
+def test_validation_perplexity_is_logged_each_epoch_and_the_best_checkpoint_kept(chain):
+    """Early stopping on a metric that is never logged would stop nothing."""
+    run = runs.find(chain, "sft")
+    assert any("eval_perplexity" in row for row in run.metrics())
+    assert run.info["data"]["sha256"] == run.info["data_hash"]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [("", "is empty"), ('{"id": 1}\n', "1: field 'messages'"), ("{\n", "1: not JSON"), (None, "no file")],
+)
+def test_bad_rows_are_one_clear_line(chain, tmp_path, content, words):
+    """An empty data set must not become a run of zero steps."""
+    path = tmp_path / "rows.jsonl"
+    if content is not None:
+        path.write_text(content)
+    run = runs.open(short("sft", rows=str(path)), tmp_path)
+    with pytest.raises((ValueError, FileNotFoundError), match=words):
+        sft.train(run)
+    assert not run.finished
+
+
+def test_rows_that_forge_a_turn_or_are_too_long_are_counted_not_trained(tmp_path):
+    """Text spelling <|end|> would become the control token and put words into the user's mouth."""
+    answer = {"role": "assistant", "content": "fn a() {}"}
+    rows = [{"id": f"r{i}", "messages": [{"role": "user", "content": "write a"}, answer]} for i in range(40)]
+    rows.append({"id": "forged", "messages": [{"role": "user", "content": "x<|end|>"}, answer]})
+    rows.append({"id": "long", "messages": [{"role": "user", "content": "long " * 400}, answer]})
+    import json
+
+    path = tmp_path / "rows.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    report = sft.data(runs.open(short("sft", rows=str(path)), tmp_path))["report"]
+    assert report["control_tokens_inside"] == 1 and report["too_long"] == 1
+    assert report["train"] + report["validation"] == 40

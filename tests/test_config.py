@@ -1,0 +1,95 @@
+"""Configs: one error for one mistake, and a dump that reproduces the run."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nbcore import config as configs
+
+SHIPPED = [path for path in sorted(Path("configs").glob("*/*.yaml")) if path.parent.name in configs.PHASES]
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=str)
+def test_shipped_configs_load_and_say_how_to_launch_them(path):
+    """A shipped YAML that no longer validates would fail in front of the user, not here."""
+    config = configs.load(path)
+    assert config.phase == path.parent.name
+    assert path.read_text().startswith("# papermill ") and str(path) in path.read_text().splitlines()[0]
+
+
+@pytest.mark.parametrize("phase", configs.PHASES)
+def test_dump_and_load_are_inverse(phase):
+    """run/config.yaml must reproduce the run: a field lost on the way would change it silently."""
+    config = configs.load({"phase": phase})
+    again = configs.load(yaml.safe_load(configs.dump(config)))
+    assert again == config and configs.digest(again) == configs.digest(config)
+
+
+@pytest.mark.parametrize(
+    ("values", "overrides", "words"),
+    [
+        ({"phase": "sft", "maxsteps": 2}, {}, ["'maxsteps'", "max_steps"]),
+        ({"phase": "lang_adapter", "lora": {"rnk": 4}}, {}, ["'lora.rnk'", "rank"]),
+        ({"phase": "sft"}, {"lora.rank": 0}, ["'lora.rank'", "0", "greater"]),
+        ({"phase": "sft"}, {"learning_rate": "fast"}, ["'learning_rate'", "'fast'", "number"]),
+        ({"phase": "sft", "batch_size": True}, {}, ["'batch_size'", "True", "boolean"]),
+        ({"phase": "nope"}, {}, ["'nope'", "sft"]),
+        ({"phase": "evaluate", "k": [1, 5]}, {}, ["pass@5", "samples"]),
+        ({"phase": "grpo", "batch_size": 12}, {}, ["12", "group_size 8"]),
+        ({"phase": "sft"}, ["max_steps"], ["'max_steps'", "max_steps=2"]),
+        ({"phase": "sft"}, {"max_steps.x": 2}, ["max_steps"]),
+        ({"phase": "lang_adapter"}, {"lora": {"dropout": 0.1, "target_parameters": ["a"]}}, ["dropout is 0.1"]),
+    ],
+)
+def test_every_mistake_is_one_line_with_field_value_and_remedy(values, overrides, words):
+    """A silent typo trains the wrong thing for hours."""
+    with pytest.raises(ValueError) as caught:
+        configs.load(values, overrides)
+    message = str(caught.value)
+    assert "\n" not in message and all(word in message for word in words), message
+
+
+def test_yaml_floats_without_a_dot_are_numbers():
+    """YAML 1.1 reads 1e-4 as text; a learning rate must survive that."""
+    assert configs.load(yaml.safe_load("{phase: sft, learning_rate: 1e-4}")).learning_rate == 1e-4
+
+
+def test_none_in_a_knob_means_as_in_the_yaml():
+    """The notebooks' parameters default to None: they must not overwrite the YAML."""
+    assert configs.load("configs/sft/tiny.yaml", {"max_steps": None}) == configs.load("configs/sft/tiny.yaml")
+
+
+def test_open_mappings_are_replaced_whole():
+    """corpus.sources has the user's own keys, file names with dots among them."""
+    config = configs.load({"phase": "pretrain"}, {"corpus": {"sources": {"a.b.jsonl": 3}}})
+    assert config.corpus.sources == {"a.b.jsonl": 3}
+
+
+def test_a_missing_file_is_named(tmp_path):
+    """'No such file' alone does not say what to do."""
+    with pytest.raises(FileNotFoundError, match=r"gone\.yaml.*configs/"):
+        configs.load(tmp_path / "gone.yaml")
+
+
+@given(st.integers(1, 10**6), st.floats(1e-9, 10), st.integers(1, 512))
+def test_overrides_change_what_they_name_and_nothing_else(steps, rate, rank):
+    """Dotted, nested and textual overrides must agree, and leave every other leaf alone."""
+    base = configs.load({"phase": "sft"})
+    dotted = configs.load(base, {"max_steps": steps, "learning_rate": rate, "lora.rank": rank})
+    nested = configs.load(base, {"max_steps": steps, "learning_rate": rate, "lora": {"rank": rank}})
+    text = configs.load(base, [f"max_steps={steps}", f"learning_rate={rate!r}", f"lora.rank={rank}"])
+    assert dotted == nested == text
+    before, after = ({leaf.path: leaf.value for leaf in configs.leaves(c)} for c in (base, dotted))
+    assert {p for p in before if before[p] != after[p]} <= {"max_steps", "learning_rate", "lora.rank"}
+
+
+def test_every_leaf_has_help_and_every_number_a_bound():
+    """Tables and widgets show nothing else: a field without help or bounds is a knob nobody can turn."""
+    for phase in configs.PHASES:
+        for leaf in configs.leaves(configs.load({"phase": phase})):
+            assert len(leaf.help) > 10, leaf.path
+            if type(leaf.value) in (int, float):
+                assert leaf.bounds, leaf.path
