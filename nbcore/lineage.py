@@ -51,7 +51,11 @@ def chain(store: str | Path) -> list[Stage]:
         raise ValueError(NOTHING.format(store=store))
     latest = max(finished, key=lambda run: (training.index(run.phase) if run.phase in training else -1, run.path.name))
     lineage = runs.find(store, latest.id).ancestors()[::-1] if latest.phase in training else []
-    evaluations = [run for run in finished if run.phase == "evaluate" and not run.verify()]
+    evaluations = [
+        run
+        for run in finished  # one that measured only pass@k above 1, or nothing held out, compares with no other
+        if run.phase == "evaluate" and "pass@1" in run.info["metrics"].get("heldout", {}) and not run.verify()
+    ]
 
     def newest(run: runs.Run | None) -> runs.Run | None:
         parent = {"id": run.id, "hash": run.info["manifest"]} if run else None

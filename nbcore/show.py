@@ -217,7 +217,10 @@ def plain(value: Any) -> str:
     """A value as text: floats in four digits, mappings and lists as JSON."""
     if isinstance(value, float):
         return f"{value:.4g}"
-    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, dict | list) else str(value)
+    if isinstance(value, dict | list):
+        value = json.loads(json.dumps(value, default=str), parse_float=lambda text: float(f"{float(text):.4g}"))
+        return json.dumps(value, ensure_ascii=False)
+    return str(value)
 
 
 def _clip(text: str) -> str:

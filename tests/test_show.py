@@ -114,6 +114,7 @@ def test_facts_are_aligned_and_escaped():
     view = show.facts({"parameters": 900_000, "loss": 0.123456, "note": EVIL})
     assert str(view).splitlines()[1] == "loss        0.1235"
     assert_inert(view)
+    assert str(show.facts({"pass@1": {"value": 1 / 3, "n": 400}})) == 'pass@1  {"value": 0.3333, "n": 400}'
 
 
 def test_source_is_the_code_that_runs():
