@@ -80,7 +80,8 @@ apt_install() {
     sudo -n true >/dev/null 2>&1 || return 1
     sudo="sudo -n"
   fi
-  { $sudo apt-get update && $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"; } \
+  $sudo apt-get update >>"$log" 2>&1 </dev/null || return 1
+  $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-remove --no-install-recommends "$@" \
     >>"$log" 2>&1 </dev/null
 }
 
@@ -102,14 +103,17 @@ make_venv() {  # PYTHON
   "$1" -m venv "$venv" >>"$log" 2>&1 || fail_with_log "could not make a virtual environment in $venv"
 }
 
-pip_install() { "$py" -m pip install --disable-pip-version-check --no-input --root-user-action=ignore "$@" >>"$log" 2>&1; }
+pip_install() {
+  "$py" -m pip install --disable-pip-version-check --no-input --root-user-action=ignore "$@" >>"$log" 2>&1
+}
 
 frozen() { "$py" -m pip list --disable-pip-version-check --format=freeze 2>>"$log"; }
 
 stamp_key() {
   "$py" - "$root/requirements.txt" <<'PYTHON'
 import hashlib, pathlib, platform, sys
-print("requirements", hashlib.sha256(pathlib.Path(sys.argv[1]).read_bytes()).hexdigest(), "python", platform.python_version())
+digest = hashlib.sha256(pathlib.Path(sys.argv[1]).read_bytes()).hexdigest()
+print("requirements", digest, "python", platform.python_version())
 PYTHON
 }
 
@@ -119,7 +123,9 @@ stamped() {  # LINE: is it in the stamp? The first line is the key, the others n
 
 # Colab's kernel, front end and google-colab package are built against these, and torch against its driver.
 kept_on_colab() {  # reads `pip list --format=freeze`, writes a constraints file
-  grep -iE '^(torch|torchvision|torchaudio|numpy|ipykernel|ipython|ipywidgets|traitlets|jupyter[-_]client|tornado|requests|pandas)==' || true
+  local names="torch|torchvision|torchaudio|numpy|pandas|requests"
+  names="$names|ipykernel|ipython|ipywidgets|traitlets|jupyter[-_]client|tornado"
+  grep -iE "^($names)==" || true
 }
 
 requirements_without() {  # CONSTRAINTS: reads requirements, drops comments and whatever is already pinned there
@@ -239,7 +245,8 @@ install_extra() {  # NAME
 
 set_up_python() {  # EXTRA...
   local base extra names
-  base="$(pick_python)" || fail "no Python 3.11 to 3.13 found: install one (Debian, Ubuntu: apt-get install python3 python3-venv)"
+  base="$(pick_python)" ||
+    fail "no Python 3.11 to 3.13 found: install one (Debian, Ubuntu: apt-get install python3 python3-venv)"
   for extra in "$@"; do
     names="$(extra_requirements "$base" "$extra")" || fail "--with: there is no extra '$extra'; there are: $names" 2
     if [[ "$needs_gpu" == *" $extra "* ]] && ! has_nvidia_gpu; then
@@ -285,11 +292,16 @@ rust_from_rustup() {
   return "$code"
 }
 
+# Debian's own rustc can be years old; the -web packages, which it builds its browsers with, are current.
+rust_from_apt() {
+  apt_install rustc-web cargo-web rust-web-clippy rustfmt-web || apt_install rustc cargo rust-clippy rustfmt
+}
+
 set_up_rust() {
   export PATH="${CARGO_HOME:-${HOME:-}/.cargo}/bin:$PATH"
   if ! rust_works; then
     say "installing the Rust toolchain (cargo, rustc, clippy, rustfmt)"
-    { rust_from_rustup && rust_works; } || { apt_install rustc cargo rust-clippy rustfmt && rust_works; } ||
+    { rust_from_rustup && rust_works; } || { rust_from_apt && rust_works; } ||
       say "no Rust toolchain: install it from https://rustup.rs, then run this again; grading cannot work without"
   fi
   if ! command -v cc >/dev/null; then
