@@ -14,7 +14,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from nbcore import config as configs
@@ -30,7 +29,8 @@ runs_app = typer.Typer(help="Look at the run directories of a store.", rich_mark
 app.add_typer(runs_app, name="runs")
 # typer has carried its own click since 0.26 and Colab may bring an older one: this base class is right for both.
 UsageError = typer.BadParameter.__base__
-out, err = Console(soft_wrap=True), Console(stderr=True, soft_wrap=True)
+PLAIN = {"soft_wrap": True, "markup": False, "highlight": False}  # paths and ids are text, never markup
+out, err = Console(**PLAIN), Console(stderr=True, **PLAIN)
 
 Store = Annotated[
     Path | None, typer.Option(help="Folder of run directories; without it $NBCORE_STORE, then runs/.", metavar="DIR")
@@ -67,9 +67,9 @@ def run(
     try:
         page = report.build(where)
     except ValueError as error:  # stages ran, but none of them is part of a chain yet
-        return out.print(f"no report yet: {error}", markup=False, highlight=False)
+        return out.print(f"no report yet: {error}")
     out.print(report.table(where))
-    out.print(f"report: {page}", markup=False, highlight=False)
+    out.print(f"report: {page}")
 
 
 @app.command()
@@ -110,8 +110,8 @@ def grade(
     if bad:
         aside = batch.set_aside(bad, verdicts)
         for line in bad[:10]:
-            err.print(f"{samples}:{line.line}: {line.problem}", markup=False, highlight=False)
-        err.print(f"{len(bad)} bad lines set aside in {aside}", markup=False, highlight=False)
+            err.print(f"{samples}:{line.line}: {line.problem}")
+        err.print(f"{len(bad)} bad lines set aside in {aside}")
     if not good:
         raise ValueError(f"IN: {samples} holds no sample; a line is {{id, completion or code, tests}}")
     known = batch.done_ids(verdicts)
@@ -144,7 +144,7 @@ def report(
         raise FileNotFoundError(f"STORE: no folder {store}; `python -m nbcore run` makes one")
     page = reports.build(store) if out_ is None else reports.build(store, out_)
     out.print(reports.table(store))
-    out.print(f"report: {page}", markup=False, highlight=False)
+    out.print(f"report: {page}")
 
 
 @runs_app.command("list")
@@ -162,7 +162,7 @@ def list_(store: Store = None, phase: Annotated[str | None, typer.Option(help="O
         minutes = f"{info['seconds'] / 60:.1f}" if found.finished else ""
         parent = info["parent"]["id"] if info["parent"] else ""
         table.add_row(found.id, "finished" if found.finished else "unfinished", parent, minutes)
-    out.print(table if table.row_count else escape(f"no runs in {where}"))
+    out.print(table if table.row_count else f"no runs in {where}")
 
 
 @runs_app.command()
@@ -177,9 +177,9 @@ def show(
     found = _find(place.store(store), reference)
     table = Table("field", "value", box=None)
     for name, value in found.info.items():
-        table.add_row(name, escape(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)))
+        table.add_row(name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
     out.print(table)
-    out.print(f"\n{configs.dump(found.config)}", markup=False, highlight=False, end="")
+    out.print(f"\n{configs.dump(found.config)}", end="")
 
 
 @runs_app.command()
@@ -198,7 +198,7 @@ def verify(
         problems = found.verify() if found.finished else []
         damaged += bool(problems)
         words = "; ".join(problems) or ("ok" if found.finished else "unfinished: nothing to verify yet")
-        out.print(f"{found.id}  {words}", markup=False, highlight=False)
+        out.print(f"{found.id}  {words}")
     if damaged:
         raise Judged(f"{damaged} of {len(chosen)} runs are damaged; run their stages again")
 
@@ -210,13 +210,14 @@ class Judged(RuntimeError):
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; returns its exit code and never raises, except for a fault of our own (or with --debug)."""
     given = sys.argv[1:] if arguments is None else arguments
-    # Wherever it stands: after the command is where a person who has just seen an error appends it.
-    if "--debug" in given:
+    if debug := "--debug" in given:  # at the end is where a person who has just seen an error adds it
         given = ["--debug", *(word for word in given if word != "--debug")]
-    debug = "--debug" in given or os.environ.get("NBCORE_DEBUG") == "1"
+    debug = debug or os.environ.get("NBCORE_DEBUG") == "1"
     signal.signal(signal.SIGTERM, _interrupt)  # a plain `kill` ends the notebook below as Ctrl-C does
     try:
-        return app(given, standalone_mode=False) or 0
+        code = app(given, standalone_mode=False) or 0
+    except (KeyboardInterrupt, typer.Abort):
+        code = 130  # typer's versions differ: the newest returns this code itself
     except UsageError as error:
         command = error.ctx.command_path if error.ctx else app.info.name
         return _say(f"{error.format_message()} ({command} --help tells more)", 2, debug)
@@ -224,9 +225,9 @@ def main(arguments: list[str] | None = None) -> int:
         return _say(error, 2, debug)
     except RuntimeError as error:
         return _say(error, 1, debug)
-    except KeyboardInterrupt:
-        err.print("interrupted; the same command goes on from here", markup=False, highlight=False)
-        return 130
+    if code == 130:
+        err.print("interrupted; the same command goes on from here")
+    return code
 
 
 def _find(store: Path, reference: str) -> runs.Run:
@@ -249,5 +250,5 @@ def _say(error: Exception | str, code: int, debug: bool) -> int:
     if debug:
         err.print_exception()
     else:
-        err.print(f"error: {' '.join(str(error).split())}", markup=False, highlight=False)
+        err.print(f"error: {' '.join(str(error).split())}")
     return code

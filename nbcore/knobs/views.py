@@ -70,6 +70,8 @@ class Table:
         width = max(len(path) for path, *_ in self.rows)
         return "\n".join([self.title, *(f"{'*' if own else ' '} {p:<{width}}  {v}" for p, v, own, *_ in self.rows)])
 
+    __repr__ = __str__
+
     def _repr_html_(self) -> str:
         cell = "<td style='text-align:left;vertical-align:top'>"
         rows = "".join(

@@ -1,0 +1,174 @@
+"""`python -m nbcore`: exit codes, one clear line for every mistake, help that teaches."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from nbcore import cli, papermilled, pipeline, runs
+from nbcore.rust import batch, grader
+
+TINY = "configs/pipeline/tiny.yaml"
+
+
+@pytest.fixture(autouse=True)
+def _at_home(repo, monkeypatch):
+    monkeypatch.chdir(repo)
+    monkeypatch.delenv("NBCORE_DEBUG", raising=False)
+
+
+def call(capsys, *words):
+    """(exit code, stdout, stderr)"""
+    code = cli.main([str(word) for word in words])
+    return (code, *capsys.readouterr())
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ((), "--help"),
+        (("rum",), "No such command 'rum'"),
+        (("run",), "PIPELINE"),
+        (("run", "no.yaml"), "no.yaml"),
+        (("run", TINY, "--only", "sfd"), "no stage 'sfd'"),
+        (("run", TINY, "--set", "max_step=2"), "max_step"),
+        (("run", TINY, "--set", "sft.max_steps=many"), "many"),
+        (("run", TINY, "--fast"), "--fast"),
+        (("grade", "no.jsonl", "out.jsonl"), "no.jsonl"),
+        (("grade", "a", "b", "--jobs", "0"), "--jobs"),
+        (("runs",), "--help"),
+        (("runs", "show", "sft"), "no finished sft run"),
+        (("runs", "list", "--phase", "sfd"), "sfd"),
+        (("report", "no/store"), "no/store"),
+    ],
+)
+def test_bad_usage_is_2_and_one_line(capsys, monkeypatch, tmp_path, words, told):
+    monkeypatch.setenv("NBCORE_STORE", str(tmp_path))
+    code, out, err = call(capsys, *words)
+    assert code == 2 and out == ""
+    assert err.startswith("error: ") and err.count("\n") == 1 and told in err, err
+
+
+def test_debug_shows_the_traceback(capsys):
+    code, _, err = call(capsys, "run", "no.yaml", "--debug")
+    assert code == 2 and "Traceback" in err and "no.yaml" in err
+
+
+@pytest.mark.parametrize("command", ["run", "doctor", "grade", "report", "runs list", "runs show", "runs verify"])
+def test_help_teaches_by_example(capsys, command):
+    code, out, _ = call(capsys, *command.split(), "--help")
+    assert code == 0 and f"Example: python -m nbcore {command}" in " ".join(out.split())
+
+
+def test_importing_the_command_line_needs_no_torch():
+    code = "import sys, nbcore.cli; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_failed_stage_is_1_with_the_error_of_its_notebook(capsys, store, monkeypatch):
+    monkeypatch.setattr(papermilled, "execute", lambda *_: "ValueError: rows: 'none' is no file; name one")
+    code, _, err = call(capsys, "run", TINY, "--store", store)
+    assert code == 1 and err == (
+        "error: stage pretrain: ValueError: rows: 'none' is no file; name one; executed copy: none\n"
+    )
+
+
+def test_ctrl_c_is_130_and_says_how_to_go_on(capsys, store, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(papermilled, "execute", stop)
+    code, _, err = call(capsys, "run", TINY, "--store", store)
+    assert code == 130 and "same command" in err and err.count("\n") == 1
+
+
+def finished(store, **values):
+    cfg = pipeline.load(TINY).stages[2].load().model_copy(update=values)
+    run = runs.open(cfg, store)
+    run.log(step=1, loss=2.0)
+    return run.finish({"loss": 2.0})
+
+
+def test_runs_list_show_verify(capsys, store):
+    assert call(capsys, "runs", "list", "--store", store)[0] == 0
+    run = finished(store)
+    code, out, _ = call(capsys, "runs", "list", "--store", store)
+    assert code == 0 and run.id in out and "finished" in out
+    code, out, _ = call(capsys, "runs", "show", "lang_adapter", "--store", store)
+    assert code == 0 and run.id in out and "learning_rate" in out
+    code, out, _ = call(capsys, "runs", "verify", "--store", store)
+    assert code == 0 and f"{run.id}  ok" in out
+    (run.path / "metrics.jsonl").write_text("changed")
+    code, out, err = call(capsys, "runs", "verify", run.id, "--store", store)
+    assert code == 1 and "metrics.jsonl" in out and err == "error: 1 of 1 runs are damaged; run their stages again\n"
+    assert call(capsys, "runs", "show", "lang_adapter", "--store", store)[0] == 0
+
+
+class Fake:
+    """A grader without a compiler: what is 'broken' is ours."""
+
+    def __init__(self, jobs=None):
+        self.jobs = jobs
+
+    def grade(self, samples, progress=None):
+        verdicts = []
+        for sample in samples:
+            broken = "broken" in sample.get("code", "")
+            verdicts.append({"id": sample["id"], "verdict": "infra_error" if broken else "pass"})
+            progress(len(verdicts), len(samples))
+        return verdicts
+
+
+def jsonl(path, rows):
+    path.write_text("".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows))
+    return path
+
+
+def test_grade_sets_bad_lines_aside_and_resumes(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(grader, "Grader", Fake)
+    good = [{"id": f"s{n}", "code": "fn f() {}", "tests": "#[test] fn t() {}"} for n in range(40)]
+    bad = ["{not json", {"id": 3}, {"id": "x", "code": "", "completion": "", "tests": ""}, good[0]]
+    samples, verdicts = jsonl(tmp_path / "in.jsonl", [*good[:2], *bad, *good[2:]]), tmp_path / "out.jsonl"
+    code, out, err = call(capsys, "grade", samples, verdicts, "--jobs", 2)
+    assert code == 0 and "graded 40 (pass 40), 0 known, 4 bad lines" in out
+    assert f"{samples}:3: not JSON" in err and f"{samples}:6: 'id' 's0'" in err
+    aside = [json.loads(line) for line in (tmp_path / "out.bad.jsonl").read_text().splitlines()]
+    assert [row["line"] for row in aside] == [3, 4, 5, 6] and aside[0]["text"] == "{not json"
+
+    lines = verdicts.read_bytes().splitlines(keepends=True)
+    verdicts.write_bytes(b"".join(lines[:20]) + lines[20][:5])  # killed while writing
+    code, out, _ = call(capsys, "grade", samples, verdicts)
+    assert code == 0 and "graded 20 (pass 20), 20 known" in out
+    assert [json.loads(line)["id"] for line in verdicts.read_text().splitlines()] == [row["id"] for row in good]
+
+
+def test_grade_tells_our_own_failures_apart(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(grader, "Grader", Fake)
+    rows = [{"id": name, "code": name, "tests": ""} for name in ("fine", "broken")]
+    samples, verdicts = jsonl(tmp_path / "in.jsonl", rows), tmp_path / "out.jsonl"
+    code, _, err = call(capsys, "grade", samples, verdicts)
+    assert code == 1 and "1 samples could not be graded" in err
+    assert batch.done_ids(verdicts) == {"fine"}
+
+
+def test_grade_never_appends_to_something_else(capsys, tmp_path):
+    samples = jsonl(tmp_path / "in.jsonl", [{"id": "a", "code": "", "tests": ""}])
+    code, _, err = call(capsys, "grade", samples, jsonl(tmp_path / "notes.jsonl", ["hello"]))
+    assert code == 2 and "notes.jsonl" in err
+    code, _, err = call(capsys, "grade", jsonl(tmp_path / "none.jsonl", ["[]"]), tmp_path / "out.jsonl")
+    assert code == 2 and "holds no sample" in err
+
+
+@pytest.mark.slow
+def test_as_a_person_would(repo, tmp_path):
+    """The real process, the real grader."""
+    code = "pub fn one() -> i32 { 1 }"
+    tests = "#[test] fn t() { assert_eq!(one(), 1); }"
+    jsonl(
+        tmp_path / "in.jsonl", [{"id": "a", "code": code, "tests": tests}, {"id": "b", "code": "oops", "tests": tests}]
+    )
+    command = [sys.executable, "-m", "nbcore", "grade", tmp_path / "in.jsonl", tmp_path / "out.jsonl"]
+    done = subprocess.run(command, cwd=repo, env={**os.environ, "COLUMNS": "40"}, capture_output=True, text=True)
+    assert done.returncode == 0 and "compile_error 1" in done.stdout and "pass 1" in done.stdout, done

@@ -1,0 +1,271 @@
+"""The notebooks: canonical form, and (slow) each of them for real through papermill, in one chain."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+
+from nbcore import config as configs
+from nbcore import knobs, runs
+
+REPO = Path(__file__).resolve().parents[1]
+NOTEBOOKS = {path.stem: path for path in sorted((REPO / "notebooks").glob("*.ipynb"))}
+PHASE = {"_".join(stem.split("_")[1:]): stem for stem in NOTEBOOKS if stem != "00_start"}
+MIDDLE = {"evaluate": ["metric", "measure"]}  # in place of loss and train
+CANONICAL = {
+    "accelerator": "GPU",
+    "colab": {"gpuType": "T4", "provenance": []},
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+
+
+def cells(stem, kind="code"):
+    notebook = json.loads(NOTEBOOKS[stem].read_text("utf-8"))
+    return {cell["id"]: cell for cell in notebook["cells"] if cell["cell_type"] == kind}
+
+
+def source(cell):
+    return "".join(cell["source"])
+
+
+def python(cell):
+    """The source without what only IPython understands."""
+    return "\n".join(re.sub(r"^(\s*)[!%].*", r"\1pass", line) for line in source(cell).split("\n"))
+
+
+def code_lines(cell):
+    return [line for line in source(cell).split("\n") if line.strip() and not line.strip().startswith("#")]
+
+
+@pytest.mark.parametrize("stem", NOTEBOOKS)
+def test_canonical_form(stem):
+    raw = NOTEBOOKS[stem].read_bytes()
+    assert b"\r" not in raw and raw.endswith(b"}\n")
+    notebook = json.loads(raw)
+    assert raw.decode() == json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+    nbformat.validate(nbformat.from_dict(notebook))
+    assert (notebook["nbformat"], notebook["nbformat_minor"]) == (4, 5)
+    assert notebook["metadata"] == CANONICAL
+    ids = [cell["id"] for cell in notebook["cells"]]
+    assert len(ids) == len(set(ids)) and all(re.fullmatch(r"[a-z0-9-]{1,64}", id_) for id_ in ids)
+    for cell in notebook["cells"]:
+        assert set(cell["metadata"]) <= {"tags"}
+        assert source(cell).strip() == source(cell) != ""
+        if cell["cell_type"] == "code":
+            assert cell["outputs"] == [] and cell["execution_count"] is None
+
+
+@pytest.mark.parametrize("stem", NOTEBOOKS)
+def test_names_and_tags(stem):
+    assert re.fullmatch(r"\d\d_[a-z0-9_]+", stem)
+    tagged = {id_: cell["metadata"]["tags"] for id_, cell in cells(stem).items() if cell["metadata"]}
+    expected = {"drive": ["skip-execution"], "parameters": ["parameters"]}
+    assert tagged == expected | ({"tune": ["skip-execution"]} if stem != "00_start" else {})
+
+
+@pytest.mark.parametrize(("phase", "stem"), PHASE.items())
+def test_the_skeleton_is_the_same_everywhere(phase, stem):
+    loss, train = MIDDLE.get(phase, ["loss", "train"])
+    skeleton = ["setup", "drive", "parameters", "config", "tune", "run", "data", "model", loss, train, "see", "finish"]
+    assert list(cells(stem)) == skeleton
+    assert next(iter(cells(stem, "markdown"))) == "title"
+
+
+@pytest.mark.parametrize(("phase", "stem"), PHASE.items())
+def test_four_doors_one_name(phase, stem):
+    assert (REPO / "nbcore" / "phases" / f"{phase}.py").is_file()
+    assert (REPO / "configs" / phase).is_dir() and phase in configs.PHASES
+    everything = "\n".join(source(cell) for cell in cells(stem).values())
+    assert f"configs/{phase}/tiny.yaml" in everything and f"from nbcore.phases import {phase}\n" in everything
+
+
+@pytest.mark.parametrize(("phase", "stem"), PHASE.items())
+def test_parameters_are_written_from_the_schema(phase, stem):
+    assert source(cells(stem)["parameters"]) == knobs.parameters_source(phase)
+    config = source(cells(stem)["config"])
+    for name, path in knobs.HEADLINES[phase].items():
+        assert f'"{path}": {name}' in config, f"{name} is offered and not used"
+
+
+@pytest.mark.parametrize("stem", NOTEBOOKS)
+def test_budget_and_style(stem):
+    total = 0
+    for id_, cell in cells(stem).items():
+        count = len(code_lines(cell))
+        assert count <= 12, f"{id_}: {count} lines"
+        total += count
+        tree = ast.parse(python(cell))
+        kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+        assert not [node for node in ast.walk(tree) if isinstance(node, kinds)], id_
+        assert not re.search(r"\binput\(", source(cell)), id_
+        shell = [line for line in source(cell).split("\n") if re.match(r"\s*[!%]", line)]
+        assert not shell or id_ == "setup"
+        for node in ast.walk(tree):
+            modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            modules += [node.module] if isinstance(node, ast.ImportFrom) else []
+            for module in modules:
+                assert module.split(".")[0] in {"nbcore", "os", "pathlib", "html"}, f"{id_} imports {module}"
+    assert total <= 60
+
+
+@pytest.mark.parametrize("stem", NOTEBOOKS)
+def test_address_badge_and_links(stem):
+    address = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]["urls"]["Repository"]
+    title = source(cells(stem, "markdown")["title"])
+    setup = source(cells(stem)["setup"])
+    ref = re.search(r"--branch (\S+)", setup)[1]
+    path = f"{address.removeprefix('https://github.com/')}/blob/{ref}/notebooks/{stem}.ipynb"
+    assert f"(https://colab.research.google.com/github/{path})" in title
+    assert f"{address}\n" in setup and f'os.chdir("{address.rsplit("/", 1)[1]}")' in setup
+    prose = "\n".join(source(cell) for cell in cells(stem, "markdown").values())
+    assert "$$" in title, "a formula in the title"
+    for target in re.findall(r"\]\((?!http)([^)]+)\)", prose):
+        assert (REPO / "notebooks" / target).is_file(), target
+    everything = prose + "\n".join(source(cell) for cell in cells(stem).values())
+    for target in re.findall(r"notebooks/(\w+\.ipynb)", everything):
+        assert target.removesuffix(".ipynb") in NOTEBOOKS, target
+
+
+@pytest.mark.parametrize("stem", NOTEBOOKS)
+def test_setup_is_the_same_everywhere(stem):
+    assert source(cells(stem)["setup"]) == source(cells("00_start")["setup"])
+
+
+@pytest.mark.parametrize(
+    "path", sorted((REPO / "configs").glob("*/*.yaml")), ids=lambda path: f"{path.parent.name}/{path.name}"
+)
+def test_every_yaml_begins_with_its_launch_command(path):
+    first = path.read_text("utf-8").splitlines()[0]
+    assert first.startswith("# ") and str(path.relative_to(REPO)) in first
+    if path.parent.name in PHASE and first.startswith("# papermill"):
+        assert f"notebooks/{PHASE[path.parent.name]}.ipynb" in first
+
+
+# --- for real -----------------------------------------------------------------------------------------------
+
+QUICK = {
+    "pretrain": {"max_steps": 2, "corpus.sources": {"katas": 64}, "validation_documents": 16},
+    "lang_adapter": {"max_steps": 2, "corpus.sources": {"katas": 64}, "validation_documents": 16},
+    "sft": {"max_steps": 2, "limit": 200},
+    "ipo": {"max_steps": 2, "tasks.limit": 60},
+    "grpo": {"max_steps": 2, "batch_size": 16, "tasks.limit": 20},
+    "evaluate": {"heldout": 12, "unseen": 4, "perplexity_documents": 16},
+}
+
+
+def papermill(folder, phase, store, **parameters):
+    """(exit code, last line of the error, executed copy) of a notebook run as the handbook says."""
+    folder.mkdir(parents=True, exist_ok=True)
+    copy = folder / "out.ipynb"
+    command = [sys.executable, "-m", "papermill", "-k", "python3", "-l", "python", "--cwd", str(REPO)]
+    command += ["--no-progress-bar", str(NOTEBOOKS[PHASE[phase]]), str(copy)]
+    command += ["-y", yaml.safe_dump({"store": str(store), **parameters})]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900)
+    lines = [line for line in done.stderr.splitlines() if line.strip()]
+    return done.returncode, lines[-1] if lines else "", copy
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory):
+    """Every phase for two steps, each from the one before, in one store."""
+    store = tmp_path_factory.mktemp("chain")
+    seen = {}
+    for phase in ("pretrain", "lang_adapter", "sft", "ipo", "grpo"):
+        seen[phase] = papermill(store / "out" / phase, phase, store, overrides=QUICK[phase])
+    seen["evaluate"] = papermill(
+        store / "out" / "evaluate", "evaluate", store, overrides=QUICK["evaluate"], parent="sft"
+    )
+    return store, seen
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("phase", QUICK)
+def test_notebook_leaves_a_committed_run(chain, phase):
+    store, seen = chain
+    code, error, copy = seen[phase]
+    assert code == 0, error
+    run = runs.find(store, phase)
+    assert run.verify() == [] and run.info["status"] == "finished"
+    assert run.config == configs.load(REPO / "configs" / phase / "tiny.yaml", QUICK[phase])
+    usual = "sft" if phase == "evaluate" else configs.PARENTS[phase]
+    assert (run.parent.phase if run.parent else None) == usual
+    if phase != "evaluate":
+        losses = [row["loss"] for row in run.metrics() if "loss" in row]
+        assert len(losses) == 2 and all(abs(loss) < 1e3 for loss in losses)
+        assert (run.path / ("model" if phase == "pretrain" else "adapter") / "adapter_model.safetensors").is_file() or (
+            phase == "pretrain"
+        )
+    executed = nbformat.read(copy, as_version=4)
+    outputs = {cell.id: cell.outputs for cell in executed.cells if cell.cell_type == "code"}
+    skipped = {"drive", "tune"}
+    assert all(outputs[id_] for id_ in cells(PHASE[phase]) if id_ not in skipped | {"parameters"}), (
+        "something to look at"
+    )
+    assert not any(outputs[id_] for id_ in skipped)
+
+
+@pytest.mark.slow
+def test_a_finished_run_is_looked_at_and_not_trained_again(chain, tmp_path):
+    store, _ = chain
+    before = runs.find(store, "sft")
+    code, error, _ = papermill(tmp_path, "sft", store, overrides=QUICK["sft"])
+    assert code == 0, error
+    after = runs.find(store, "sft")
+    assert after == before and after.verify() == []
+
+
+MISTAKES = {
+    "unknown key": (dict(overrides={"learning_rat": 1}), ["learning_rat", "known here"]),
+    "wrong type": (dict(overrides={"max_steps": "many"}), ["max_steps", "many"]),
+    "wrong knob": (dict(learning_rate=-1), ["learning_rate", "-1", "greater than 0"]),
+    "no such config": (dict(config="configs/sft/huge.yaml"), ["configs/sft/huge.yaml", "configs/<phase>"]),
+    "no such parent": (dict(parent="sft/never"), ["parent", "sft/never", "runs list"]),
+    "parent never run": (dict(), ["parent", "lang_adapter", "first"]),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_one_clear_line_and_leaves_nothing(tmp_path, mistake):
+    parameters, words = MISTAKES[mistake]
+    code, error, _ = papermill(tmp_path, "sft", tmp_path / "store", **parameters)
+    assert code == 1 and error.startswith(("ValueError: ", "FileNotFoundError: "))
+    assert all(word in error for word in words), error
+    assert runs.listing(tmp_path / "store") == []
+
+
+@pytest.mark.slow
+def test_a_corrupt_parent_is_refused(chain, tmp_path):
+    store, _ = chain
+    parent = runs.find(store, "lang_adapter")
+    weights = parent.path / "adapter" / "adapter_model.safetensors"
+    content = weights.read_bytes()
+    weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    try:
+        known = runs.listing(store)
+        code, error, _ = papermill(tmp_path, "sft", store, overrides={"max_steps": 1, "seed": 5})
+        assert code == 1 and error.startswith("ValueError: parent: "), error
+        assert parent.id in error and "adapter_model.safetensors" in error and "again" in error
+        assert runs.listing(store) == known
+    finally:
+        weights.write_bytes(content)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("phase", "field"), [("sft", "rows"), ("grpo", "tasks.source")])
+def test_an_empty_data_set_is_refused(chain, tmp_path, phase, field):
+    store, _ = chain
+    empty = tmp_path / "empty.jsonl"
+    empty.write_text("")
+    code, error, _ = papermill(tmp_path, phase, store, overrides={"max_steps": 1, field: str(empty)})
+    assert code == 1 and error.startswith("ValueError: "), error
+    assert field.split(".")[0] in error and "empty.jsonl" in error, error
+    assert not any(run.finished for run in runs.listing(store, phase) if str(empty) in str(run.config))
