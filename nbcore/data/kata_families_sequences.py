@@ -148,11 +148,11 @@ SEQUENCES += (
         "m r",
         "slice",
         "$r.ret",
-        "$A.iter().step_by($K).map(|&x| $m(x))$r",
+        "$A.iter().step_by(2).map(|&x| $m(x))$r",
         (
-            "$r of every item of $A at a step of $K, each $m",
-            "$r of $A by steps of $K, each item $m",
-            "$r of one item in $K of $A, each $m",
+            "$r of every second item of $A, each $m",
+            "$r of $A by steps of 2, each item $m",
+            "$r of one item in two of $A, each $m",
         ),
     ),
     F(
@@ -394,14 +394,14 @@ SEQUENCES += (
     F("vec_pop", OW, "m o", "mutvec", "$o.ret", "$A.pop().map(|x| $m(x))$o", (
         "Pop the last of $A and return it $m, $o", "Remove the final item of $A, returning it $m, $o",
         "Take the last item from $A and give it back $m, $o")),
-    F("vec_mutate", OW, "j m", "mutvec", "", "$A$j;\nfor x in $A.iter_mut() {\n    let y = *x;\n    *x = $m(y);\n}", (
-        "$j $A and make each item $m", "$j $A, then turn every item into itself $m", "$j $A with each item then $m")),
-    F("vec_mutate_owned", OW, "j y", "vec", "$y.ret", "let mut out = $A;\nout$j;\nout.into_iter()$y", (
-        "$j $A and return $y of the items", "$j the owned $A, returning $y of them", "$j $A, then give $y of what is left")),
+    F("vec_mutate", OW, "v m", "mutvec", "", "$A$v;\nfor x in $A.iter_mut() {\n    let y = *x;\n    *x = $m(y);\n}", (
+        "$v $A and make each item $m", "$v $A, then turn every item into itself $m", "$v $A with each item then $m")),
+    F("vec_mutate_owned", OW, "j x", "vec", "$x.ret", "let mut out = $A;\nout$j;\nout.into_iter()$x", (
+        "$j $A and return $x of the items", "$j the owned $A, returning $x of them", "$j $A, then give $x of what is left")),
     F("vec_drain", OW, "m", "mutvec", "Vec<$T>",
-      "let end = $A.len().min($K);\n$A.drain(..end).map(|x| $m(x)).collect()", (
-        "Drain the first $K items of $A and return them, each $m", "Take up to $K leading items out of $A, returned $m",
-        "Remove at most $K items from the front of $A and return each $m")),
+      "let end = $A.len().min(2);\n$A.drain(..end).map(|x| $m(x)).collect()", (
+        "Drain the first 2 items of $A and return them, each $m", "Take up to 2 leading items out of $A, returned $m",
+        "Remove at most 2 items from the front of $A and return each $m")),
     F("int_replace", OW, "m", "mutint", "$T", "let old = *$A;\n*$A = $m(old);\nold", (
         "Make $A itself $m and return the old value", "Update $A to be $m, returning what it was",
         "Set $A to itself $m and give back the value before")),
@@ -453,7 +453,7 @@ SEQUENCES += (
       "let mut acc = $g.init;\nlet mut x = $A;\nwhile x > 0 {\n    $g.step($m(x))\n    x /= 2;\n}\nacc", (
         "$g of $A and its repeated halves above zero, each $m", "while halving $A down to zero, $g of the values, each $m",
         "$g of the values of $A, halved until zero, each $m")),
-    F("loop_digits", LO, "p g", "count", "$g.ret",
+    F("loop_digits", LO, "p g", "big", "$g.ret",
       "let mut acc = $g.init;\nlet mut x = $A;\nwhile x > 0 {\n    let y = x % 10;\n    if $p(y) {\n        $g.step(y)\n"
       "    }\n    x /= 10;\n}\nacc", (
         "$g of the decimal digits of $A that are $p, last digit first", "from the last digit of $A, $g of the digits that are $p",
@@ -461,7 +461,7 @@ SEQUENCES += (
     F("loop_pairs", LO, "b g", "slice slice", "$g.ret",
       "let mut acc = $g.init;\nfor &x in $A {\n    for &y in $B {\n        $g.step($b(x, y))\n    }\n}\nacc", (
         "$g of, for every x of $A and every y of $B, $b(x, y)", "in nested loops over x in $A and y in $B, $g of $b(x, y)",
-        "$g of all $b(x, y) with x from $A and y from $B"), types="i64 u64"),
+        "$g of all $b(x, y) with x from $A and y from $B"), types="i32 u32"),
     F("loop_countdown", LO, "m", "count", "Vec<$T>",
       "let mut out = Vec::new();\nlet mut x = $A;\nwhile x > 0 {\n    out.push($m(x));\n    x -= 1;\n}\nout", (
         "the numbers from $A down to 1, each $m", "a vector counting down from $A to 1, each number $m",
@@ -470,7 +470,7 @@ SEQUENCES += (
       "let mut out = Vec::new();\nfor &x in $A {\n    let y = $m(x);\n    if $p(y) {\n        out.push(y);\n    }\n}\nout", (
         "the items of $A made $m, if then $p, by a loop", "in a loop, the items of $A, each $m, keeping what is then $p",
         "a vector pushed from $A: each item $m when that is $p")),
-    F("loop_labelled", LO, "p", "slice", "usize",
+    F("loop_longest_run", LO, "p", "slice", "usize",
       "let mut best = 0;\nlet mut run = 0;\nfor &x in $A {\n    run = if $p(x) { run + 1 } else { 0 };\n"
       "    best = run.max(best);\n}\nbest", (
         "the length of the longest run in $A of items that are $p", "how many neighbours in $A at most are $p in a row",

@@ -63,15 +63,15 @@ VALUES += (
         "the number in $A if it is $p, $m", "$A parsed, kept when it is $p, then $m", "what $A parses to, if $p, $m")),
     F("result_question", RE, "m", "numstr", "Result<$T, ParseIntError>", "let x: $T = $A.trim().parse()?;\nOk($m(x))", (
         "the number parsed from $A, $m, or the parse error", "$A trimmed, parsed and $m, passing on any error",
-        "Ok of the number in trimmed $A, $m, or its error"), uses="std::num::ParseIntError", call="|$f($0).ok()"),
+        "Ok of the number in trimmed $A, $m, or its error"), uses="std::num::ParseIntError", call="$f($0).ok()"),
     F("result_collect", RE, "p m", "slice", "Result<Vec<$T>, $T>",
       "$A\n    .iter()\n    .map(|&x| if $p(x) { Ok($m(x)) } else { Err(x) })\n    .collect()", (
         "Ok of the items of $A, each $m, or Err of the first not $p", "every item of $A $m if all are $p, else the first bad one",
         "the $A in Ok, each $m, unless one is not $p: Err of it")),
-    F("result_all_or", RE, "p r", "slice", "Result<$r.ret, String>",
-      'if $A.iter().any(|&x| $p(x)) {\n    return Err("bad".to_string());\n}\nOk($A.iter().copied()$r)', (
-        'Err "bad" if any item of $A is $p, else Ok of $r of the items', 'Ok of $r of $A, unless some item is $p: Err "bad"',
-        '$r of $A in Ok, or Err "bad" when one item is $p')),
+    F("result_all_or", RE, "p x", "slice", "Result<$x.ret, String>",
+      'if $A.iter().any(|&x| $p(x)) {\n    return Err("bad".to_string());\n}\nOk($A.iter().copied()$x)', (
+        'Err "bad" if any item of $A is $p, else Ok of $x of the items', 'Ok of $x of $A, unless some item is $p: Err "bad"',
+        '$x of $A in Ok, or Err "bad" when one item is $p')),
     F("result_parse_list", RE, "m r", "csv", "$r.ret",
       "$A\n    .split(',')\n    .filter_map(|w| w.trim().parse::<$T>().ok())\n    .map(|x| $m(x))\n    $r", (
         "$r of the numbers between commas in $A, each $m", "$r of what parses in the comma list $A, each $m",
@@ -105,8 +105,8 @@ VALUES += (
         "$A $m, then $n", "$A first $m and next $n", "what $A is after being $m and then $n"), wide=True),
     F("int_test", IN, "m p", "int", "bool", "let x = $m($A);\n$p(x)", (
         "whether $A, $m, is $p", "true if $A is $p once $m", "if $A $m is $p")),
-    F("int_both", IN, "p q", "int", "bool", "$p($A) && $q($A)", (
-        "whether $A is $p and also $q", "true if $A is both $p and $q", "if $A is $p, and $q too")),
+    F("int_both", IN, "p q", "int int", "bool", "$p($A) && $q($B)", (
+        "whether $A is $p and $B is $q", "true if $A is $p and also $B $q", "if $A is $p, and $B $q too")),
     F("int_two", IN, "m b", "int int", "$T", "let x = $m($A);\nlet y = $B;\n$b(x, y)", (
         "for x = $A $m and y = $B, $b(x, y)", "$b(x, y) where x is $A $m and y is $B", "with x being $A $m and y $B, $b(x, y)"),
       wide=True),
@@ -134,28 +134,28 @@ VALUES += (
     F("enum_two", MT, "m n", "int", "$T", "match *self {\n    Self::$G(x) => $m(x),\n    Self::$H(x) => $n(x),\n}", (
         "the value $m for $G, and $n for $H", "for $G its value $m, for $H its value $n", "$G $m or $H $n, by match"),
       head="pub enum $S {\n    $G($T),\n    $H($T),\n}\n\nimpl $S {\n    pub fn $f(&self) -> $T {", tail="    }\n}",
-      call="|$S::$V($0).$f()"),
+      call="$S::$V($0).$f()"),
     F("enum_unit", MT, "m n", "int", "$T", "match self {\n    Self::$G => $m($A),\n    Self::$H => $n($A),\n}", (
         "$A $m for $G and $n for $H", "$A as the mode has it: $G $m, $H $n", "for $G $A $m, for $H $A $n"),
       head="pub enum $S {\n    $G,\n    $H,\n}\n\nimpl $S {\n    pub fn $f(&self, $A: $T) -> $T {", tail="    }\n}",
-      call="|$S::$V.$f($0)"),
+      call="$S::$V.$f($0)"),
     F("enum_pair", MT, "m b", "int int", "$T", "match *self {\n    Self::$G(x) => $m(x),\n    Self::$H(x, y) => $b(x, y),\n}", (
         "the value $m for $G, and for $H $b(x, y)", "for $G its value $m, for $H of x, y $b(x, y)", "$G $m or, of $H, $b(x, y)"),
       head="pub enum $S {\n    $G($T),\n    $H($T, $T),\n}\n\nimpl $S {\n    pub fn $f(&self) -> $T {", tail="    }\n}",
-      call="|$S::$W.$f()"),
+      call="$S::$W.$f()"),
     F("enum_count", MT, "p", "slice", "usize", "$A\n    .iter()\n    .filter(|&s| matches!(*s, $S::$G(x) if $p(x)))\n    .count()", (
         "how many of $A are $G with a value $p", "the number of $G in $A holding what is $p", "the count of $A that are $G and $p"),
       head="pub enum $S {\n    $G($T),\n    $H,\n}\n\npub fn $f($A: &[$S]) -> usize {",
       call="let v1: &[$T] = $0;\n"
-      "let v0: Vec<$S> = v1.iter().map(|&x| if x == $K { $S::$H } else { $S::$G(x) }).collect();|$f(&v0)"),
+      "let v0: Vec<$S> = v1.iter().map(|&x| if x == $K { $S::$H } else { $S::$G(x) }).collect(); ## $f(&v0)"),
     F("enum_make", MT, "p m", "int", "$S", "if $p($A) {\n    $S::$G($m($A))\n} else {\n    $S::$H\n}", (
         "$G of $A $m if $A is $p, else $H", "a $S: $G with $A $m when it is $p, otherwise $H", "$H unless $A is $p, then $G of it $m"),
       head="#[derive(Debug, PartialEq)]\npub enum $S {\n    $G($T),\n    $H,\n}\n\npub fn $f($A: $T) -> $S {",
-      call="|match $f($0) { $S::$G(x) => Some(x), $S::$H => None }"),
-    F("match_char", MT, "k", "char", "char",
-      "match $A {\n    'a'..='m' => $k($A),\n    '0'..='9' => '#',\n    _ => $A,\n}", (
-        "$A $k from 'a' to 'm', '#' for a digit, else unchanged", "$A itself, but '#' for 0-9, and $k in 'a'..='m'",
-        "'#' for digits, $A $k for a to m, or else $A")),
+      call="match $f($0) { $S::$G(x) => Some(x), $S::$H => None }"),
+    F("match_char", MT, "M", "char", "char",
+      "match $A {\n    'a'..='m' => $M($A),\n    '0'..='9' => '#',\n    _ => $A,\n}", (
+        "$A $M from 'a' to 'm', '#' for a digit, else unchanged", "$A itself, but '#' for 0-9, and $M in 'a'..='m'",
+        "'#' for digits, $A $M for a to m, or else $A")),
 )
 
 ST = "structs"
@@ -163,93 +163,93 @@ ONE = "pub struct $S {\n    pub $D: $T,\n}\n\nimpl $S {\n    pub fn $f"
 TWO = "pub struct $S {\n    pub $D: $T,\n    pub $E: $T,\n}\n\nimpl $S {\n    pub fn $f"
 VALUES += (
     F("struct_get", ST, "m", "int", "$T", "$m(self.$D)", (
-        "$D $m", "the field $D, $m", "what $D is, $m"), head=ONE + "(&self) -> $T {", tail="    }\n}", call="|$S { $D: $0 }.$f()"),
+        "$D $m", "the field $D, $m", "what $D is, $m"), head=ONE + "(&self) -> $T {", tail="    }\n}", call="$S { $D: $0 }.$f()"),
     F("struct_test", ST, "p q", "int int", "bool", "let x = self.$D;\nlet y = self.$E;\n$p(x) && $q(y)", (
         "whether $D is $p and $E is $q", "true if $D is $p and $E $q", "if both $D is $p and $E is $q"),
-      head=TWO + "(&self) -> bool {", tail="    }\n}", call="|$S { $D: $0, $E: $1 }.$f()"),
+      head=TWO + "(&self) -> bool {", tail="    }\n}", call="$S { $D: $0, $E: $1 }.$f()"),
     F("struct_set", ST, "m", "int", "", "self.$D = $m($A);", (
         "Set $D to $m($A)", "Store $A, $m, in $D", "Make $D what $A is, $m"), head=ONE + "(&mut self, $A: $T) {", tail="    }\n}",
-      call="let mut v0 = $S { $D: 0 };\nv0.$f($0);|v0.$D"),
+      call="let mut v0 = $S { $D: 0 };\nv0.$f($0); ## v0.$D"),
     F("struct_update", ST, "p m", "int", "", "let x = self.$D;\nif $p(x) {\n    self.$D = $m(x);\n}", (
         "Make $D itself $m if it is $p", "Update $D to be $m when it is $p", "Change $D, if $p, to itself $m"),
-      head=ONE + "(&mut self) {", tail="    }\n}", call="let mut v0 = $S { $D: $0 };\nv0.$f();|v0.$D"),
+      head=ONE + "(&mut self) {", tail="    }\n}", call="let mut v0 = $S { $D: $0 };\nv0.$f(); ## v0.$D"),
     F("struct_new", ST, "m n", "int", "Self", "Self {\n    $D: $m($A),\n    $E: $n($A),\n}", (
         "a $S with $D being $A $m and $E being $A $n", "a new $S: $D is $A $m, $E is $A $n", "the $S of $A $m in $D, $n in $E"),
-      head=TWO + "($A: $T) -> Self {", tail="    }\n}", call="let v0 = $S::$f($0);|(v0.$D, v0.$E)"),
+      head=TWO + "($A: $T) -> Self {", tail="    }\n}", call="let v0 = $S::$f($0); ## (v0.$D, v0.$E)"),
     F("struct_pair", ST, "b m", "int int", "$T", "let x = self.$D;\nlet y = $m(self.$E);\n$b(x, y)", (
         "for x = $D and y = $E $m, $b(x, y)", "$b(x, y) where x is $D and y is $E $m", "with x being $D and y $E $m, $b(x, y)"),
-      head=TWO + "(&self) -> $T {", tail="    }\n}", call="|$S { $D: $0, $E: $1 }.$f()", wide=True),
+      head=TWO + "(&self) -> $T {", tail="    }\n}", call="$S { $D: $0, $E: $1 }.$f()", wide=True),
     F("struct_with", ST, "m", "int", "Self", "self.$D = $m($A);\nself", (
         "the $S with its $D set to $A $m", "this $S, its $D now $A $m", "itself after $D becomes $A $m"),
-      head=ONE + "(mut self, $A: $T) -> Self {", tail="    }\n}", call="|$S { $D: 0 }.$f($0).$D"),
+      head=ONE + "(mut self, $A: $T) -> Self {", tail="    }\n}", call="$S { $D: 0 }.$f($0).$D"),
     F("struct_vec", ST, "p y", "vec", "$y.ret",
       "self.$D\n    .iter()\n    .copied()\n    .filter(|&x| $p(x))\n    $y", (
         "$y of the items in $D that are $p", "$y of $D, keeping what is $p", "$y of all $p in the field $D"),
       head="pub struct $S {\n    pub $D: Vec<$T>,\n}\n\nimpl $S {\n    pub fn $f(&self) -> $y.ret {", tail="    }\n}",
-      call="|$S { $D: $0 }.$f()"),
+      call="$S { $D: $0 }.$f()"),
     F("struct_rows", ST, "p m r", "pairs", "$r.ret",
       "$A\n    .iter()\n    .filter(|s| $p(s.$D))\n    .map(|s| $m(s.$E))\n    $r", (
         "$r of $E, each $m, in the $A whose $D is $p", "$r of each $E $m where $D is $p in $A",
         "$r of the $A with $D $p, their $E $m"),
       head="pub struct $S {\n    pub $D: $T,\n    pub $E: $T,\n}\n\npub fn $f($A: &[$S]) -> $r.ret {",
       call="let v1: &[($T, $T)] = $0;\n"
-      "let v0: Vec<$S> = v1.iter().map(|&(x, y)| $S { $D: x, $E: y }).collect();|$f(&v0)", held_out=True),
+      "let v0: Vec<$S> = v1.iter().map(|&(x, y)| $S { $D: x, $E: y }).collect(); ## $f(&v0)", held_out=True),
     F("struct_from", ST, "m", "int", "Self", "Self { $D: $m(x) }", (
         "a $S with $D being x $m", "the $S whose $D is x $m", "x as a $S, its $D being x $m"),
       head="pub struct $S {\n    pub $D: $T,\n}\n\nimpl From<$T> for $S {\n    fn from(x: $T) -> Self {", tail="    }\n}",
-      call="|$S::from($0).$D"),
+      call="$S::from($0).$D"),
     F("struct_tuple", ST, "m", "int", "$T", "let x = self.0;\n$m(x)", (
         "the wrapped value, $m", "what the $S holds, $m", "its inner value $m"),
-      head="pub struct $S(pub $T);\n\nimpl $S {\n    pub fn $f(self) -> $T {", tail="    }\n}", call="|$S($0).$f()"),
+      head="pub struct $S(pub $T);\n\nimpl $S {\n    pub fn $f(self) -> $T {", tail="    }\n}", call="$S($0).$f()"),
     F("struct_step", ST, "m n", "int", "$T", "let x = self.$D;\nself.$D = $m(x);\n$n(x)", (
         "Make $D itself $m and return the old value $n", "Update $D to be $m, returning what it was, $n",
         "Set $D to itself $m and give the value before, $n"),
-      head=ONE + "(&mut self) -> $T {", tail="    }\n}", call="let mut v0 = $S { $D: $0 };\nlet v1 = v0.$f();|(v0.$D, v1)"),
+      head=ONE + "(&mut self) -> $T {", tail="    }\n}", call="let mut v0 = $S { $D: $0 };\nlet v1 = v0.$f(); ## (v0.$D, v1)"),
 )
 
 GE = "generics"
 VALUES += (
     F("generic_fn", GE, "m r", "slice", "$r.ret", "$A.iter().map(|&x| func($m(x)))$r", (
         "$r of func applied to each item of $A $m", "$r of func of the $A items $m", "$r of $A, each $m and then put through func"),
-      head="pub fn $f<F: Fn($T) -> $T>($A: &[$T], func: F) -> $r.ret {", call="|$f($0, |x| x + 2)", types="i64 u64"),
+      head="pub fn $f<F: Fn($T) -> $T>($A: &[$T], func: F) -> $r.ret {", call="$f($0, |x| x + 2)", types="i64 u64"),
     F("generic_pred", GE, "m y", "slice", "$y.ret", "$A.iter().map(|&x| $m(x)).filter(|&x| keep(x))$y", (
         "$y of the items of $A, each $m, that pass keep", "$y of what keep accepts once each of $A is $m",
         "$y of $A $m for which keep holds"),
-      head="pub fn $f($A: &[$T], keep: impl Fn($T) -> bool) -> $y.ret {", call="|$f($0, |x| x > $K)"),
+      head="pub fn $f($A: &[$T], keep: impl Fn($T) -> bool) -> $y.ret {", call="$f($0, |x| x > $K)"),
     F("generic_into", GE, "m p", "int", "Option<i64>", "let x: i64 = $A.into();\nif $p(x) {\n    Some($m(x))\n} else {\n    None\n}", (
         "$A as i64, $m, if it is $p", "Some of $A made i64 and $m when $p, else None", "None unless $A as i64 is $p, then it $m"),
-      head="pub fn $f<T: Into<i64>>($A: T) -> Option<i64> {", call="let v0: i32 = $0;|$f(v0)", types="i32"),
+      head="pub fn $f<T: Into<i64>>($A: T) -> Option<i64> {", call="let v0: i32 = $0; ## $f(v0)", types="i32"),
     F("generic_iter", GE, "p m l", "slice", "$l.ret",
       "$A\n    .filter(|&x| $p(x))\n    .map(|x| $m(x))\n    $l", (
         "$l of what $A yields that is $p, each $m", "$l of the iterator $A, kept if $p, each $m", "$l of all $p from $A, every one $m"),
-      head="pub fn $f<I: Iterator<Item = $T>>($A: I) -> $l.ret {", call="let v0: &[$T] = $0;|$f(v0.iter().copied())"),
+      head="pub fn $f<I: Iterator<Item = $T>>($A: I) -> $l.ret {", call="let v0: &[$T] = $0; ## $f(v0.iter().copied())"),
     F("generic_str", GE, "s", "str", "String", "let s = $A.as_ref();\n$s(s)", (
         "$A $s", "the text of $A $s", "$A as text, $s"),
       head="pub fn $f<S: AsRef<str>>($A: S) -> String {"),
     F("generic_display", GE, "s", "int", "String", "let s = $A.to_string();\n$s(s)", (
         "the display of $A $s", "$A shown as text $s", "what $A displays as, $s"),
-      head="pub fn $f<T: std::fmt::Display>($A: T) -> String {", call="let v0: i64 = $0;|$f(v0)", types="i64"),
+      head="pub fn $f<T: std::fmt::Display>($A: T) -> String {", call="let v0: i64 = $0; ## $f(v0)", types="i64"),
     F("generic_best", GE, "e", "gslice", "Option<T>", "$A$e.cloned()", (
         "a clone of $e of $A", "$e of $A, cloned", "$e in $A, as a clone"), head="pub fn $f<T: Ord + Clone>($A: &[T]) -> Option<T> {"),
-    F("generic_above", GE, "j", "gslice int", "Vec<T>",
-      "let mut out: Vec<T> = $A.iter().copied().filter(|&x| x > $B).collect();\nout$j;\nout", (
-        "Collect the items of $A above $B, then: $j them", "Gather those of $A larger than $B and: $j the vector",
-        "Take what is above $B in $A, then: $j it"),
+    F("generic_above", GE, "F", "gslice int", "Vec<T>",
+      "let mut out: Vec<T> = $A.iter().copied().filter(|&x| x > $B).collect();\nout$F;\nout", (
+        "Collect the items of $A above $B, then: $F them", "Gather those of $A larger than $B and: $F the vector",
+        "Take what is above $B in $A, then: $F it"),
       head="pub fn $f<T: Ord + Copy>($A: &[T], $B: T) -> Vec<T> {"),
     F("generic_trait", GE, "m", "int", "$T", "$m(self.$D)", (
         "$D $m, for the trait", "the field $D $m, as the trait asks", "what $D is, $m, by the trait"),
       head="pub trait $Q {\n    fn $f(&self) -> $T;\n}\n\npub struct $S {\n    pub $D: $T,\n}\n\nimpl $Q for $S {\n"
-      "    fn $f(&self) -> $T {", tail="    }\n}", call="|$S { $D: $0 }.$f()"),
+      "    fn $f(&self) -> $T {", tail="    }\n}", call="$S { $D: $0 }.$f()"),
     F("generic_trait_int", GE, "m p", "int", "bool", "let x = *self;\nlet y = $m(x);\n$p(y)", (
         "whether the value, $m, is $p", "true if self is $p once $m", "if self $m is $p"),
       head="pub trait $Q {\n    fn $f(&self) -> bool;\n}\n\nimpl $Q for $T {\n    fn $f(&self) -> bool {", tail="    }\n}",
-      call="let v0: $T = $0;|v0.$f()"),
+      call="let v0: $T = $0; ## v0.$f()"),
     F("generic_twice", GE, "m", "int", "$T", "let x = func($A);\nlet x = $m(x);\nfunc(x)", (
         "func of $A, $m, put through func again", "what func gives for func($A) $m", "func applied, the value $m, func applied again"),
-      head="pub fn $f(func: impl Fn($T) -> $T, $A: $T) -> $T {", call="|$f(|x| x + 3, $0)", types="i64 u64"),
+      head="pub fn $f(func: impl Fn($T) -> $T, $A: $T) -> $T {", call="$f(|x| x + 3, $0)", types="i64 u64"),
     F("generic_closure", GE, "m", "int", "impl Fn($T) -> $T", "move |x| {\n    let y = $m(x);\n    y.max($A)\n}", (
         "a closure that gives x $m, but at least $A", "a function of x: the larger of x $m and $A", "a closure from x to x $m, floored at $A"),
-      head="pub fn $f($A: $T) -> impl Fn($T) -> $T {", call="|$f($K)($0)"),
+      head="pub fn $f($A: $T) -> impl Fn($T) -> $T {", call="$f($K)($0)"),
 )
 
 TU = "tuples"
@@ -266,10 +266,10 @@ VALUES += (
         "$r of $b(x, y) over the (x, y) of $A where x is $p")),
     F("tuple_split", TU, "m n", "int", "($T, $T)", "($m($A), $n($A))", (
         "$A $m and $A $n, as a pair", "the pair of $A $m and $A $n", "a tuple: $A $m, and $A $n")),
-    F("tuple_stats", TU, "y p", "slice", "($y.ret, usize)",
-      "let n = $A.iter().filter(|&&x| $p(x)).count();\n($A.iter().copied()$y, n)", (
-        "$y of $A, and how many of them are $p", "a pair: $y of the $A, and the number that are $p",
-        "$y of $A with the count of what is $p")),
+    F("tuple_stats", TU, "x p", "slice", "($x.ret, usize)",
+      "let n = $A.iter().filter(|&&x| $p(x)).count();\n($A.iter().copied()$x, n)", (
+        "$x of $A, and how many of them are $p", "a pair: $x of the $A, and the number that are $p",
+        "$x of $A with the count of what is $p")),
     F("tuple_flag", TU, "p m", "int", "($T, bool)", "let x = $m($A);\n(x, $p(x))", (
         "$A $m, and whether that is $p", "a pair of $A $m and if it is then $p", "$A $m with a flag for being $p")),
     F("tuple_order", TU, "m", "pair", "($T, $T)", "let (x, y) = $A;\nif $m(x) <= $m(y) {\n    (x, y)\n} else {\n    (y, x)\n}", (
@@ -322,8 +322,8 @@ VALUES += (
         "the String pushed from the chars of $A, except $c, $d")),
     F("str_measure", SR, "z m", "str", "usize", "let x = $z($A);\n$m(x)", (
         "$z of $A, $m", "for $A, $z, $m", "what $z of $A is, $m"), types="usize"),
-    F("str_measure_test", SR, "z i", "str", "bool", "let x = $z($A);\n$i(x)", (
-        "whether $z of $A is $i", "true if $z of $A is $i", "if, for $A, $z is $i"), types="usize"),
+    F("str_measure_test", SR, "z k", "str", "bool", "let x = $z($A);\n$k(x)", (
+        "whether $z of $A is $k", "true if $z of $A is $k", "if, for $A, $z is $k"), types="usize"),
     F("str_digits", SR, "m r", "str", "$r.ret", "$A\n    .chars()\n    .filter_map(|c| c.to_digit(10))\n    .map(|x| $m(x))\n    $r", (
         "$r of the digits in $A, each $m", "$r of what is a digit in $A, each $m", "$r of all digits of $A, every one $m"), types="u32"),
     F("str_format", SR, "s t", "str str", "String", 'let a = $s($A);\nlet b = $t($B);\nformat!("{a}-{b}")', (

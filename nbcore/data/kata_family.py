@@ -28,4 +28,4 @@ class Family:
     uses: str = ""
     head: str = ""  # everything given, where it is more than the signature
     tail: str = "}"  # closes what `head` opened
-    call: str = ""  # how a test gets its value: "setup|expression", with $0 $1 for the arguments
+    call: str = ""  # how a test gets its value: "expression" or "setup ## expression", with $0 $1 for the arguments

@@ -171,13 +171,13 @@ MAPS = _ops(
 )
 
 PREDS = _ops(
-    Op("even", Y, "{x} % 2 == 0", ("even", "divisible by 2", "not odd")),
-    Op("odd", Y, "{x} % 2 != 0", ("odd", "not even", "not divisible by 2")),
+    Op("even", Y, "{x} % 2 == 0", ("even", "divisible by 2", "not odd"), tags="multiple"),
+    Op("odd", Y, "{x} % 2 != 0", ("odd", "not even", "not divisible by 2"), tags="multiple"),
     Op("positive", Y, "{x} > 0", ("positive", "above zero", "greater than zero")),
     Op("negative", Y, "{x} < 0", ("negative", "below zero", "less than zero"), signed=True),
     Op("gt_k", Y, "{x} > {K}", ("greater than {K}", "above {K}", "more than {K}")),
     Op("lt_k", Y, "{x} < {K}", ("less than {K}", "below {K}", "smaller than {K}")),
-    Op("div_k", Y, "{x} % {K} == 0", ("divisible by {K}", "in the {K} times table", "evenly divisible by {K}")),
+    Op("div_k", Y, "{x} % {K} == 0", ("divisible by {K}", "in the {K} times table", "evenly divisible by {K}"), tags="multiple"),
     Op("zero", Y, "{x} == 0", ("zero", "equal to zero", "exactly 0")),
     Op("nonzero", Y, "{x} != 0", ("nonzero", "not zero", "different from 0")),
     Op("ne_k", Y, "{x} != {K}", ("not {K}", "different from {K}", "not equal to {K}")),
@@ -191,7 +191,7 @@ PREDS = _ops(
         signed=True,
     ),
     Op("le_k", N, "{x} <= {K}", ("at most {K}", "{K} or less", "not above {K}")),
-    Op("not_div_k", N, "{x} % {K} != 0", ("not divisible by {K}", "outside the {K} times table", "indivisible by {K}")),
+    Op("not_div_k", N, "{x} % {K} != 0", ("not divisible by {K}", "outside the {K} times table", "indivisible by {K}"), tags="multiple"),
     Op("rem_one", N, "{x} % {K} == 1", ("1 modulo {K}", "one more than a multiple of {K}", "congruent to 1 mod {K}")),
     Op(
         "abs_lt_k",
@@ -203,13 +203,12 @@ PREDS = _ops(
     Op("out_k", N, "!(0..={K}).contains(&{x})", ("not in 0..={K}", "outside 0..={K}", "not between 0 and {K}")),
     Op("nonpos", N, "{x} <= 0", ("zero or less", "not positive", "at most zero"), signed=True),
     Op(
-        "even_pos", N, "{x} > 0 && {x} % 2 == 0", ("positive and even", "even and above zero", "both even and positive")
-    ),
+        "even_pos", N, "{x} > 0 && {x} % 2 == 0", ("positive and even", "even and above zero", "both even and positive"), tags="multiple"),
     Op(
         "sq_gt_k",
         N,
         "{x} * {x} > {K}",
-        ("above {K} when squared", "larger than {K} once squared", "of a square above {K}"),
+        ("above {K} when squared", "larger than {K} once squared", "of a square above {K}"), wide=True,
     ),
 )
 
@@ -342,19 +341,17 @@ STRS = _ops(
         "take_k",
         Y,
         "{x}.chars().take({K}).collect::<String>()",
-        ("cut to {K} chars", "cut to its first {K} chars", "limited to {K} chars"),
-    ),
+        ("cut to {K} chars", "cut to its first {K} chars", "limited to {K} chars"), tags="small"),
     Op("exclaim", Y, 'format!("{{{x}}}!")', ('with "!" appended', 'followed by "!"', 'with "!" at its end')),
     Op("hash", Y, 'format!("#{{{x}}}")', ('with "#" in front', 'after a "#"', 'prefixed with "#"')),
     Op("owned", Y, "{x}.to_string()", ("as it is", "unchanged", "left alone"), tags="plain"),
     Op("no_spaces", N, "{x}.replace(' ', \"\")", ("without spaces", "with no spaces", "with spaces removed")),
-    Op("repeat_k", N, "{x}.repeat({K})", ("repeated {K} times", "{K} times over", "written {K} times")),
+    Op("repeat_k", N, "{x}.repeat({K})", ("repeated {K} times", "{K} times over", "written {K} times"), tags="small"),
     Op(
         "skip_k",
         N,
         "{x}.chars().skip({K}).collect::<String>()",
-        ("without its first {K} chars", "from char {K} on", "less {K} leading chars"),
-    ),
+        ("without its first {K} chars", "from char {K} on", "less {K} leading chars"), tags="small"),
     Op("brackets", N, 'format!("<{{{x}}}>")', ("in angle brackets", "between < and >", "wrapped in < and >")),
     Op("swap_a", N, "{x}.replace('a', \"o\")", ('with "a" made "o"', 'with "o" for "a"', 'with each "a" an "o"')),
     Op(
@@ -373,7 +370,7 @@ STRS = _ops(
 
 STR_PREDS = _ops(
     Op("empty", Y, "{x}.is_empty()", ("empty", "the empty string", "of length zero")),
-    Op("len_gt_k", Y, "{x}.len() > {K}", ("longer than {K} bytes", "more than {K} bytes long", "over {K} bytes long")),
+    Op("len_gt_k", Y, "{x}.len() > {K}", ("longer than {K} bytes", "more than {K} bytes long", "over {K} bytes long"), tags="small"),
     Op("starts_a", Y, "{x}.starts_with('a')", ('starting with "a"', 'beginning with "a"', 'led by "a"')),
     Op("ends_s", Y, "{x}.ends_with('s')", ('ending in "s"', 'ending with "s"', 'closed by "s"')),
     Op("has_e", Y, "{x}.contains('e')", ('containing "e"', 'with an "e" inside', 'having an "e"')),
@@ -388,8 +385,7 @@ STR_PREDS = _ops(
         "len_le_k",
         N,
         "{x}.len() <= {K}",
-        ("at most {K} bytes long", "{K} bytes or shorter", "no longer than {K} bytes"),
-    ),
+        ("at most {K} bytes long", "{K} bytes or shorter", "no longer than {K} bytes"), tags="small"),
     Op(
         "any_upper",
         N,
@@ -506,9 +502,13 @@ ENDS = _ops(  # one item of a slice, by reference
 MUTATORS = _ops(
     Op("reverse", Y, ".reverse()", ("Reverse", "Turn around", "Flip")),
     Op("sort", Y, ".sort()", ("Sort", "Order", "Sort upwards")),
-    Op("dedup", Y, ".dedup()", ("Drop repeats from", "Remove adjacent repeats from", "Deduplicate")),
-    Op("truncate", N, ".truncate({K})", ("Cut to {K} items", "Truncate to {K} items", "Keep at most {K} items of")),
-    Op("pop", N, ".pop()", ("Pop the last of", "Drop the last of", "Remove the last of")),
+    Op("dedup", Y, ".dedup()", ("Deduplicate", "Drop repeats from", "Remove adjacent repeats from"), tags="vec"),
+    Op("truncate", N, ".truncate({K})", ("Cut to {K} items", "Truncate to {K} items", "Keep at most {K} items of"),
+       tags="vec small"),
+    Op("pop", Y, ".pop()", ("Pop the last of", "Drop the last of", "Remove the last of"), tags="vec"),
+    Op("push_k", Y, ".push({K})", ("Push {K} onto", "Append {K} to", "Add {K} at the end of"), tags="vec int"),
+    Op("resize_k", N, ".resize({K}, 1)", ("Resize to {K} items, adding 1s,", "Pad with 1s or cut to {K} items",
+       "Make {K} items long, padding by 1,"), tags="vec int small"),
 )
 
 ARITH = _ops(  # the family prefixes checked_, wrapping_, saturating_ or overflowing_
@@ -543,9 +543,11 @@ TABLES = {
     "p": PREDS,
     "q": PREDS,
     "i": _only(PREDS, lambda op: not op.signed),
+    "k": _only(PREDS, lambda op: not op.signed and op.tags != "multiple"),  # clippy: is_multiple_of, if unsigned
     "b": BINARY,
     "r": _only(REDUCERS, lambda op: op.tags != "count"),  # clippy: map(..).count()
     "y": _only(REDUCERS, lambda op: "ends" not in op.tags),  # clippy: filter(..).next()
+    "x": _only(REDUCERS, lambda op: not op.tags and op.name != "collect"),  # clippy: copied().collect()
     "l": _only(REDUCERS, lambda op: "back" not in op.tags and op.tags != "count"),  # one way only
     "g": _only(REDUCERS, lambda op: op.step and op.tags != "count"),  # as a loop over values
     "o": FINISH,
@@ -555,9 +557,11 @@ TABLES = {
     "z": MEASURES,
     "c": CHARS,
     "d": CHAR_MAPS,
-    "k": _only(CHAR_MAPS, lambda op: op.tags != "block"),  # fits on a match arm
+    "M": _only(CHAR_MAPS, lambda op: op.tags != "block"),  # fits on a match arm
     "u": QUANTS,
     "e": ENDS,
     "j": MUTATORS,
+    "v": _only(MUTATORS, lambda op: "vec" in op.tags),  # clippy: &mut Vec where a slice would do
+    "F": _only(MUTATORS, lambda op: "int" not in op.tags),  # for any item type
     "a": ARITH,
 }

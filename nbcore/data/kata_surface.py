@@ -17,12 +17,12 @@ _POOLS = {
     "int": "num value number amount given input level total point start limit size step score rank mark",
     "opt": "maybe found choice guess slot pick entry hint offer answer",
     "res": "outcome attempt result trial reply status parsed answer",
-    "str": "text line word phrase message input title name source label note content",
-    "words": "words names lines labels parts tags terms tokens titles notes",
+    "str": "phrase message input title source label content sentence story headline",
+    "words": "words names lines labels parts terms tokens titles notes",
     "char": "letter symbol mark key glyph sign",
     "pair": "pair point couple span edge both",
-    "pairs": "pairs points rows edges spans couples",
-    "map": "table stock prices scores counts ages lookup index",
+    "pairs": "pairs points edges spans couples",
+    "map": "table stock prices scores counts lookup index",
 }
 POOLS = {kind: tuple(words.split()) for kind, words in _POOLS.items()}
 
@@ -34,6 +34,7 @@ KINDS = {  # kind: (Rust type, the pool its name comes from)
     "gslice": ("&[T]", "slice"),
     "int": ("$T", "int"),
     "count": ("$T", "int"),  # small and not negative
+    "big": ("$T", "int"),  # not negative, of several digits
     "edge": ("$T", "int"),  # anything up to the limits of the type
     "mutint": ("&mut $T", "int"),
     "opt": ("Option<$T>", "opt"),
