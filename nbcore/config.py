@@ -267,7 +267,8 @@ class Grpo(Training):
         completions = self.batch_size * self.gradient_accumulation
         if completions % self.group_size:
             raise ValueError(
-                f"batch_size × gradient_accumulation is {completions}: it must be a multiple of group_size {self.group_size}"
+                f"batch_size × gradient_accumulation is {completions}: "
+                f"it must be a multiple of group_size {self.group_size}"
             )
         return self
 

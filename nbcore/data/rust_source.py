@@ -40,7 +40,9 @@ def documents(max_chars: int = 700) -> Iterator[dict]:
 
     parser = Parser(Language(tree_sitter_rust.language()))
     root, seen = library(), set()
-    for path in sorted((root / crate / "src" / file) for crate in ("core", "alloc", "std") for file in _files(root / crate / "src")):
+    for path in sorted(
+        (root / crate / "src" / file) for crate in ("core", "alloc", "std") for file in _files(root / crate / "src")
+    ):
         source = path.read_bytes()
         for node in _items(parser.parse(source).root_node):
             text = _with_docs(source, node)

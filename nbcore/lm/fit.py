@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from transformers import PrinterCallback, TrainerCallback, set_seed
 
-from nbcore import runs
+from nbcore import place, runs
 from nbcore.lm import load, lora
 from nbcore.runs import commit
 
@@ -102,6 +102,12 @@ def last(run: runs.Run) -> dict[str, float]:
     return numbers
 
 
+def finish(run: runs.Run, metrics: dict, report: dict) -> runs.Run:
+    """Commit the run with what it stood on: base, data and device."""
+    device = place.device()
+    return run.finish(metrics, base=load.base_of(run), device=device.name, data_hash=report["sha256"], data=report)
+
+
 class Keeper(TrainerCallback):
     """Logs to the run, commits every checkpoint, keeps the newest two and the best."""
 
@@ -109,7 +115,9 @@ class Keeper(TrainerCallback):
         self.run, self.live = run, live
 
     def on_log(self, args, state, control, logs=None, **_):
-        numbers = {key: value for key, value in (logs or {}).items() if not key.startswith("train_") and key not in DROPPED}
+        numbers = {
+            key: value for key, value in (logs or {}).items() if not key.startswith("train_") and key not in DROPPED
+        }
         if not numbers.keys() - {"epoch"}:
             return
         if "eval_loss" in numbers:

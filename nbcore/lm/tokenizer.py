@@ -24,7 +24,8 @@ CHAT_TEMPLATE = """\
 {{- '<|start|>assistant<|channel|>final<|message|>' + message.content -}}
 {{- '<|return|>' if loop.last and not add_generation_prompt else '<|end|>' -}}
 {%- elif message.role == 'tool' -%}
-{{- '<|start|>functions.' + message.name + ' to=assistant<|channel|>commentary<|message|>' + message.content + '<|end|>' -}}
+{{- '<|start|>functions.' + message.name + ' to=assistant<|channel|>commentary' -}}
+{{- '<|message|>' + message.content + '<|end|>' -}}
 {%- else -%}
 {{- '<|start|>' + message.role + '<|message|>' + message.content + '<|end|>' -}}
 {%- endif -%}
@@ -37,7 +38,10 @@ def train(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
     """A tokenizer of exactly `vocab_size` ids at most, control tokens first; deterministic in the order of texts."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)]
+        [
+            pre_tokenizers.Digits(individual_digits=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
+        ]
     )
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.train_from_iterator(

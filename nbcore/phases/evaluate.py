@@ -1,6 +1,6 @@
 """Evaluation: compile rate, pass@k, lints and perplexity of any run, each with an interval.
 
-    pass@k = 1 - C(n-c, k) / C(n, k)   for c passing of n completions of one task
+pass@k = 1 - C(n-c, k) / C(n, k)   for c passing of n completions of one task
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 
 from nbcore import runs, stats
 from nbcore.data import sources
-from nbcore.lm import corpus, load, rollout
+from nbcore.lm import corpus, fit, load, rollout
 from nbcore.rust.grader import Grader
 
 
@@ -89,7 +89,9 @@ def summary(solved: list[dict], samples: int, ks: list[int]) -> dict:
         "clippy_warnings": sum(row["clippy_warnings"] for row in judged) / max(1, len(judged)),
         "tests_passed": sum(row["tests_passed"] / max(1, row["tests_total"]) for row in judged) / max(1, len(judged)),
         "truncated": sum(row["truncated"] for row in judged),
-        "verdicts": {name: sum(row["verdict"] == name for row in judged) for name in {row["verdict"] for row in judged}},
+        "verdicts": {
+            name: sum(row["verdict"] == name for row in judged) for name in {row["verdict"] for row in judged}
+        },
     }
     for k in ks:
         if samples == 1:
@@ -130,5 +132,4 @@ def perplexity(model: Any, tokenizer: Any, documents: list[dict], max_tokens: in
 
 def finish(run: runs.Run) -> runs.Run:
     """Commit the run."""
-    report = data(run)["report"]
-    return run.finish(results(run), base=load.base_of(run), data_hash=report["sha256"], data=report)
+    return fit.finish(run, results(run), data(run)["report"])

@@ -1,6 +1,6 @@
 """GRPO: the reward is the verdict of the real compiler and of hidden tests.
 
-    advantage = (reward - mean of its group) / std of its group,   a group being the completions of one prompt
+advantage = (reward - mean of its group) / std of its group,   a group being the completions of one prompt
 """
 
 from __future__ import annotations
@@ -100,5 +100,4 @@ def see(run: runs.Run) -> list[dict]:
 
 def finish(run: runs.Run) -> runs.Run:
     """Commit the run."""
-    report = data(run)["report"]
-    return run.finish(fit.last(run), base=load.base_of(run), data_hash=report["sha256"], data=report)
+    return fit.finish(run, fit.last(run), data(run)["report"])

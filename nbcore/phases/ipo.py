@@ -103,8 +103,7 @@ def see(run: runs.Run) -> list[dict]:
 
 def finish(run: runs.Run) -> runs.Run:
     """Commit the run."""
-    report = data(run)["report"]
-    return run.finish(fit.last(run), base=load.base_of(run), data_hash=report["sha256"], data=report)
+    return fit.finish(run, fit.last(run), data(run)["report"])
 
 
 def _pairs(run: runs.Run, tokenizer: Any) -> list[dict]:

@@ -1,6 +1,6 @@
 """Language adapter: continued pretraining on Rust through LoRA, or QLoRA on a 4-bit base.
 
-    W' = W + (alpha / r) · B·A,   W frozen, only A and B train
+W' = W + (alpha / r) · B·A,   W frozen, only A and B train
 """
 
 from __future__ import annotations
@@ -68,5 +68,4 @@ def train(run: runs.Run, live: Any = None) -> dict:
 
 def finish(run: runs.Run) -> runs.Run:
     """Commit the run."""
-    report = data(run)["report"]
-    return run.finish(fit.last(run), base=load.base_of(run), data_hash=report["sha256"], data=report)
+    return fit.finish(run, fit.last(run), data(run)["report"])

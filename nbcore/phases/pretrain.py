@@ -1,6 +1,6 @@
 """Pretraining: a small causal LM from scratch on Rust documents, one document a row.
 
-    L = -mean over tokens of log p(token | tokens before it)
+L = -mean over tokens of log p(token | tokens before it)
 """
 
 from __future__ import annotations
@@ -92,8 +92,7 @@ def train(run: runs.Run, live: Any = None) -> dict:
 
 def finish(run: runs.Run) -> runs.Run:
     """Commit the run."""
-    report = data(run)["report"]
-    return run.finish(fit.last(run), base=load.base_of(run), data_hash=report["sha256"], data=report)
+    return fit.finish(run, fit.last(run), data(run)["report"])
 
 
 def _tokenizer(run: runs.Run, documents: list[dict]) -> Any:

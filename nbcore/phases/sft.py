@@ -1,6 +1,6 @@
 """Supervised fine-tuning: instruction to function, the loss on the assistant's tokens only.
 
-    L = -mean over the answer's tokens of log p(token | prompt, answer so far)
+L = -mean over the answer's tokens of log p(token | prompt, answer so far)
 """
 
 from __future__ import annotations
@@ -90,5 +90,4 @@ def see(run: runs.Run) -> list[dict]:
 
 def finish(run: runs.Run) -> runs.Run:
     """Commit the run."""
-    report = data(run)["report"]
-    return run.finish(fit.last(run), base=load.base_of(run), data_hash=report["sha256"], data=report)
+    return fit.finish(run, fit.last(run), data(run)["report"])

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib import metadata
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -123,10 +124,10 @@ class Run:
         # Wall time from open to finish would count the night a runtime was gone; rows far apart are such gaps.
         times = [datetime.fromisoformat(self.info["started"]).timestamp()]
         times += [row["time"] for row in _lines(self.path / "metrics.jsonl")] + [time.time()]
-        return sum(gap for gap in (b - a for a, b in zip(times, times[1:], strict=False)) if 0 < gap < 3600)
+        return sum(gap for gap in (b - a for a, b in pairwise(times)) if 0 < gap < 3600)
 
 
-def open(config: configs.Phase, store: str | Path, parent: str | Path | Run | None = None) -> Run:  # noqa: A001
+def open(config: configs.Phase, store: str | Path, parent: str | Path | Run | None = None) -> Run:
     """The run directory of this config and parent: resumed where unfinished, handed back where finished, else new.
 
     The parent is verified before anything is created, so a bad one leaves nothing behind.

@@ -22,7 +22,9 @@ SHORT = {
 
 def short(phase, **more):
     """The shipped tiny config, cut to four steps."""
-    return configs.load(f"configs/{phase}/tiny.yaml", SHORT[phase], {"save_steps": 2} if phase != "evaluate" else {}, more)
+    return configs.load(
+        f"configs/{phase}/tiny.yaml", SHORT[phase], {"save_steps": 2} if phase != "evaluate" else {}, more
+    )
 
 
 def walk(phase, run):

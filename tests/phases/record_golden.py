@@ -1,3 +1,4 @@
+# ruff: noqa: E402 - the path must be set before the imports
 """Record the first four losses of every phase into golden.json: `python tests/phases/record_golden.py`."""
 
 import json

@@ -51,7 +51,14 @@ def test_the_base_can_be_evaluated_without_a_parent(tmp_path):
 
 def test_our_own_faults_are_left_out_and_counted():
     """An infra_error counted as a failure lowers pass@1 for a full disk."""
-    row = {"compiles": True, "passed": True, "clippy_warnings": 0, "tests_passed": 6, "tests_total": 6, "truncated": False}
+    row = {
+        "compiles": True,
+        "passed": True,
+        "clippy_warnings": 0,
+        "tests_passed": 6,
+        "tests_total": 6,
+        "truncated": False,
+    }
     solved = [{**row, "verdict": "pass"}, {**row, "verdict": "infra_error", "passed": False}]
     found = evaluate.summary(solved, 1, [1])
     assert found["pass@1"]["value"] == 1 and found["infra_errors"] == 1

@@ -33,7 +33,8 @@ def test_reward_of_right_wrong_and_broken_programs(run):
     tokenizer = rows["tokenizer"]
     texts = [katas.code(task), task["signature"] + "\n    todo!()\n}", "pub fn broken(", "no code at all"]
     ids = [
-        tokenizer.encode("<|channel|>final<|message|>" + text + "<|return|>", add_special_tokens=False) for text in texts
+        tokenizer.encode("<|channel|>final<|message|>" + text + "<|return|>", add_special_tokens=False)
+        for text in texts
     ]
     compiles, tests, passed = (f(completion_ids=ids, task=[task["id"]] * 4) for f in grpo.rewards(run))
     assert compiles == [1, 1, 0, 0] and passed == [1, 0, 0, 0] and tests[0] == 1 and tests[2:] == [0, 0]

@@ -66,5 +66,5 @@ def test_only_the_trained_adapter_is_left(run):
 def test_no_pairs_is_one_clear_error(chain):
     """An untrained policy passes nothing: the message must say what to change."""
     config = short("ipo", seed=3, rollouts=2, **{"tasks.limit": 2, "generation.max_new_tokens": 4})
-    with pytest.raises(ValueError, match="neither|no task that both passed and failed"):
+    with pytest.raises(ValueError, match="no task that both passed and failed"):
         ipo.data(runs.open(config, chain, "sft"))

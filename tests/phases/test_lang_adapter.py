@@ -66,5 +66,5 @@ def test_a_target_that_matches_nothing_is_an_error(tmp_path):
 def test_a_base_other_than_the_parents_is_refused(chain):
     """An adapter on another base computes nonsense without an error."""
     run = runs.open(short("sft", **{"model.base": "some/other"}), chain, "lang_adapter")
-    with pytest.raises(ValueError, match="some/other.*seedling"):
+    with pytest.raises(ValueError, match=r"some/other.*seedling"):
         load.base_of(run)
