@@ -62,7 +62,13 @@ class Table:
         self.title = f"{config.phase} · {config.name} · {configs.digest(config)}"
         # A list of models or a dict may have no default leaf; then it counts as changed.
         self.rows = [
-            (leaf.path, as_text(leaf.value), leaf.value != defaults.get(leaf.path, ...), allowed(leaf), leaf.help)
+            (
+                leaf.path,
+                as_text(leaf.value) or "none",
+                leaf.value != defaults.get(leaf.path, ...),
+                allowed(leaf),
+                leaf.help,
+            )
             for leaf in leaves(config).values()
         ]
 
