@@ -160,10 +160,7 @@ def _third_person(sentence: str) -> str:
 
 def words_of(draw: Draw, rng: random.Random) -> tuple[str, str]:
     """The instruction and the doc phrase: the same meaning, independently worded."""
-    quoted = {
-        name: f"`{value}`" if name in "ABCDEGH" else value
-        for name, value in draw.names.items()
-    }
+    quoted = {name: f"`{value}`" if name in "ABCDEGH" else value for name, value in draw.names.items()}
     spoken = Draw(draw.family, draw.ops, draw.constants, quoted)
     said = []
     for starts in (IMPERATIVES, DECLARATIVES):

@@ -9,7 +9,11 @@ from dataclasses import dataclass
 from nbcore.data.kata_surface import KINDS
 
 LEVELS = (0, *[1] * 5, *[2] * 7)  # empty or zero, then single items, then rich ones
-WORDS = ["apple", "banana", "seas", "Rust", "code", "x1", "area", "42", "Ends", "axes", "tea", "bus", "Ada", "queue", "moss", "a", "be", "sky", "7up", "class", "Zoe", "idea", "pass", "glass", "entire", "alphabet", "adventures", "elephants"]
+_TEXT = (
+    "apple banana seas Rust code x1 area 42 Ends axes tea bus Ada queue moss a be sky 7up class Zoe idea pass glass "
+    "entire alphabet adventures elephants"
+)
+WORDS = tuple(_TEXT.split())
 KEYS = ("a", "b", "k", "z")
 
 
@@ -43,7 +47,11 @@ class _Inputs:
         if self.level == 0:
             return 0
         bound = 25 if self.small else 60
-        value = self.rng.choice(self.near) if self.rng.random() < 0.4 else self.rng.randint(0, self.rng.choice((9, 25, bound)))
+        value = (
+            self.rng.choice(self.near)
+            if self.rng.random() < 0.4
+            else self.rng.randint(0, self.rng.choice((9, 25, bound)))
+        )
         value = min(value, bound)
         return -value if self.signed and self.rng.random() < 0.35 else value
 
@@ -118,7 +126,7 @@ class _Inputs:
         if kind == "strings":
             return ", ".join(f"{_text(word)}.to_string()" for word in self.words())
         if kind == "char":
-            return repr("a" if level == 0 else rng.choice("aeiouxyzkmnABQRZ0379 -!?.")) 
+            return repr("a" if level == 0 else rng.choice("aeiouxyzkmnABQRZ0379 -!?."))
         if kind == "pair":
             return f"({self.number()}, {self.number()})"
         if kind == "pairs":

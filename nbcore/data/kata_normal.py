@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 
 # Kept as they are; every other name that the code itself introduces is numbered in order of appearance.
-KNOWN = frozenset(
-    ["as", "break", "const", "continue", "crate", "else", "enum", "extern", "false", "fn", "for", "if", "impl", "in", "let", "loop", "match", "mod", "move", "mut", "pub", "ref", "return", "self", "Self", "static", "struct", "super", "trait", "true", "type", "unsafe", "use", "where", "while", "dyn", "std", "String", "Vec", "Option", "Some", "None", "Result", "Ok", "Err", "Box", "HashMap", "HashSet", "BTreeMap", "BTreeSet", "Ordering", "Fn", "FnMut", "Iterator", "From", "Into", "AsRef", "Ord", "PartialOrd", "Copy", "Clone", "Debug", "PartialEq", "ParseIntError", "Item", "str", "char", "bool", "derive", "matches", "format", "vec"]
-)
-INTEGERS = frozenset(["i8", "i16", "i32", "i64", "i128", "isize", "u8", "u16", "u32", "u64", "u128", "usize"])
+_KNOWN = """
+    as break const continue crate else enum extern false fn for if impl in let loop match mod move mut pub ref return
+    self Self static struct super trait true type unsafe use where while dyn std String Vec Option Some None Result Ok
+    Err Box HashMap HashSet BTreeMap BTreeSet Ordering Fn FnMut Iterator From Into AsRef Ord PartialOrd Copy Clone
+    Debug PartialEq ParseIntError Item str char bool derive matches format vec
+"""
+_INTEGERS = "i8 i16 i32 i64 i128 isize u8 u16 u32 u64 u128 usize"
+KNOWN, INTEGERS = frozenset(_KNOWN.split()), frozenset(_INTEGERS.split())
 TOKEN = re.compile(
     r"""//[^\n]*|"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)'|'[a-z]\w*|\d+|[A-Za-z_]\w*|::|\.\.=?|->|=>|[<>=!+\-*/%^&|]=|\S""",
 )

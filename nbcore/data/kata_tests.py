@@ -80,8 +80,10 @@ def _program(rows: list[tuple[str, list[Case]]]) -> str:
             for at, case in enumerate(cases)
         )
         # The inner module keeps the reference's own imports from meeting those of the harness.
-        parts.append(f"mod k{number} {{\n{source}\npub mod run {{\nuse super::*;\nuse crate::Lit;\n"
-                     f"pub fn run() {{\n{shows}}}\n}}\n}}\n")
+        parts.append(
+            f"mod k{number} {{\n{source}\npub mod run {{\nuse super::*;\nuse crate::Lit;\n"
+            f"pub fn run() {{\n{shows}}}\n}}\n}}\n"
+        )
     calls = "".join(f"    k{number}::run::run();\n" for number in range(len(rows)))
     return "".join(parts) + f"fn main() {{\n{calls}}}\n"
 
