@@ -30,18 +30,6 @@ FLOW: tuple[F, ...] = (
       ("$g of the items of $A before the first that is $p, each $m",
        "in a loop that stops at what is $p, $g of $A, each $m", "$g of the $A, every one $m, until an item is $p"),
       held_out=True),
-    F("loop_continue", "loops", "p m g", "slice", "$g.ret",
-      "let mut acc = $g.init;\n"
-      "for &x in $A {\n"
-      "    if $p(x) {\n"
-      "        continue;\n"
-      "    }\n"
-      "    $g.step($m(x))\n"
-      "}\n"
-      "acc",
-      ("$g of the items of $A, skipping those that are $p, each $m",
-       "in a loop that passes over what is $p, $g of $A, each $m",
-       "$g of the $A, every one $m, except items that are $p")),
     F("loop_range", "loops", "p g", "count", "$g.ret",
       "let mut acc = $g.init;\n"
       "for x in 1..=$A {\n"
@@ -67,31 +55,6 @@ FLOW: tuple[F, ...] = (
       ("$g of $A and its repeated halves above zero, each $m",
        "while halving $A down to zero, $g of the values, each $m",
        "$g of the values of $A, halved until zero, each $m")),
-    F("loop_digits", "loops", "p g", "big", "$g.ret",
-      "let mut acc = $g.init;\n"
-      "let mut x = $A;\n"
-      "while x > 0 {\n"
-      "    let y = x % 10;\n"
-      "    if $p(y) {\n"
-      "        $g.step(y)\n"
-      "    }\n"
-      "    x /= 10;\n"
-      "}\n"
-      "acc",
-      ("$g of the decimal digits of $A that are $p, last digit first",
-       "from the last digit of $A, $g of the digits that are $p",
-       "$g of what is $p among the digits of $A, from the right")),
-    F("loop_pairs", "loops", "b g", "slice slice", "$g.ret",
-      "let mut acc = $g.init;\n"
-      "for &x in $A {\n"
-      "    for &y in $B {\n"
-      "        $g.step($b(x, y))\n"
-      "    }\n"
-      "}\n"
-      "acc",
-      ("$g of, for every x of $A and every y of $B, $b(x, y)",
-       "in nested loops over x in $A and y in $B, $g of $b(x, y)", "$g of all $b(x, y) with x from $A and y from $B"),
-      types="i32 u32"),
     F("loop_countdown", "loops", "m", "count", "Vec<$T>",
       "let mut out = Vec::new();\n"
       "let mut x = $A;\n"
@@ -102,28 +65,6 @@ FLOW: tuple[F, ...] = (
       "out",
       ("the numbers from $A down to 1, each $m", "a vector counting down from $A to 1, each number $m",
        "a countdown from $A to 1 with every number $m")),
-    F("loop_limit", "loops", "m p", "slice", "Vec<$T>",
-      "let mut out = Vec::new();\n"
-      "for &x in $A {\n"
-      "    let y = $m(x);\n"
-      "    if $p(y) {\n"
-      "        out.push(y);\n"
-      "    }\n"
-      "}\n"
-      "out",
-      ("the items of $A made $m, if then $p, by a loop",
-       "in a loop, the items of $A, each $m, keeping what is then $p",
-       "a vector pushed from $A: each item $m when that is $p")),
-    F("loop_longest_run", "loops", "p", "slice", "usize",
-      "let mut best = 0;\n"
-      "let mut run = 0;\n"
-      "for &x in $A {\n"
-      "    run = if $p(x) { run + 1 } else { 0 };\n"
-      "    best = run.max(best);\n"
-      "}\n"
-      "best",
-      ("the length of the longest run in $A of items that are $p", "how many neighbours in $A at most are $p in a row",
-       "the longest streak of $A in which items are $p")),
     F("match_guards", "match", "p m n", "int", "$T",
       "match $A {\n    0 => $K,\n    x if $p(x) => $m(x),\n    x => $n(x),\n}",
       ("$K for $A of 0, $A $m if it is $p, else $n", "by match: 0 gives $K, what is $p gives $A $m, the rest $n",
@@ -141,36 +82,6 @@ FLOW: tuple[F, ...] = (
       ("$A $m if it is $p and $B is $q, $A if only it is, else $B",
        "$B unless $A is $p, then $A, made $m when $B is $q",
        "by match on $A being $p and $B being $q: $A $m, $A, or $B")),
-    F("match_order", "match", "m n", "int int", "$T",
-      "match $A.cmp(&$B) {\n"
-      "    Ordering::Less => $m($A),\n"
-      "    Ordering::Equal => $A,\n"
-      "    Ordering::Greater => $n($B),\n"
-      "}",
-      ("$A $m if below $B, $A if equal, else $B $n", "comparing $A with $B: less gives $A $m, equal $A, greater $B $n",
-       "$m($A) when under $B, $A when equal, or $B $n"), uses="std::cmp::Ordering"),
-    F("enum_two", "match", "m n", "int", "$T",
-      "match *self {\n    Self::$G(x) => $m(x),\n    Self::$H(x) => $n(x),\n}",
-      ("the value $m for $G, and $n for $H", "for $G its value $m, for $H its value $n", "$G $m or $H $n, by match"),
-      head="pub enum $S {\n    $G($T),\n    $H($T),\n}\n\nimpl $S {\n    pub fn $f(&self) -> $T {", tail="    }\n}",
-      call="$S::$V($0).$f()"),
-    F("enum_unit", "match", "m n", "int", "$T",
-      "match self {\n    Self::$G => $m($A),\n    Self::$H => $n($A),\n}",
-      ("$A $m for $G and $n for $H", "$A as the mode has it: $G $m, $H $n", "for $G $A $m, for $H $A $n"),
-      head="pub enum $S {\n    $G,\n    $H,\n}\n\nimpl $S {\n    pub fn $f(&self, $A: $T) -> $T {", tail="    }\n}",
-      call="$S::$V.$f($0)"),
-    F("enum_pair", "match", "m b", "int int", "$T",
-      "match *self {\n    Self::$G(x) => $m(x),\n    Self::$H(x, y) => $b(x, y),\n}",
-      ("the value $m for $G, and for $H $b(x, y)", "for $G its value $m, for $H of x, y $b(x, y)",
-       "$G $m or, of $H, $b(x, y)"),
-      head="pub enum $S {\n"
-           "    $G($T),\n"
-           "    $H($T, $T),\n"
-           "}\n"
-           "\n"
-           "impl $S {\n"
-           "    pub fn $f(&self) -> $T {",
-      tail="    }\n}", call="$S::$W.$f()"),
     F("enum_count", "match", "p", "slice", "usize",
       "$A\n    .iter()\n    .filter(|&s| matches!(*s, $S::$G(x) if $p(x)))\n    .count()",
       ("how many of $A are $G with a value $p", "the number of $G in $A holding what is $p",
@@ -190,10 +101,6 @@ FLOW: tuple[F, ...] = (
            "\n"
            "pub fn $f($A: $T) -> $S {",
       call="match $f($0) { $S::$G(x) => Some(x), $S::$H => None }"),
-    F("match_char", "match", "M", "char", "char",
-      "match $A {\n    'a'..='m' => $M($A),\n    '0'..='9' => '#',\n    _ => $A,\n}",
-      ("$A $M from 'a' to 'm', '#' for a digit, else unchanged", "$A itself, but '#' for 0-9, and $M in 'a'..='m'",
-       "'#' for digits, $A $M for a to m, or else $A")),
     F("tuple_swap", "tuples", "m n", "pair", "($T, $T)",
       "let (x, y) = $A;\n($m(y), $n(x))",
       ("$A swapped: the second $m, the first $n", "a pair of the second of $A $m and the first $n",
@@ -202,22 +109,10 @@ FLOW: tuple[F, ...] = (
       "let (x, y) = $A;\n($p(x), $b(x, y))",
       ("for x, y in $A, whether x is $p, and $b(x, y)", "with (x, y) = $A, a pair: if x is $p, and $b(x, y)",
        "a flag for x of $A being $p, and for its y too $b(x, y)")),
-    F("tuple_pairs", "tuples", "p b r", "pairs", "$r.ret",
-      "$A\n    .iter()\n    .filter(|&&(x, _)| $p(x))\n    .map(|&(x, y)| $b(x, y))\n    $r",
-      ("$r of, for pairs x, y of $A with x $p, $b(x, y)", "$r of, where x is $p in $A, $b(x, y)",
-       "$r of $b(x, y) over the (x, y) of $A where x is $p")),
     F("tuple_split", "tuples", "m n", "int", "($T, $T)",
       "($m($A), $n($A))",
       ("$A $m and $A $n, as a pair", "the pair of $A $m and $A $n", "a tuple: $A $m, and $A $n")),
-    F("tuple_stats", "tuples", "x p", "slice", "($x.ret, usize)",
-      "let n = $A.iter().filter(|&&x| $p(x)).count();\n($A.iter().copied()$x, n)",
-      ("$x of $A, and how many of them are $p", "a pair: $x of the $A, and the number that are $p",
-       "$x of $A with the count of what is $p")),
     F("tuple_flag", "tuples", "p m", "int", "($T, bool)",
       "let x = $m($A);\n(x, $p(x))",
-      ("$A $m, and whether that is $p", "a pair of $A $m and if it is then $p", "$A $m with a flag for being $p")),
-    F("tuple_order", "tuples", "m", "pair", "($T, $T)",
-      "let (x, y) = $A;\nif $m(x) <= $m(y) {\n    (x, y)\n} else {\n    (y, x)\n}",
-      ("$A ordered by each part $m", "the parts of $A, the one smaller when $m first",
-       "$A, swapped unless in order once each is $m")),
+      ("$A $m, and whether that is $p", "a pair of $A $m and if it is then $p", "$A $m with a flag for being $p"), held_out=True),
 )

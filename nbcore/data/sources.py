@@ -120,9 +120,11 @@ def _document(task: dict) -> dict:
 
 
 def _copy(task: dict) -> dict:
-    # Repeat after me: teaches the chat frame and copying, the two things that later phases build on.
+    # Repeat after me, or write something with this signature: the chat frame and copying names, which later phases
+    # build on. No instruction is among them: what words mean in code is for those phases to teach.
     code = katas.code(task)
-    messages = [{"role": "user", "content": code}, {"role": "assistant", "content": code}]
+    asked = code if in_share(task["id"], 0.5) else task["signature"].removesuffix(" {")
+    messages = [{"role": "user", "content": asked}, {"role": "assistant", "content": code}]
     return {"id": f"copy-{task['id']}", "messages": messages, "source": "copies"}
 
 
