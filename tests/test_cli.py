@@ -35,6 +35,7 @@ def call(capsys, *words):
         (("run", TINY, "--only", "sfd"), "no stage 'sfd'"),
         (("run", TINY, "--set", "max_step=2"), "max_step"),
         (("run", TINY, "--set", "sft.max_steps=many"), "many"),
+        (("run", TINY, "--set", "sft.lora.targets=[q_proj"), "not YAML"),
         (("run", TINY, "--fast"), "--fast"),
         (("grade", "no.jsonl", "out.jsonl"), "no.jsonl"),
         (("grade", "a", "b", "--jobs", "0"), "--jobs"),

@@ -1,46 +1,13 @@
-"""Short runs of every phase on the seedling, shared by the phase tests."""
+"""A short chain of runs, shared by the phase tests."""
 
 import json
 from pathlib import Path
 
 import pytest
+from phases.short_runs import short, walk
 
-from nbcore import config as configs
 from nbcore import runs
-from nbcore.data import katas
-from nbcore.phases import ipo, lang_adapter, sft
-
-SHORT = {
-    "pretrain": {"max_steps": 4, "batch_size": 4, "corpus.sources": {"katas": 16}, "validation_documents": 4},
-    "lang_adapter": {"max_steps": 4, "batch_size": 4, "corpus.sources": {"katas": 16}, "validation_documents": 4},
-    "sft": {"max_steps": 4, "batch_size": 4, "limit": 48},
-    "ipo": {"max_steps": 4, "batch_size": 4},
-    "grpo": {"max_steps": 4, "batch_size": 8, "group_size": 4, "tasks.limit": 8, "generation.max_new_tokens": 48},
-    "evaluate": {"heldout": 6, "unseen": 2, "perplexity_documents": 6, "generation.max_new_tokens": 48},
-}
-
-
-def short(phase, **more):
-    """The shipped tiny config, cut to four steps."""
-    return configs.load(
-        f"configs/{phase}/tiny.yaml", SHORT[phase], {"save_steps": 2} if phase != "evaluate" else {}, more
-    )
-
-
-def walk(phase, run):
-    """One phase from its data to its commit."""
-    phase.train(run)
-    return phase.finish(run)
-
-
-def write_pairs(run):
-    """Pairs as rollouts would give them: the reference passes, a program that returns the default does not."""
-    pairs = []
-    for task in katas.load("train", demonstrated=True)[:24]:
-        wrong = task["signature"] + "\n    Default::default()\n}"
-        pair = {"id": task["id"], "prompt": task["prompt"], "chosen": katas.code(task), "rejected": wrong}
-        pairs.append(json.dumps(pair))
-    (run.path / ipo.PAIRS).write_text("\n".join(pairs) + "\n")
+from nbcore.phases import lang_adapter, sft
 
 
 @pytest.fixture(scope="session")
@@ -55,15 +22,3 @@ def chain(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def golden() -> dict:
     return json.loads(Path("tests/phases/golden.json").read_text())
-
-
-def losses(run):
-    return [row["loss"] for row in run.metrics() if "loss" in row]
-
-
-def same_losses(run, golden):
-    """Four steps on this machine against the recorded ones; other processors round differently, hence the tolerance."""
-    assert losses(run) == pytest.approx(golden[run.phase], rel=2e-3), (
-        f"the first four losses of {run.phase} changed; if that is meant, say why in the commit and "
-        "record them anew with `python tests/phases/record_golden.py`"
-    )

@@ -6,9 +6,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-sys.path[:0] = [".", "tests/phases"]
+sys.path[:0] = [".", "tests"]
 
-from conftest import losses, short, walk, write_pairs
+from phases.short_runs import losses, short, walk, write_pairs
 
 from nbcore import runs
 from nbcore.phases import grpo, ipo, lang_adapter, pretrain, sft

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from conftest import short
+from phases.short_runs import short
 
 from nbcore import runs
 from nbcore.lm import load

@@ -1,7 +1,7 @@
 """GRPO: the reward is the grader's verdict, component by component."""
 
 import pytest
-from conftest import same_losses, short, walk
+from phases.short_runs import same_losses, short, walk
 from trl import GRPOConfig
 
 from nbcore import runs

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from conftest import same_losses, short, walk, write_pairs
+from phases.short_runs import same_losses, short, walk, write_pairs
 
 from nbcore import runs
 from nbcore.phases import ipo

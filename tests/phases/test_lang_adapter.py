@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from conftest import same_losses, short, walk
+from phases.short_runs import same_losses, short, walk
 from safetensors.torch import load_file
 from transformers import GptOssConfig, GptOssForCausalLM
 

@@ -1,7 +1,7 @@
 """Pretraining: the curriculum walks as told, and the model it leaves is a base for the next phase."""
 
 import pytest
-from conftest import same_losses, short, walk
+from phases.short_runs import same_losses, short, walk
 
 from nbcore import config as configs
 from nbcore import runs

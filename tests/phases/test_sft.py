@@ -1,7 +1,7 @@
 """SFT: the right tokens are trained, the split holds, and equal seeds give equal bytes."""
 
 import pytest
-from conftest import same_losses, short, walk
+from phases.short_runs import same_losses, short, walk
 
 from nbcore import runs
 from nbcore.chat import template
