@@ -204,7 +204,10 @@ def _set(pipeline: Pipeline, setting: str) -> Pipeline:
         named = [s.id for s in pipeline.stages if head in configs.PHASES[s.phase].model_fields]
     if not named:
         raise ValueError(f"set: {setting!r}: {head!r} is no phase, no stage and no field of any stage's config")
-    update = {field: yaml.safe_load(text)}
+    try:
+        update = {field: yaml.safe_load(text)}
+    except yaml.YAMLError:
+        raise ValueError(f"set: {setting!r}: {text!r} is not YAML; quote it, or close its bracket") from None
     stages = [
         stage.model_copy(update={"overrides": {**stage.overrides, **update}}) if stage.id in named else stage
         for stage in pipeline.stages
