@@ -114,5 +114,6 @@ FLOW: tuple[F, ...] = (
       ("$A $m and $A $n, as a pair", "the pair of $A $m and $A $n", "a tuple: $A $m, and $A $n")),
     F("tuple_flag", "tuples", "p m", "int", "($T, bool)",
       "let x = $m($A);\n(x, $p(x))",
-      ("$A $m, and whether that is $p", "a pair of $A $m and if it is then $p", "$A $m with a flag for being $p"), held_out=True),
+      ("$A $m, and whether that is $p", "a pair of $A $m and if it is then $p", "$A $m with a flag for being $p"),
+      held_out=True),
 )

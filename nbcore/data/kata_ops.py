@@ -183,22 +183,6 @@ STRS = _ops(
        'with final "s" removed')),
 )
 
-STR_PREDS = _ops(
-    Op("empty", Y, "{x}.is_empty()", ("empty", "the empty string", "of length zero")),
-    Op("len_gt_k", Y, "{x}.len() > {K}", ("longer than {K} bytes", "more than {K} bytes long",
-       "over {K} bytes long"), tags="small"),
-    Op("starts_a", Y, "{x}.starts_with('a')", ('starting with "a"', 'beginning with "a"', 'led by "a"')),
-    Op("ends_s", Y, "{x}.ends_with('s')", ('ending in "s"', 'ending with "s"', 'closed by "s"')),
-    Op("has_e", Y, "{x}.contains('e')", ('containing "e"', 'with an "e" inside', 'having an "e"')),
-    Op("all_alpha", N, "{x}.chars().all(char::is_alphabetic)", ("all letters", "made of letters", "only letters")),
-    Op("any_digit", N, "{x}.chars().any(|c| c.is_ascii_digit())", ("containing a digit", "with a digit inside",
-       "having any digit")),
-    Op("len_le_k", N, "{x}.len() <= {K}", ("at most {K} bytes long", "{K} bytes or shorter",
-       "no longer than {K} bytes"), tags="small"),
-    Op("any_upper", N, "{x}.chars().any(char::is_uppercase)", ("containing a capital", "with a capital inside",
-       "having any capital")),
-)
-
 MEASURES = _ops(
     Op("len", Y, "{x}.len()", ("the length", "the byte length", "the number of bytes")),
     Op("chars", Y, "{x}.chars().count()", ("the char count", "the number of chars", "the count of chars")),
@@ -225,16 +209,6 @@ CHARS = _ops(
     Op("not_space", N, "!{x}.is_whitespace()", ("not whitespace", "not blanks", "non-blank")),
 )
 
-CHAR_MAPS = _ops(
-    Op("to_upper", Y, "{x}.to_ascii_uppercase()", ("in upper case", "uppercased", "made a capital")),
-    Op("to_lower", Y, "{x}.to_ascii_lowercase()", ("in lower case", "lowercased", "made small")),
-    Op("star", Y, "if {x} == ' ' {{ '*' }} else {{ {x} }}", ("with space as '*'", "with '*' for a space",
-       "stars for spaces"), tags="block"),
-    Op("next", N, "({x} as u8 + 1) as char", ("moved to the next char", "shifted by one", "one code point on")),
-    Op("dash", N, "if {x} == 'a' {{ '-' }} else {{ {x} }}", ("with 'a' as '-'", "with '-' for an 'a'",
-       "dashes for 'a'"), tags="block"),
-)
-
 QUANTS = _ops(  # {x}: an iterator chain over owned values, {y}: the predicate on x
     Op("any", Y, "{x}.any(|x| {y})", ("whether any of {x} are {y}", "true if some of {x} are {y}",
        "if any of {x} are {y}"), ret="bool"),
@@ -254,18 +228,6 @@ ENDS = _ops(  # one item of a slice, by reference
     Op("max", Y, ".iter().max()", ("the largest item", "the maximum", "the greatest item")),
     Op("min", N, ".iter().min()", ("the smallest item", "the minimum", "the least item")),
     Op("second", N, ".get(1)", ("the second item", "the item at index 1", "the item after the first")),
-)
-
-MUTATORS = _ops(
-    Op("reverse", Y, ".reverse()", ("Reverse", "Turn around", "Flip")),
-    Op("sort", Y, ".sort()", ("Sort", "Order", "Sort upwards")),
-    Op("dedup", Y, ".dedup()", ("Deduplicate", "Drop repeats from", "Remove adjacent repeats from"), tags="vec"),
-    Op("truncate", N, ".truncate({K})", ("Cut to {K} items", "Truncate to {K} items", "Keep at most {K} items of"),
-       tags="vec small"),
-    Op("pop", Y, ".pop()", ("Pop the last of", "Drop the last of", "Remove the last of"), tags="vec"),
-    Op("push_k", Y, ".push({K})", ("Push {K} onto", "Append {K} to", "Add {K} at the end of"), tags="vec int"),
-    Op("resize_k", N, ".resize({K}, 1)", ("Resize to {K} items, adding 1s,", "Pad with 1s or cut to {K} items",
-       "Make {K} items long, padding by 1,"), tags="vec int small"),
 )
 
 ARITH = _ops(  # the family prefixes checked_, wrapping_, saturating_ or overflowing_
@@ -296,27 +258,19 @@ TABLES = {
     "h": _only(MAPS, lambda op: op.safe),
     "p": PREDS,
     "q": PREDS,
-    "i": _only(PREDS, lambda op: not op.signed),
     "k": _only(PREDS, lambda op: not op.signed and op.tags != "multiple"),  # clippy: is_multiple_of, if unsigned
     "b": BINARY,
     "r": _only(REDUCERS, lambda op: op.tags != "count"),  # clippy: map(..).count()
     "y": _only(REDUCERS, lambda op: "ends" not in op.tags),  # clippy: filter(..).next()
-    "x": _only(REDUCERS, lambda op: not op.tags and op.name != "collect"),  # clippy: copied().collect()
     "l": _only(REDUCERS, lambda op: "back" not in op.tags and op.tags != "count"),  # one way only
     "g": _only(REDUCERS, lambda op: op.step and op.tags != "count"),  # as a loop over values
     "o": FINISH,
     "s": STRS,
     "t": STRS,
-    "w": STR_PREDS,
     "z": MEASURES,
     "c": CHARS,
-    "d": CHAR_MAPS,
-    "M": _only(CHAR_MAPS, lambda op: op.tags != "block"),  # fits on a match arm
     "u": _only(QUANTS, lambda op: op.name != "how_many"),  # on items that is filter and count
     "U": QUANTS,
     "e": ENDS,
-    "j": MUTATORS,
-    "v": _only(MUTATORS, lambda op: "vec" in op.tags),  # clippy: &mut Vec where a slice would do
-    "F": _only(MUTATORS, lambda op: "int" not in op.tags),  # for any item type
     "a": ARITH,
 }

@@ -18,23 +18,18 @@ _POOLS = {
     "opt": "maybe found choice guess slot pick entry hint offer answer",
     "res": "outcome attempt result trial reply status parsed answer",
     "str": "phrase message input title source label content sentence story headline",
-    "words": "words names lines labels parts terms tokens titles notes",
-    "char": "letter symbol mark key glyph sign",
+    "key": "letter symbol mark key glyph sign",
     "pair": "pair point couple span edge both",
-    "pairs": "pairs points edges spans couples",
     "map": "table stock prices scores counts lookup index",
 }
 POOLS = {kind: tuple(words.split()) for kind, words in _POOLS.items()}
 
 KINDS = {  # kind: (Rust type, the pool its name comes from)
     "slice": ("&[$T]", "slice"),
-    "vec": ("Vec<$T>", "slice"),
     "mutvec": ("&mut Vec<$T>", "slice"),
     "mutslice": ("&mut [$T]", "slice"),
-    "gslice": ("&[T]", "slice"),
     "int": ("$T", "int"),
     "count": ("$T", "int"),  # small and not negative
-    "big": ("$T", "int"),  # not negative, of several digits
     "edge": ("$T", "int"),  # anything up to the limits of the type
     "mutint": ("&mut $T", "int"),
     "opt": ("Option<$T>", "opt"),
@@ -42,16 +37,8 @@ KINDS = {  # kind: (Rust type, the pool its name comes from)
     "restt": ("Result<$T, $T>", "res"),
     "str": ("&str", "str"),
     "numstr": ("&str", "str"),
-    "csv": ("&str", "str"),
-    "mutstr": ("&mut String", "str"),
-    "optstr": ("Option<&str>", "opt"),
-    "words": ("&[&str]", "words"),
-    "strings": ("Vec<String>", "words"),
-    "char": ("char", "char"),
     "pair": ("($T, $T)", "pair"),
-    "pairs": ("&[($T, $T)]", "pairs"),
     "map": ("&HashMap<String, $T>", "map"),
-    "btree": ("&BTreeMap<String, $T>", "map"),
     "mutmap": ("&mut BTreeMap<String, $T>", "map"),
-    "key": ("&str", "char"),  # a key that such a map may hold
+    "key": ("&str", "key"),  # a key that such a map may hold
 }

@@ -63,12 +63,6 @@ impl<K: Lit + Ord, V: Lit> Lit for HashMap<K, V> {
         format!("HashMap::from([{}])", entries(self.iter().collect()))
     }
 }
-impl<T: Lit> Lit for BTreeSet<T> {
-    fn lit(&self) -> String {
-        if self.is_empty() { return "BTreeSet::new()".to_string(); }
-        format!("BTreeSet::from([{}])", list(self.iter()))
-    }
-}
 """
 
 
