@@ -141,7 +141,7 @@ def test_a_wrong_choice_says_what_to_do():
     with pytest.raises(ValueError, match="not one of the"):
         katas.generate(0, 1, family="nothing")
     with pytest.raises(ValueError, match="ask for fewer"):
-        katas.generate(0, 1, family="generic_best", split="unseen_family")
+        katas.generate(0, 1, family="iter_map_reduce", split="unseen_family")
 
 
 @needs_rust
@@ -156,7 +156,7 @@ def test_one_task_of_each_family_passes_its_own_tests(tmp_path):
 @needs_rust
 def test_a_panicking_reference_is_named(monkeypatch):
     """A wrong expected value, or a lost task, would stand for a reference that panics."""
-    task = katas.generate(0, 1, family="int_if")[0]
+    task = katas.generate(0, 1, family="iter_map_reduce")[0]
     monkeypatch.setattr(katas, "code", lambda task: task["signature"] + '\n    panic!("no")\n}')
     monkeypatch.setattr(katas, "solution_of", lambda draw: '\n    panic!("no")\n}')
     with pytest.raises(AssertionError, match="panicked"):
