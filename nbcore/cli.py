@@ -133,6 +133,7 @@ def grade(
 def report(
     store: Annotated[Path, typer.Argument(help="Folder of run directories.", metavar="STORE")],
     out_: Annotated[Path | None, typer.Option("--out", help="Where to write the page.", metavar="FILE")] = None,
+    figure: Annotated[Path | None, typer.Option(help="Write the headline figure too, as .png.", metavar="FILE")] = None,
 ):
     """Write one page that compares every run of a store, and print its table.
 
@@ -142,7 +143,9 @@ def report(
 
     if not store.is_dir():
         raise FileNotFoundError(f"STORE: no folder {store}; `python -m nbcore run` makes one")
-    page = reports.build(store) if out_ is None else reports.build(store, out_)
+    page = reports.build(store, out_)
+    if figure:
+        reports.figure(store, figure)
     out.print(reports.table(store))
     out.print(f"report: {page}")
 

@@ -67,6 +67,26 @@ def build(store: str | Path, out: str | Path | None = None) -> Path:
     return path
 
 
+def figure(store: str | Path, out: str | Path) -> Path:
+    """The headline figure alone, as a picture of the kind that `out` ends in. Raises ValueError without evaluations."""
+    evaluated = [stage for stage in lineage.chain(store) if stage.evaluation]
+    if not evaluated:
+        raise ValueError(f"no finished evaluation in {store}: the figure shows nothing else")
+    _climb(evaluated).savefig(out, dpi=110)
+    return Path(out)
+
+
+def _climb(evaluated: Sequence[Stage]) -> Any:
+    rates = []
+    for title, key, color in (
+        ("Passes all hidden tests (pass@1)", "pass@1", figures.BLUE),
+        ("Compiles", "compile_rate", figures.ORANGE),
+    ):
+        seen, unseen = ([stage.rate(split, key) for stage in evaluated] for split in ("heldout", "unseen_family"))
+        rates.append((title, color, seen, unseen))
+    return figures.progress([stage.label for stage in evaluated], rates)
+
+
 def _header(stages: Sequence[Stage]) -> str:
     evaluated = [stage for stage in stages if stage.evaluation]
     newest = stages[-1].run or stages[-1].evaluation
@@ -111,15 +131,9 @@ def _results(stages: Sequence[Stage]) -> str:
     cells = _html_table(head, [[escape(cell) for cell in line] for line in lines], "numbers")
     if not evaluated:
         return f"<section><h2>Results</h2>{cells}</section>"
-    rates = []
-    for title, key, color in (
-        ("Passes all hidden tests (pass@1)", "pass@1", figures.BLUE),
-        ("Compiles", "compile_rate", figures.ORANGE),
-    ):
-        seen, unseen = ([stage.rate(split, key) for stage in evaluated] for split in ("heldout", "unseen_family"))
-        rates.append((title, color, seen, unseen))
-    figure = figures.svg(figures.progress([stage.label for stage in evaluated], rates), lineage.summary(stages))
-    unseen = ". Dashed: task families that no phase was trained on" if any(rates[0][3]) else ""
+    figure = figures.svg(_climb(evaluated), lineage.summary(stages))
+    apart = any(stage.rate("unseen_family", "pass@1") for stage in evaluated)
+    unseen = ". Dashed: task families that no phase was trained on" if apart else ""
     return f"""<section><h2>What each phase added</h2>
 <figure>{figure}<figcaption>Share of tasks, one program each. Solid: held-out tasks, compositions that no phase was
 trained on{unseen}. Whiskers: 95 % intervals.</figcaption></figure>

@@ -120,11 +120,15 @@ def _document(task: dict) -> dict:
 
 
 def _copy(task: dict) -> dict:
-    # Repeat after me, or write something with this signature: the chat frame and copying names, which later phases
-    # build on. No instruction is among them: what words mean in code is for those phases to teach.
-    code = katas.code(task)
-    asked = code if in_share(task["id"], 0.5) else task["signature"].removesuffix(" {")
-    messages = [{"role": "user", "content": asked}, {"role": "assistant", "content": code}]
+    # Repeat a name, repeat a function, or write something with this signature: the chat frame and copying, which later
+    # phases build on. The names alone are what makes a small model discover copying: in a row of twenty tokens the
+    # one to copy is found by chance, in a row of a hundred it is not. No instruction is here: what words mean in code
+    # is for those later phases to teach.
+    code, signature = katas.code(task), task["signature"].removesuffix(" {")
+    name = "fn " + signature.rpartition("fn ")[2].partition("(")[0].partition("<")[0]
+    third = int(hashlib.sha256(task["id"].encode()).hexdigest(), 16) % 3
+    asked, answer = ((name, name), (code, code), (signature, code))[third]
+    messages = [{"role": "user", "content": asked}, {"role": "assistant", "content": answer}]
     return {"id": f"copy-{task['id']}", "messages": messages, "source": "copies"}
 
 
