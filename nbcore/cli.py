@@ -68,7 +68,7 @@ def run(
         page = report.build(where)
     except ValueError as error:  # stages ran, but none of them is part of a chain yet
         return out.print(f"no report yet: {error}")
-    out.print(report.table(where))
+    out.print(report.table(where), soft_wrap=False)
     out.print(f"report: {page}")
 
 
@@ -146,7 +146,7 @@ def report(
     page = reports.build(store, out_)
     if figure:
         reports.figure(store, figure)
-    out.print(reports.table(store))
+    out.print(reports.table(store), soft_wrap=False)
     out.print(f"report: {page}")
 
 

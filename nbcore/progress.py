@@ -14,6 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Column
 
 EVERY = 15.0  # seconds between plain lines
 BESIDE = {"time", "step", "epoch"}
@@ -67,8 +68,13 @@ class Show:
         self.label, self.usual, self.tail = f"[{number}/{count}] {name}", usual, None
         self.started = self.spoken = time.monotonic()
         if self.moving:
-            columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[words]}"))
-            self.bar = Progress(*columns, console=self.console, transient=True)
+            whole = Column(no_wrap=True, min_width=len(self.label))  # on a narrow terminal the words give way
+            columns = (
+                TextColumn("{task.description}", table_column=whole),
+                BarColumn(bar_width=16),
+                TextColumn("{task.fields[words]}"),
+            )
+            self.bar = Progress(*columns, console=self.console, transient=True, refresh_per_second=4)
             self.task = self.bar.add_task(escape(self.label), total=None, words="starting")
             self.bar.start()
         else:
