@@ -1,4 +1,4 @@
-"""Kill -9 during any phase, run again: it resumes, ends, and nothing is lost but the steps since the last checkpoint."""
+"""Kill -9 during any phase and run again: it resumes, ends, and loses only the steps since its last checkpoint."""
 
 import json
 import os
