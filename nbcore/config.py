@@ -92,6 +92,8 @@ class Tasks(Closed):
 
     source: str = "katas"
     """'katas', or a .jsonl file of tasks."""
+    undemonstrated: bool = False
+    """Only tasks whose kind SFT was shown no solution of: there tests can teach what demonstrations did not."""
     limit: Count | None = None
     """Use only so many, drawn with the run's seed."""
 
@@ -402,18 +404,22 @@ def _read(path: Path) -> dict:
 def _assignments(override: Mapping | list[str] | None) -> Iterator[tuple[str, Any]]:
     if isinstance(override, Mapping):
         for key, value in override.items():
-            if isinstance(value, Mapping) and key.rsplit(".", 1)[-1] not in OPEN:
+            if isinstance(value, Mapping) and str(key).rsplit(".", 1)[-1] not in OPEN:
                 yield from ((f"{key}.{path}", inner) for path, inner in _assignments(value))
             else:
                 yield str(key), value
-    elif override is not None and not isinstance(override, str):
+    elif isinstance(override, list | tuple):
         for text in override:
             path, equals, value = str(text).partition("=")
             if not equals:
                 raise ValueError(f"overrides: {text!r} is not of the form field=value, for example max_steps=2")
-            yield path.strip(), yaml.safe_load(value)
-    elif override:
-        raise ValueError(f"overrides: {override!r} is text; give a mapping such as {{max_steps: 2}}")
+            try:
+                yield path.strip(), yaml.safe_load(value)
+            except yaml.YAMLError:
+                raise ValueError(f"overrides: {text!r}: {value!r} is not a YAML value; quote it or close it") from None
+    elif override is not None:
+        kind = type(override).__name__
+        raise ValueError(f"overrides: {override!r} is {kind}; give a mapping such as {{max_steps: 2}}")
 
 
 def _assign(values: dict, path: str, value: Any) -> None:

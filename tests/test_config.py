@@ -41,6 +41,8 @@ def test_dump_and_load_are_inverse(phase):
         ({"phase": "grpo", "batch_size": 12}, {}, ["12", "group_size 8"]),
         ({"phase": "sft"}, ["max_steps"], ["'max_steps'", "max_steps=2"]),
         ({"phase": "sft"}, {"max_steps.x": 2}, ["max_steps"]),
+        ({"phase": "sft"}, ["lora.rank=[1"], ["'lora.rank=[1'", "YAML"]),
+        ({"phase": "sft"}, 5, ["5", "int", "mapping"]),
         ({"phase": "lang_adapter"}, {"lora": {"dropout": 0.1, "target_parameters": ["a"]}}, ["dropout is 0.1"]),
     ],
 )

@@ -283,5 +283,5 @@ def test_an_empty_data_set_is_refused(chain, tmp_path, phase, field):
     empty.write_text("")
     code, error, _ = papermill(tmp_path, phase, store, overrides={"max_steps": 1, field: str(empty)})
     assert code == 1 and error.startswith("ValueError: "), error
-    assert "empty.jsonl: is empty" in error and "needs" in error, error
+    assert f"{field}: " in error and "empty.jsonl is empty" in error and "needs" in error, error
     assert not any(run.finished for run in runs.listing(store, phase) if str(empty) in str(run.config))

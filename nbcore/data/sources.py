@@ -28,7 +28,9 @@ def documents(counts: dict[str, int], split: str, seed: int) -> list[dict]:
         elif source == "copies":
             chosen = [_copy(task) for task in katas.generate(seed + 1, limit, split=split)]
         else:
-            everything = list(rust_source.documents()) if source == "rust-src" else lines(source, ("id", "text"))
+            everything = rust_source.documents()
+            if source != "rust-src":
+                everything = lines(source, ("id", "text"), "corpus.sources")
             chosen = [row for row in everything if _held_out(row["id"]) == (split == "heldout")]
             random.Random(seed).shuffle(chosen)
             chosen = [{**row, "source": source} for row in chosen[:limit]]
@@ -44,13 +46,18 @@ def rows(source: str, limit: int | None, seed: int) -> list[dict]:
     if source == "katas":
         found = [demonstration(task) for task in katas.load("train", demonstrated=True)]
     else:
-        found = lines(source, ("id", "messages"))
+        found = lines(source, ("id", "messages"), "rows")
     return _drawn(found, limit, seed)
 
 
-def tasks(source: str, split: str, limit: int | None, seed: int) -> list[dict]:
-    """Tasks with hidden tests: the shipped katas of a split, or a .jsonl file (whose tasks are all of one split)."""
-    found = katas.load(split) if source == "katas" else lines(source, ("id", "prompt", "tests"))
+def tasks(source: str, split: str, limit: int | None, seed: int, *, undemonstrated: bool = False) -> list[dict]:
+    """Tasks with hidden tests: the shipped katas of a split, or a .jsonl file (whose tasks are all of one split).
+
+    `undemonstrated` keeps only those that SFT has no demonstration of, where the source tells.
+    """
+    found = katas.load(split) if source == "katas" else lines(source, ("id", "prompt", "tests"), "tasks.source")
+    if undemonstrated:
+        found = [task for task in found if not task.get("meta", {}).get("demonstrated")]
     return _drawn(found, limit, seed)
 
 
@@ -76,11 +83,14 @@ def sample(task: dict, completion: str) -> dict:
     }
 
 
-def lines(path: str | Path, fields: Iterable[str]) -> list[dict]:
-    """Objects of a .jsonl file. Raises ValueError naming file, line and field for the first that does not fit."""
+def lines(path: str | Path, columns: Iterable[str], field: str) -> list[dict]:
+    """Objects of a .jsonl file, each with these columns. `field` is the config field that named the file.
+
+    Raises ValueError or FileNotFoundError naming field, file, line and column for the first that does not fit.
+    """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"data: no file {path}; give a .jsonl file, or 'katas' for the built-in tasks")
+        raise FileNotFoundError(f"{field}: no file {path}; give a .jsonl file, or 'katas' for what is built in")
     found = []
     for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
         if not line.strip():
@@ -88,13 +98,13 @@ def lines(path: str | Path, fields: Iterable[str]) -> list[dict]:
         try:
             row = json.loads(line)
         except json.JSONDecodeError as error:
-            raise ValueError(f"{path}:{number}: not JSON ({error.msg})") from None
-        missing = [field for field in fields if field not in row]
+            raise ValueError(f"{field}: {path}:{number}: not JSON ({error.msg})") from None
+        missing = [column for column in columns if column not in row]
         if missing:
-            raise ValueError(f"{path}:{number}: field {missing[0]!r} is missing")
+            raise ValueError(f"{field}: {path}:{number}: {missing[0]!r} is missing; a line has {', '.join(columns)}")
         found.append(row)
     if not found:
-        raise ValueError(f"{path}: is empty; it needs at least one line of JSON with {', '.join(fields)}")
+        raise ValueError(f"{field}: {path} is empty; it needs at least one line of JSON with {', '.join(columns)}")
     return found
 
 

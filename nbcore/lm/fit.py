@@ -55,6 +55,8 @@ def fit(trainer: Any, run: runs.Run, live: Any = None) -> dict:
 
     A checkpoint that was not committed, or whose content changed, is removed and the one before it is taken.
     """
+    if run.finished:
+        raise ValueError(f"{run.id} is finished and its files are vouched for; change a field to make a new run")
     trainer.add_callback(Keeper(run, live))
     trainer.remove_callback(PrinterCallback)  # it prints every dict of numbers; the run's log and the curve hold them
     checkpoint = newest_checkpoint(run)

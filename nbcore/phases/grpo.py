@@ -22,7 +22,8 @@ from nbcore.rust.grader import Grader
 def data(run: runs.Run) -> dict[str, Any]:
     """Prompts, each with the id of its task; the hidden tests stay in "tasks", where only the reward looks."""
     config = run.config
-    tasks = sources.tasks(config.tasks.source, "train", config.tasks.limit, config.seed)
+    wanted = config.tasks
+    tasks = sources.tasks(wanted.source, "train", wanted.limit, config.seed, undemonstrated=wanted.undemonstrated)
     tokenizer = load.tokenizer(run)
     longest = max(len(template.prompt_ids(tokenizer, sources.question(task))) for task in tasks)
     return {

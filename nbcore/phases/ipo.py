@@ -46,7 +46,7 @@ def data(run: runs.Run) -> dict[str, Any]:
     if not (run.path / PAIRS).is_file():
         lines = [json.dumps(pair, ensure_ascii=False) for pair in _pairs(run, tokenizer)]
         commit.write_durably(run.path / PAIRS, "\n".join(lines) + "\n")
-    pairs = sources.lines(run.path / PAIRS, ("id", "prompt", "chosen", "rejected"))
+    pairs = sources.lines(run.path / PAIRS, ("id", "prompt", "chosen", "rejected"), "pairs")
     splits: dict[str, list[dict]] = {"train": [], "validation": []}
     counts = {"pairs": len(pairs), "tasks": len({pair["id"] for pair in pairs}), "too_long": 0}
     for pair in pairs:
@@ -109,7 +109,8 @@ def finish(run: runs.Run) -> runs.Run:
 def _pairs(run: runs.Run, tokenizer: Any) -> list[dict]:
     """(chosen passes, rejected does not) among one task's rollouts; distinct answers, complete ones only."""
     config = run.config
-    tasks = sources.tasks(config.tasks.source, "train", config.tasks.limit, config.seed)
+    wanted = config.tasks
+    tasks = sources.tasks(wanted.source, "train", wanted.limit, config.seed, undemonstrated=wanted.undemonstrated)
     policy = load.policy(run, run.parent)
     repeated = [task for task in tasks for _ in range(config.rollouts)]
     solved = rollout.solve(
