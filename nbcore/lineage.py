@@ -106,7 +106,7 @@ def headline(stages: Sequence[Stage]) -> tuple[list[str], list[list[str]], str]:
                 show.points(change.delta) if change else ABSENT,
                 show.p_value(adjusted[stage.name]) if change else ABSENT,
                 interval(stage.rate("unseen_family", "pass@1")),
-                f"{perplexity['value']:.2f}" if perplexity else ABSENT,
+                f"{perplexity['value']:.3f}" if perplexity else ABSENT,
                 f"{heldout['clippy_warnings']:.2f}" if heldout else ABSENT,
                 f"{stage.run.info['seconds'] / 60:.1f}" if stage.run else ABSENT,
             ]

@@ -21,16 +21,28 @@ LINES = 12  # printed of one program
 
 
 def table(store: str | Path) -> Any:
-    """The headline table as a rich Table."""
+    """The headline table as a rich Table that fits 80 columns; the page has the rest of it."""
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
-    head, lines, note = lineage.headline(stages := lineage.chain(store))
-    drawn = Table(title=lineage.summary(stages), caption=note, title_justify="left", caption_justify="left")
-    for name in head:
-        drawn.add_column(name, justify="left" if name == "phase" else "right")
+    head, lines, _ = lineage.headline(stages := lineage.chain(store))
+    note = "[95 % intervals]. Δ and p: against the row above, paired by task, exact McNemar, Holm-adjusted."
+    drawn = Table(
+        title=lineage.summary(stages),
+        caption=Text(note),
+        title_justify="left",
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    shown = ("phase", "compile rate", "pass@1", "Δ pass@1", "p", "unseen pass@1", "perplexity")
+    for name in shown:
+        label = {"unseen pass@1": "unseen", "perplexity": "ppl", "Δ pass@1": "Δ"}.get(name, name)
+        drawn.add_column(label, justify="left" if name == "phase" else "right", no_wrap=True)
     for line in lines:
-        drawn.add_row(*(Text(cell) for cell in line))  # Text: brackets in a name are no markup
+        cells = [line[head.index(name)].partition(" (")[0] for name in shown]  # the interval of Δ is on the page
+        drawn.add_row(*(Text(cell) for cell in cells))  # Text: brackets in a name are no markup
     return drawn
 
 

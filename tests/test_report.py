@@ -86,13 +86,17 @@ def test_programs_are_chosen_by_the_stated_rule(store):
     assert lineage.choose([answers[0]], 0, stages[:1])[0] == list(answers[0])[:6]
 
 
-def test_terminal_table_holds_the_cells_of_the_page(store, page):
-    console = Console(width=220, file=io.StringIO())
+def test_terminal_table_fits_80_columns_and_holds_what_the_page_holds(store, page):
+    """A table cut off at the edge hides the very numbers that the command was run for."""
+    console = Console(width=80, file=io.StringIO())
     console.print(report.table(store))
     text = console.file.getvalue()
-    _, lines, _ = lineage.headline(lineage.chain(store))
-    for cell in (cell for line in lines for cell in line):
-        assert cell in text and cell.replace("<", "&lt;") in page
+    assert "…" not in text
+    head, lines, _ = lineage.headline(lineage.chain(store))
+    for line in lines:
+        assert all(cell.replace("<", "&lt;") in page for cell in line)
+        for name in ("phase", "compile rate", "pass@1", "p", "unseen pass@1", "perplexity"):
+            assert line[head.index(name)] in text
 
 
 def test_p_values_are_holm_adjusted_over_the_phases(store, monkeypatch):
