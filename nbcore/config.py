@@ -98,8 +98,8 @@ class Tasks(Closed):
     """Use only so many, drawn with the run's seed."""
 
 
-class Generation(Closed):
-    """How completions are drawn from a model."""
+class Sampling(Closed):
+    """How a completion is drawn from a model."""
 
     max_new_tokens: Count = 160
     """Cut a completion after this many tokens."""
@@ -107,6 +107,11 @@ class Generation(Closed):
     """0 is greedy."""
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Nucleus sampling."""
+
+
+class Generation(Sampling):
+    """Sampling, many prompts at a time."""
+
     batch_size: Count = 64
     """Prompts generated side by side."""
 
@@ -160,7 +165,7 @@ class Pretrain(Training):
     phase: Literal["pretrain"] = "pretrain"
     """Names the phase."""
     architecture: dict[str, Any] = {}
-    """transformers' LlamaConfig fields (hidden_size, num_hidden_layers, …); checked by transformers."""
+    """Fields of transformers' LlamaConfig: hidden_size, num_hidden_layers, …"""
     vocab_size: Annotated[int, Field(ge=300)] | None = None
     """Train a tokenizer of this size on the documents. Empty: the seedling's tokenizer."""
     corpus: Corpus = Corpus(sources={"katas": 2000, "copies": 500})
@@ -174,6 +179,16 @@ class Pretrain(Training):
     def _stages_add_up(self):
         if any(stage.length < 8 or stage.steps < 1 for stage in self.stages):
             raise ValueError(f"stages is {self.stages}: each needs a length of at least 8 tokens and at least 1 step")
+        if any(stage.length > self.corpus.max_tokens for stage in self.stages):
+            raise ValueError(
+                f"stages is {self.stages}: longer than corpus.max_tokens {self.corpus.max_tokens}; raise it"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _starts_from_nothing(self):
+        if self.model != Model(dtype=self.model.dtype):
+            raise ValueError("model: pretrain makes a new model; of this section only dtype means something here")
         return self
 
 
@@ -195,8 +210,8 @@ class Sft(Training):
 
     phase: Literal["sft"] = "sft"
     """Names the phase."""
-    lora: Lora = Lora()
-    """Used only when the parent brings no adapter."""
+    lora: Lora | None = None
+    """A fresh adapter, for a parent that has none. Empty: the parent's goes on, or a default one is made."""
     rows: str = "katas"
     """'katas' (its demonstrated training tasks), or a .jsonl file of rows."""
     limit: Count | None = None
@@ -207,6 +222,12 @@ class Sft(Training):
     """Share of the rows held out for validation, chosen by a hash of the row id."""
     patience: Count = 2
     """Stop after so many epochs without a lower validation loss; the best checkpoint is kept."""
+
+
+def _needs_temperature(generation: Sampling) -> Sampling:
+    if generation.temperature == 0:
+        raise ValueError("temperature 0 draws the same completion every time, and equal ones teach nothing; raise it")
+    return generation
 
 
 class Ipo(Training):
@@ -224,6 +245,7 @@ class Ipo(Training):
     """At most so many (chosen, rejected) pairs from one task."""
     generation: Generation = Generation(temperature=1.0)
     """How rollouts are drawn."""
+    _differing = field_validator("generation")(_needs_temperature)
     loss_type: Literal["ipo", "sigmoid", "hinge"] = "ipo"
     """TRL's name of the preference loss."""
     beta: Positive = 0.1
@@ -253,8 +275,9 @@ class Grpo(Training):
     group_size: Annotated[int, Field(ge=2)] = 8
     """Completions per prompt, among which the advantage is computed. batch_size × gradient_accumulation completions
     make one optimizer step, so that many divided by group_size prompts."""
-    generation: Generation = Generation(temperature=1.0)
+    generation: Sampling = Sampling(temperature=1.0)
     """How completions are drawn."""
+    _differing = field_validator("generation")(_needs_temperature)
     loss_type: Literal["dapo", "dr_grpo", "bnpo", "grpo", "gspo"] = "dapo"
     """TRL's loss; gspo means sequence-level importance sampling with the grpo loss."""
     beta: Annotated[float, Field(ge=0)] = 0.0
@@ -280,12 +303,12 @@ class Evaluate(Phase):
 
     phase: Literal["evaluate"] = "evaluate"
     """Names the phase."""
-    tasks: Tasks = Tasks()
-    """Held-out tasks; unseen families are reported apart."""
+    source: str = "katas"
+    """'katas', or a .jsonl file of tasks."""
     heldout: Count = 300
-    """Tasks of unseen compositions."""
+    """Tasks of unseen compositions; of a file, the first so many in the order of the seed."""
     unseen: Annotated[int, Field(ge=0)] = 100
-    """Tasks of unseen families."""
+    """Tasks of unseen families, reported apart; a file has none."""
     generation: Generation = Generation()
     """Decoding, the same for every model compared."""
     samples: Count = 1
@@ -324,11 +347,13 @@ PARENTS: dict[str, str | None] = {
 }
 
 
-def load(source: str | Path | Mapping | Phase, *overrides: Mapping | list[str] | None) -> Phase:
-    """Read a config and lay overrides over it.
+def load(
+    source: str | Path | Mapping | Phase, *overrides: Mapping | list[str] | None, knobs: Mapping | None = None
+) -> Phase:
+    """Read a config and lay overrides over it, then knobs.
 
     `overrides` are mappings, nested or with dotted keys, or lists of "a.b=value" whose values are read as YAML.
-    Values that are None in a *flat knob* mapping mean "as in the YAML" and are left alone.
+    `knobs` is a mapping in which None means "as in the YAML".
     Raises ValueError naming the field, the value and the remedy; a missing file raises FileNotFoundError.
     """
     where = "the config"
@@ -339,10 +364,9 @@ def load(source: str | Path | Mapping | Phase, *overrides: Mapping | list[str] |
     else:
         where = str(source)
         values = _read(Path(source))
-    for override in overrides:
+    for override in (*overrides, {path: value for path, value in (knobs or {}).items() if value is not None}):
         for path, value in _assignments(override):
-            if value is not None:
-                _assign(values, path, value)
+            _assign(values, path, value)
     phase = values.get("phase")
     if phase not in PHASES:
         raise ValueError(f"{where}: 'phase' is {phase!r}; it must be one of {', '.join(PHASES)}")
@@ -425,7 +449,9 @@ def _assignments(override: Mapping | list[str] | None) -> Iterator[tuple[str, An
 def _assign(values: dict, path: str, value: Any) -> None:
     *parents, last = path.split(".")
     for name in parents:
-        inner = values.setdefault(name, {})
+        if values.get(name) is None:
+            values[name] = {}
+        inner = values[name]
         if not isinstance(inner, dict):
             raise ValueError(f"overrides: {path!r}: {name!r} is a single value, it has no field inside")
         values = inner

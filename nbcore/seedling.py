@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import shutil
 
+from transformers import AutoModelForCausalLM
+
 from nbcore import config as configs
 from nbcore import figures, place, runs
 from nbcore.data import rust_source
@@ -31,7 +33,7 @@ instructions mean is for the phases after it to teach.
 | tokenizer | byte-level BPE of {vocabulary:,} ids, StarCoder's pre-tokeniser, Harmony's and FIM's tokens |
 | training | {steps:,} steps of {batch} rows, lengths {stages}, AdamW, peak learning rate {rate}, seed {seed} |
 | loss | {loss:.3f} at the end; held-out functions {eval_loss:.3f}, perplexity {perplexity:.2f} |
-| time | {minutes:.0f} minutes on two cores of a CPU ({device}) |
+| time | {minutes:.0f} minutes ({device}) |
 | versions | {versions} |
 
 ![Training loss and held-out loss](loss.png)
@@ -50,7 +52,7 @@ def ship(run: runs.Run) -> None:
     load.SEEDLING.mkdir(exist_ok=True)
     for path in (run.path / "model").iterdir():
         shutil.copy(path, load.SEEDLING / path.name)
-    model = load.base_model(config.model, "seedling", run.store)
+    model = AutoModelForCausalLM.from_pretrained(load.SEEDLING)
     figures.learning(run.metrics()).savefig(load.SEEDLING / "loss.png", dpi=110)
     card = CARD.format(
         architecture=type(model).__name__,

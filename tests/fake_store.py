@@ -59,7 +59,7 @@ def _train(store: Path, phase: str, parent: runs.Run | None) -> runs.Run:
             _log(run, step=step, eval_loss=loss * 1.06)
     for task in _tasks(4, 0):
         for when, chance in (("before", 0.2), ("after", 0.8)):
-            run.sample(when=when, id=task["id"], prompt=task["prompt"], **_answer(task, 0.9, chance, draw))
+            run.sample({"when": when, "id": task["id"], "prompt": task["prompt"], **_answer(task, 0.9, chance, draw)})
     (run.path / "adapter").mkdir()
     (run.path / "adapter" / "adapter_config.json").write_text("{}")
     facts = {"base": "seedling", "device": "CPU, 2 cores", "data_hash": f"{draw.getrandbits(256):064x}"}

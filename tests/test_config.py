@@ -34,6 +34,9 @@ def test_dump_and_load_are_inverse(phase):
         ({"phase": "sft", "maxsteps": 2}, {}, ["'maxsteps'", "max_steps"]),
         ({"phase": "lang_adapter", "lora": {"rnk": 4}}, {}, ["'lora.rnk'", "rank"]),
         ({"phase": "sft"}, {"lora.rank": 0}, ["'lora.rank'", "0", "greater"]),
+        ({"phase": "ipo"}, {"generation.temperature": 0}, ["generation", "temperature 0", "raise"]),
+        ({"phase": "pretrain"}, {"stages": [[512, 2]]}, ["512", "corpus.max_tokens 192"]),
+        ({"phase": "pretrain"}, {"model.quantization": "nf4"}, ["model", "dtype"]),
         ({"phase": "sft"}, {"learning_rate": "fast"}, ["'learning_rate'", "'fast'", "number"]),
         ({"phase": "sft", "batch_size": True}, {}, ["'batch_size'", "True", "boolean"]),
         ({"phase": "nope"}, {}, ["'nope'", "sft"]),
@@ -61,7 +64,7 @@ def test_yaml_floats_without_a_dot_are_numbers():
 
 def test_none_in_a_knob_means_as_in_the_yaml():
     """The notebooks' parameters default to None: they must not overwrite the YAML."""
-    assert configs.load("configs/sft/tiny.yaml", {"max_steps": None}) == configs.load("configs/sft/tiny.yaml")
+    assert configs.load("configs/sft/tiny.yaml", knobs={"max_steps": None}) == configs.load("configs/sft/tiny.yaml")
 
 
 def test_open_mappings_are_replaced_whole():
@@ -79,7 +82,7 @@ def test_a_missing_file_is_named(tmp_path):
 @given(st.integers(1, 10**6), st.floats(1e-9, 10), st.integers(1, 512))
 def test_overrides_change_what_they_name_and_nothing_else(steps, rate, rank):
     """Dotted, nested and textual overrides must agree, and leave every other leaf alone."""
-    base = configs.load({"phase": "sft"})
+    base = configs.load({"phase": "lang_adapter"})
     dotted = configs.load(base, {"max_steps": steps, "learning_rate": rate, "lora.rank": rank})
     nested = configs.load(base, {"max_steps": steps, "learning_rate": rate, "lora": {"rank": rank}})
     text = configs.load(base, [f"max_steps={steps}", f"learning_rate={rate!r}", f"lora.rank={rank}"])

@@ -14,7 +14,6 @@ import yaml
 
 from nbcore import config as configs
 from nbcore import knobs, runs
-from nbcore.data import sources
 
 REPO = Path(__file__).resolve().parents[1]
 NOTEBOOKS = {path.stem: path for path in sorted((REPO / "notebooks").glob("*.ipynb"))}
@@ -156,7 +155,7 @@ QUICK = {
     "pretrain": {"max_steps": 2, "corpus.sources": {"katas": 64}, "validation_documents": 16},
     "lang_adapter": {"max_steps": 2, "corpus.sources": {"katas": 64}, "validation_documents": 16},
     "sft": {"max_steps": 2, "limit": 200},
-    "ipo": {"max_steps": 2, "batch_size": 8},
+    "ipo": {"max_steps": 2, "tasks.limit": 24, "rollouts": 6},
     "grpo": {"max_steps": 2, "batch_size": 16, "tasks.limit": 20},
     "evaluate": {"heldout": 12, "unseen": 4, "perplexity_documents": 16},
 }
@@ -174,27 +173,12 @@ def papermill(folder, phase, store, **parameters):
     return done.returncode, lines[-1] if lines else "", copy
 
 
-def lay_pairs(store):
-    """Rollouts of a model trained for two steps would hold no pair: the run finds its pairs already written."""
-    from nbcore.phases import ipo  # torch, which the quick tests here do without
-
-    cfg = configs.load(REPO / "configs" / "ipo" / "tiny.yaml", QUICK["ipo"])
-    pairs = [
-        {"id": task["id"], "prompt": task["prompt"], "chosen": task["solution"], "rejected": "fn nothing() {}"}
-        for task in sources.tasks("katas", "train", 40, 0)
-    ]
-    path = runs.open(cfg, store, configs.PARENTS["ipo"]).path / ipo.PAIRS
-    path.write_text("".join(json.dumps(pair) + "\n" for pair in pairs))
-
-
 @pytest.fixture(scope="module")
 def chain(tmp_path_factory):
     """Every phase for two steps, each from the one before, in one store."""
     store = tmp_path_factory.mktemp("chain")
     seen = {}
     for phase in ("pretrain", "lang_adapter", "sft", "ipo", "grpo"):
-        if phase == "ipo":
-            lay_pairs(store)
         seen[phase] = papermill(store / "out" / phase, phase, store, overrides=QUICK[phase])
     seen["evaluate"] = papermill(
         store / "out" / "evaluate", "evaluate", store, overrides=QUICK["evaluate"], parent="sft"

@@ -13,7 +13,7 @@ from nbcore.lm.tokenizer import PAD
 
 
 def encode(tokenizer: Any, documents: list[dict], max_tokens: int) -> tuple[list[dict], dict[str, int]]:
-    """([{"input_ids", "labels"}], counts of documents, tokens and cuts). Loss falls on every token.
+    """([{"id", "input_ids", "labels"}], counts of documents, tokens and cuts). Loss falls on every token.
 
     Text that spells a control token is set apart and counted: it would be read as one.
     """
@@ -33,7 +33,7 @@ def encode(tokenizer: Any, documents: list[dict], max_tokens: int) -> tuple[list
         counts["cut"] += len(ids) > max_tokens
         ids = ids[:max_tokens]
         counts["tokens"] += len(ids)
-        rows.append({"input_ids": ids, "labels": list(ids)})
+        rows.append({"id": document["id"], "input_ids": ids, "labels": list(ids)})
     return rows, counts
 
 

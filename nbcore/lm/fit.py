@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import math
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,18 +13,22 @@ import torch
 from transformers import PrinterCallback, TrainerCallback, set_seed
 
 from nbcore import place, runs
+from nbcore.config import Lora
 from nbcore.lm import load, lora
 from nbcore.runs import commit
 
 MARKER = "commit.json"
+TRAINED = "trained.json"
 DROPPED = ("total_flos", "eval_runtime", "eval_samples_per_second", "eval_steps_per_second", "eval_num_tokens")
 
 
-def arguments(run: runs.Run, **extra: Any) -> dict[str, Any]:
-    """Keyword arguments for any TRL config. Precision is always explicit: TRL turns bf16 on where it is left open,
-    and bfloat16 on a CPU is a hundred times slower than float32."""
+def arguments(kind: type, run: runs.Run, **extra: Any) -> Any:
+    """A TRL config of this kind. Precision is always explicit: TRL turns bf16 on where it is left open, and bfloat16
+    on a CPU is a hundred times slower than float32. Raises ValueError for what the escape hatch gets wrong."""
     config = run.config
-    return {
+    if unknown := sorted(set(config.trainer) - {field.name for field in dataclasses.fields(kind)}):
+        raise ValueError(f"trainer: {kind.__name__} has no {unknown[0]!r}; its fields are in TRL's documentation")
+    values = {
         "output_dir": str(run.path / "state"),
         "seed": config.seed,
         "data_seed": config.seed,
@@ -42,21 +47,26 @@ def arguments(run: runs.Run, **extra: Any) -> dict[str, Any]:
         "use_cpu": not torch.cuda.is_available(),
         "save_strategy": "no",  # Keeper asks for saves, and commits them
         "save_total_limit": None,
+        "restore_callback_states_from_checkpoint": True,  # patience must not start anew with every lost runtime
         "logging_steps": 1,
         "report_to": "none",
         "disable_tqdm": True,
         **extra,
         **config.trainer,
     }
+    return kind(**values)
 
 
 def fit(trainer: Any, run: runs.Run, live: Any = None) -> dict:
-    """Train to the end, from the newest committed checkpoint where there is one. Returns the last logged numbers.
+    """Train to the end, from the newest committed checkpoint where there is one. Returns {"steps": optimizer steps}.
 
     A checkpoint that was not committed, or whose content changed, is removed and the one before it is taken.
     """
-    if run.finished:
-        raise ValueError(f"{run.id} is finished and its files are vouched for; change a field to make a new run")
+    for parameter in trainer.model.parameters():
+        if parameter.requires_grad:
+            # TRL casts the adapter on a 4-bit base to bfloat16: a T4's gradient scaler cannot unscale that, and small
+            # steps round away. The adapter is small: float32 it is, before the optimizer is made.
+            parameter.data = parameter.data.float()
     trainer.add_callback(Keeper(run, live))
     trainer.remove_callback(PrinterCallback)  # it prints every dict of numbers; the run's log and the curve hold them
     checkpoint = newest_checkpoint(run)
@@ -68,6 +78,21 @@ def fit(trainer: Any, run: runs.Run, live: Any = None) -> dict:
     if live:
         live.close()
     return {"steps": trainer.state.global_step}
+
+
+def done(run: runs.Run) -> dict | None:
+    """What `train` returned once it had ended, so that a process killed later, before the commit, trains no further."""
+    path = run.path / TRAINED
+    if run.finished:
+        return last(run)
+    return json.loads(path.read_text("utf-8")) if path.is_file() else None
+
+
+def ended(run: runs.Run, result: dict) -> dict:
+    """Record that training has ended and its weights are written."""
+    found = {**result, **last(run)}
+    commit.write_durably(run.path / TRAINED, json.dumps(found) + "\n")
+    return found
 
 
 def newest_checkpoint(run: runs.Run) -> Path | None:
@@ -82,13 +107,16 @@ def newest_checkpoint(run: runs.Run) -> Path | None:
 
 def trainable_policy(run: runs.Run) -> Any:
     """The parent's policy with its one adapter trainable; a fresh adapter where the chain has none yet."""
+    wanted = getattr(run.config, "lora", None)
     if load.adapter_of(run.parent):
+        if wanted is not None:
+            raise ValueError(f"lora: {run.parent.id} brings its adapter, whose rank and targets stay; leave lora out")
         return load.policy(run, run.parent, trainable=True)
-    if "lora" not in type(run.config).model_fields:
+    if run.phase != "sft":
         raise ValueError(f"parent: {run.phase} continues an adapter, and its parent has none; run sft first")
-    set_seed(run.config.seed)
     base = load.policy(run, run.parent)
-    return lora.attach(base, run.config.lora, gradient_checkpointing=run.config.gradient_checkpointing)
+    set_seed(run.config.seed)
+    return lora.attach(base, wanted or Lora(), gradient_checkpointing=run.config.gradient_checkpointing)
 
 
 def save_adapter(model: Any, run: runs.Run) -> None:
@@ -140,7 +168,7 @@ class Keeper(TrainerCallback):
         for old in checkpoints[:-2]:
             if old.name != best:
                 # A folder half deleted must not look whole to the next process: its marker goes first.
-                os.unlink(old / MARKER)
+                (old / MARKER).unlink(missing_ok=True)
                 shutil.rmtree(old)
 
 

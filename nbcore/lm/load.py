@@ -10,7 +10,14 @@ from typing import Any
 
 import torch
 from peft import PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, Mxfp4Config, PreTrainedModel
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    GenerationConfig,
+    Mxfp4Config,
+    PreTrainedModel,
+)
 
 from nbcore import config as configs
 from nbcore import runs
@@ -37,6 +44,11 @@ def base_of(run: runs.Run) -> str:
     return inherited
 
 
+def revision_of(run: runs.Run) -> str:
+    """Commit or branch of a Hub base: the run's own, or the nearest ancestor's that names one, else "main"."""
+    return run.config.model.revision or (revision_of(run.parent) if run.parent else "main")
+
+
 def adapter_of(run: runs.Run | None) -> Path | None:
     """The adapter a run left or inherited; None while the chain still has none."""
     while run is not None:
@@ -57,12 +69,12 @@ def folder(base: str, store: Path) -> str:
 
 def tokenizer(run: runs.Run) -> Any:
     """The tokenizer of a run's base, padding on the left (for generation) unless a trainer says otherwise."""
-    return tokenizer_at(folder(base_of(run), run.store), run.config.model.revision)
+    return tokenizer_at(folder(base_of(run), run.store), revision_of(run))
 
 
-def tokenizer_at(path: str, revision: str | None = None) -> Any:
+def tokenizer_at(path: str, revision: str = "main") -> Any:
     """The tokenizer in a folder or on the Hub. Raises ValueError where it has no chat template."""
-    loaded = AutoTokenizer.from_pretrained(path, revision=revision or "main", padding_side="left")
+    loaded = AutoTokenizer.from_pretrained(path, revision=revision, padding_side="left")
     if loaded.pad_token_id is None:
         loaded.pad_token = loaded.eos_token
     if loaded.chat_template is None:
@@ -70,8 +82,14 @@ def tokenizer_at(path: str, revision: str | None = None) -> Any:
     return loaded
 
 
-def base_model(model: configs.Model, base: str, store: Path) -> PreTrainedModel:
-    """The base in the config's precision, on the GPU where there is one."""
+def base_model(run: runs.Run) -> PreTrainedModel:
+    """A run's base in its config's precision, on the GPU where there is one.
+
+    Sampling settings that its publisher put beside the weights (Qwen ships a repetition penalty) are dropped: every
+    model that is compared is decoded alike, by the config alone.
+    """
+    model = run.config.model
+    check_precision(model)
     dtype = getattr(torch, model.dtype)
     quantization = None
     if model.quantization == "nf4":
@@ -84,16 +102,24 @@ def base_model(model: configs.Model, base: str, store: Path) -> PreTrainedModel:
     elif model.dequantize_mxfp4:
         quantization = Mxfp4Config(dequantize=True)
     loaded = AutoModelForCausalLM.from_pretrained(
-        folder(base, store),
-        revision=model.revision or "main",
+        folder(base_of(run), run.store),
+        revision=revision_of(run),
         dtype=dtype,
         quantization_config=quantization,
         attn_implementation=model.attention,
         device_map={"": 0} if torch.cuda.is_available() else None,
         use_safetensors=True,
     )
+    shipped = loaded.generation_config
+    loaded.generation_config = GenerationConfig(eos_token_id=shipped.eos_token_id, pad_token_id=shipped.pad_token_id)
     loaded.config.use_cache = True
     return loaded
+
+
+def check_precision(model: configs.Model) -> None:
+    """Raises ValueError for half precision on a CPU, which runs a hundred times slower than float32 there."""
+    if model.dtype != "float32" and not torch.cuda.is_available():
+        raise ValueError(f"model.dtype is {model.dtype!r} and this machine has no GPU: set model.dtype=float32")
 
 
 def policy(run: runs.Run, of: runs.Run | None, *, trainable: bool = False) -> PreTrainedModel | PeftModel:
@@ -102,7 +128,7 @@ def policy(run: runs.Run, of: runs.Run | None, *, trainable: bool = False) -> Pr
     `trainable` keeps the adapter apart and trainable; else it is folded into the weights where the base is not
     quantised, which makes generation faster and changes no output beyond rounding.
     """
-    model = base_model(run.config.model, base_of(run), run.store)
+    model = base_model(run)
     adapter = adapter_of(of)
     if adapter is None:
         return model

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from nbcore import config as configs
 from nbcore import runs
 from nbcore.lm import load
 
@@ -20,31 +22,46 @@ def plan(run: runs.Run) -> dict[str, str]:
     The model is built without memory ("meta" device), so that a plan for 20 B parameters costs nothing.
     """
     config = run.config
-    architecture = AutoConfig.from_pretrained(
-        load.folder(load.base_of(run), run.store), revision=config.model.revision or "main"
-    )
+    architecture = AutoConfig.from_pretrained(load.folder(load.base_of(run), run.store), revision=load.revision_of(run))
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(architecture)
     total = sum(p.numel() for p in model.parameters())
     width = 0.55 if config.model.quantization == "nf4" else BYTES[config.model.dtype]  # 4 bits and the block scales
-    adapter = _adapter_parameters(model, config.lora) if "lora" in type(config).model_fields else 0
-    batch = getattr(config, "batch_size", 1)
-    tokens = getattr(config, "max_length", None) or 256
+    adapter = _adapter_parameters(model, _adapter(run))
+    trains = isinstance(config, configs.Training)
+    batch = config.batch_size if trains else config.generation.batch_size
     estimate = {
         "weights": total * width,
-        "adapter, gradients, AdamW": adapter * 16,
-        "logits and their gradient": 2 * 4 * batch * tokens * architecture.vocab_size,
+        "adapter, gradients, AdamW" if trains else "adapter": adapter * (16 if trains else 4),
+        "logits and their gradient": 2 * 4 * batch * _tokens(config) * architecture.vocab_size,
     }
     return {
         "base": load.base_of(run),
         "parameters": f"{total:,}",
-        "trainable (LoRA)": f"{adapter:,} ({adapter / total:.1%})" if adapter else "as the parent's adapter",
+        "adapter": f"{adapter:,} ({adapter / total:.1%})",
         **{name: f"{size / GIB:.2f} GiB" for name, size in estimate.items()},
         "together": f"{sum(estimate.values()) / GIB:.2f} GiB, activations apart",
     }
 
 
-def _adapter_parameters(model: Any, lora: Any) -> int:
+def _adapter(run: runs.Run) -> configs.Lora | None:
+    """The adapter that a run makes or goes on with; None where it looks at a bare base."""
+    inherited = load.adapter_of(run.parent)
+    if inherited is None:
+        return getattr(run.config, "lora", None) or (configs.Lora() if run.phase == "sft" else None)
+    found = json.loads((inherited / "adapter_config.json").read_text("utf-8"))
+    experts = found.get("target_parameters") or []
+    return configs.Lora(
+        rank=found["r"],
+        targets=list(found["target_modules"]),
+        target_parameters=experts,
+        expert_rank=found["rank_pattern"].get(experts[0], found["r"]) if experts else 1,
+    )
+
+
+def _adapter_parameters(model: Any, lora: configs.Lora | None) -> int:
+    if lora is None:
+        return 0
     count = 0
     for name, module in model.named_modules():
         if isinstance(module, torch.nn.Linear) and name.rsplit(".", 1)[-1] in lora.targets:
@@ -54,3 +71,12 @@ def _adapter_parameters(model: Any, lora: Any) -> int:
             experts, rows, columns = parameter.shape
             count += lora.expert_rank * experts * (rows + columns)
     return count
+
+
+def _tokens(config: configs.Phase) -> int:
+    """The longest row a config lets through, in tokens."""
+    if isinstance(config, configs.LangAdapter):
+        return config.corpus.max_tokens
+    if isinstance(config, configs.Sft | configs.Ipo):
+        return config.max_length
+    return 256 + config.generation.max_new_tokens  # a prompt of the katas and its completion

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
+
+import torch
 
 from nbcore import runs
 from nbcore.chat import template
@@ -24,7 +27,7 @@ def solve(
     grader: Grader,
     progress: Any = None,
 ) -> list[dict]:
-    """One graded answer for each task, in order: {"id", "family", "split", "prompt", "completion", "truncated", …}."""
+    """One graded answer for each task, in order: {"id", "family", "prompt", "completion", "truncated", …}."""
     prompts = [template.prompt_ids(tokenizer, sources.question(task)) for task in tasks]
     completions = generate(model, tokenizer, prompts, generation, seed)
     samples = [sources.sample(task, done.text) for task, done in zip(tasks, completions, strict=True)]
@@ -32,8 +35,7 @@ def solve(
     return [
         {
             "id": task["id"],
-            "family": task["family"],
-            "split": task["meta"].get("split", "heldout") if "meta" in task else "heldout",
+            "family": task.get("family", ""),
             "prompt": task["prompt"],
             "completion": done.text,
             "truncated": done.truncated,
@@ -45,16 +47,19 @@ def solve(
 
 def before_after(run: runs.Run, count: int = 8) -> list[dict]:
     """The same validation katas answered by the parent's policy and by this run's, graded and logged once."""
-    if run.samples():
+    if len(run.samples()) == 2 * count:
         return run.samples()
     tasks = sources.tasks("katas", "validation", count, run.config.seed)
     tokenizer = load.tokenizer(run)
     rows = []
     grader = Grader()
+    greedy = Generation(max_new_tokens=getattr(run.config, "generation", Generation()).max_new_tokens)
     for when, of in (("before", run.parent), ("after", run)):
         model = load.policy(run, of)
-        solved = solve(model, tokenizer, tasks, Generation(), run.config.seed, grader)
+        solved = solve(model, tokenizer, tasks, greedy, run.config.seed, grader)
         rows += [{"when": when, **row} for row in solved]
-    for row in rows:
-        run.sample(**row)
+        del model  # two of them do not fit where one barely does
+        gc.collect()
+        torch.cuda.empty_cache()
+    run.sample(*rows)
     return rows

@@ -22,7 +22,7 @@ from nbcore.rust.grader import Grader
 def data(run: runs.Run) -> dict[str, Any]:
     """Held-out tasks of unseen compositions and of unseen families, and held-out documents."""
     config = run.config
-    source = config.tasks.source
+    source = config.source
     tasks = {"heldout": sources.tasks(source, "heldout", config.heldout, config.seed)}
     if config.unseen and source == "katas":
         tasks["unseen_family"] = sources.tasks(source, "unseen_family", config.unseen, config.seed)
@@ -59,12 +59,13 @@ def run_tasks(run: runs.Run, progress: Any = None) -> dict:
         began = time.monotonic()
         if part == "perplexity":
             if rows["documents"]:
-                run.log(perplexity=perplexity(model, tokenizer, rows["documents"], config.max_tokens, config.seed))
+                found = perplexity(model, tokenizer, rows["documents"], config.max_tokens, config.seed)
+                run.sample(*({"split": part, **row} for row in found.pop("documents")))
+                run.log(perplexity=found)
             continue
         tasks = [task for task in rows["tasks"][part] for _ in range(config.samples)]
         solved = rollout.solve(model, tokenizer, tasks, config.generation, config.seed, grader, progress)
-        for row in solved:
-            run.sample(**{**row, "split": part})
+        run.sample(*({**row, "split": part, "sample": n % config.samples} for n, row in enumerate(solved)))
         run.log(**{part: {**summary(solved, config.samples, config.k), "seconds": time.monotonic() - began}})
     return results(run)
 
@@ -105,7 +106,10 @@ def summary(solved: list[dict], samples: int, ks: list[int]) -> dict:
 
 @torch.inference_mode()
 def perplexity(model: Any, tokenizer: Any, documents: list[dict], max_tokens: int, seed: int) -> dict:
-    """exp of the mean negative log-likelihood per token, with a bootstrap interval over documents."""
+    """exp of the mean negative log-likelihood per token, with a bootstrap interval over documents.
+
+    "documents" holds each one's own sum of it and its tokens, so that two models can be compared pair by pair.
+    """
     rows, _ = corpus.encode(tokenizer, documents, max_tokens)
     rows.sort(key=lambda row: len(row["input_ids"]))
     losses: list[tuple[float, int]] = []
@@ -127,6 +131,9 @@ def perplexity(model: Any, tokenizer: Any, documents: list[dict], max_tokens: in
         "low": math.exp(interval.low),
         "high": math.exp(interval.high),
         "n": len(losses),
+        "documents": [
+            {"id": row["id"], "nll": loss, "tokens": count} for row, (loss, count) in zip(rows, losses, strict=True)
+        ],
     }
 
 

@@ -59,13 +59,14 @@ def model(run: runs.Run) -> Any:
     return fit.trainable_policy(run)
 
 
-def arguments(run: runs.Run) -> dict[str, Any]:
-    """Keyword arguments for GRPOConfig."""
+def arguments(run: runs.Run) -> GRPOConfig:
+    """TRL's config. gspo is its grpo loss with importance sampling by sequence."""
     config = run.config
     loss = {"loss_type": config.loss_type}
     if config.loss_type == "gspo":
         loss = {"loss_type": "grpo", "importance_sampling_level": "sequence"}
     return fit.arguments(
+        GRPOConfig,
         run,
         **loss,
         beta=config.beta,
@@ -81,17 +82,20 @@ def arguments(run: runs.Run) -> dict[str, Any]:
 
 def train(run: runs.Run, live: Any = None) -> dict:
     """Train, resume where a checkpoint stands, and leave adapter/."""
+    if already := fit.done(run):
+        return already
+    settings = arguments(run)
     rows = data(run)
     trainer = GRPOTrainer(
         model=model(run),
-        args=GRPOConfig(**arguments(run)),
+        args=settings,
         reward_funcs=rewards(run),
         train_dataset=Dataset.from_list(rows["train"]),
         processing_class=rows["tokenizer"],
     )
     result = fit.fit(trainer, run, live)
     fit.save_adapter(trainer.model, run)
-    return {**result, **fit.last(run)}
+    return fit.ended(run, result)
 
 
 def see(run: runs.Run) -> list[dict]:

@@ -27,7 +27,7 @@ PAIRS = "pairs.jsonl"
 class PairTrainer(DPOTrainer):
     """DPO on pairs that are token ids already.
 
-    TRL would tokenise text again and append its own end of sequence; what was sampled is what must be judged.
+    TRL would render and tokenise them by its own rules, and append an end of sequence of its own.
     """
 
     def _prepare_dataset(self, dataset, *_args, **_kwargs):
@@ -69,19 +69,19 @@ def model(run: runs.Run) -> Any:
 
 def trainer(run: runs.Run) -> PairTrainer:
     """The trainer as it stands before its first step."""
+    arguments = fit.arguments(
+        DPOConfig,
+        run,
+        loss_type=run.config.loss_type,
+        beta=run.config.beta,
+        max_length=run.config.max_length,
+        eval_strategy="steps",
+        eval_steps=max(1, run.config.max_steps // 4),
+    )
     rows = data(run)
     return PairTrainer(
         model=model(run),
-        args=DPOConfig(
-            **fit.arguments(
-                run,
-                loss_type=run.config.loss_type,
-                beta=run.config.beta,
-                max_length=run.config.max_length,
-                eval_strategy="steps",
-                eval_steps=max(1, run.config.max_steps // 4),
-            )
-        ),
+        args=arguments,
         train_dataset=Dataset.from_list(rows["train"]),
         eval_dataset=Dataset.from_list(rows["validation"]),
         processing_class=rows["tokenizer"],
@@ -90,10 +90,12 @@ def trainer(run: runs.Run) -> PairTrainer:
 
 def train(run: runs.Run, live: Any = None) -> dict:
     """Train, resume where a checkpoint stands, and leave adapter/."""
+    if already := fit.done(run):
+        return already
     preference = trainer(run)
     result = fit.fit(preference, run, live)
     fit.save_adapter(preference.model, run)
-    return {**result, **fit.last(run)}
+    return fit.ended(run, result)
 
 
 def see(run: runs.Run) -> list[dict]:
@@ -118,7 +120,7 @@ def _pairs(run: runs.Run, tokenizer: Any) -> list[dict]:
     )
     pairs = []
     for start in range(0, len(solved), config.rollouts):
-        group = [row for row in solved[start : start + config.rollouts] if not row["truncated"]]
+        group = [row for row in solved[start : start + config.rollouts] if _whole(tokenizer, row)]
         chosen = list({row["completion"]: row for row in group if row["passed"]}.values())
         rejected = list({row["completion"]: row for row in group if _fails_by_itself(row)}.values())
         # Rejected answers nearest to passing first: a pair teaches most where the two differ least.
@@ -126,8 +128,8 @@ def _pairs(run: runs.Run, tokenizer: Any) -> list[dict]:
         for index in range(min(config.pairs_per_task, len(rejected)) if chosen else 0):
             pairs.append(
                 {
-                    "id": group[0]["id"],
-                    "prompt": group[0]["prompt"],
+                    "id": rejected[index]["id"],
+                    "prompt": rejected[index]["prompt"],
                     "chosen": chosen[index % len(chosen)]["completion"],
                     "rejected": rejected[index]["completion"],
                     "because": rejected[index]["verdict"],
@@ -139,6 +141,11 @@ def _pairs(run: runs.Run, tokenizer: Any) -> list[dict]:
             "raise rollouts or generation.temperature, or start from a better parent"
         )
     return pairs
+
+
+def _whole(tokenizer: Any, row: dict) -> bool:
+    # Cut answers have no end to learn; a control token inside one would be rendered as the token itself.
+    return not row["truncated"] and not any(token in row["completion"] for token in tokenizer.all_special_tokens)
 
 
 def _fails_by_itself(row: dict) -> bool:

@@ -37,33 +37,37 @@ def data(run: runs.Run) -> dict[str, Any]:
 
 def model(run: runs.Run) -> Any:
     """The base with a fresh adapter; B starts at zero, so it begins as the base exactly."""
-    base = load.base_model(run.config.model, load.base_of(run), run.store)
+    if load.adapter_of(run.parent):
+        raise ValueError(f"parent: {run.parent.id} has an adapter already; lang_adapter makes the first one, on a base")
+    base = load.base_model(run)
     set_seed(run.config.seed)
     return lora.attach(base, run.config.lora, gradient_checkpointing=run.config.gradient_checkpointing)
 
 
 def train(run: runs.Run, live: Any = None) -> dict:
     """Train, resume where a checkpoint stands, and leave adapter/."""
+    if already := fit.done(run):
+        return already
     rows = data(run)
     config = run.config
+    arguments = fit.arguments(
+        SFTConfig,
+        run,
+        max_length=config.corpus.max_tokens,
+        train_sampling_strategy="sequential",
+        eval_strategy="steps",
+        eval_steps=max(1, config.max_steps // 4),
+    )
     trainer = SFTTrainer(
         model=model(run),
-        args=SFTConfig(
-            **fit.arguments(
-                run,
-                max_length=config.corpus.max_tokens,
-                train_sampling_strategy="sequential",
-                eval_strategy="steps",
-                eval_steps=max(1, config.max_steps // 4),
-            )
-        ),
+        args=arguments,
         train_dataset=Dataset.from_list(rows["train"]),
         eval_dataset=Dataset.from_list(rows["validation"]),
         processing_class=rows["tokenizer"],
     )
     result = fit.fit(trainer, run, live)
     fit.save_adapter(trainer.model, run)
-    return {**result, **fit.last(run)}
+    return fit.ended(run, result)
 
 
 def finish(run: runs.Run) -> runs.Run:

@@ -29,7 +29,7 @@ def data(run: runs.Run) -> dict[str, Any]:
     validation, _ = corpus.encode(tokenizer, heldout, config.corpus.max_tokens)
     sequence: list[dict] = []
     for number, (length, steps) in enumerate(stages(config)):
-        cut = [{key: ids[:length] for key, ids in row.items()} for row in rows]
+        cut = [{"input_ids": row["input_ids"][:length], "labels": row["labels"][:length]} for row in rows]
         sequence += corpus.in_order(cut, steps, config.batch_size * config.gradient_accumulation, config.seed + number)
     return {
         "train": sequence,
@@ -53,6 +53,11 @@ def stages(config: Any) -> list[tuple[int, int]]:
 
 def model(run: runs.Run) -> LlamaForCausalLM:
     """The untrained model; its initial weights are settled by the seed."""
+    if run.info["parent"]:
+        raise ValueError(f"parent: pretrain starts from nothing, not from {run.info['parent']['id']}; leave it out")
+    load.check_precision(run.config.model)
+    if unknown := sorted(set(run.config.architecture) - set(LlamaConfig().to_dict())):
+        raise ValueError(f"architecture: LlamaConfig has no {unknown[0]!r}; see transformers' documentation of it")
     tokenizer = data(run)["tokenizer"]
     set_seed(run.config.seed)
     architecture = LlamaConfig(
@@ -67,19 +72,21 @@ def model(run: runs.Run) -> LlamaForCausalLM:
 
 def train(run: runs.Run, live: Any = None) -> dict:
     """Train, resume where a checkpoint stands, and leave model/ (weights in safetensors, tokenizer beside them)."""
+    if already := fit.done(run):
+        return already
     rows = data(run)
     config = run.config
+    arguments = fit.arguments(
+        SFTConfig,
+        run,
+        max_length=config.corpus.max_tokens,
+        train_sampling_strategy="sequential",
+        eval_strategy="steps",
+        eval_steps=max(1, config.max_steps // 5),
+    )
     trainer = SFTTrainer(
         model=model(run),
-        args=SFTConfig(
-            **fit.arguments(
-                run,
-                max_length=config.corpus.max_tokens,
-                train_sampling_strategy="sequential",
-                eval_strategy="steps",
-                eval_steps=max(1, config.max_steps // 5),
-            )
-        ),
+        args=arguments,
         train_dataset=Dataset.from_list(rows["train"]),
         eval_dataset=Dataset.from_list(rows["validation"]),
         processing_class=rows["tokenizer"],
@@ -87,7 +94,7 @@ def train(run: runs.Run, live: Any = None) -> dict:
     result = fit.fit(trainer, run, live)
     trainer.model.save_pretrained(run.path / "model")
     rows["tokenizer"].save_pretrained(run.path / "model")
-    return {**result, **fit.last(run)}
+    return fit.ended(run, result)
 
 
 def finish(run: runs.Run) -> runs.Run:

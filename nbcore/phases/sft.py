@@ -58,21 +58,23 @@ def model(run: runs.Run) -> Any:
 
 def train(run: runs.Run, live: Any = None) -> dict:
     """Train to the lowest validation loss, resume where a checkpoint stands, and leave adapter/."""
+    if already := fit.done(run):
+        return already
     rows = data(run)
     config = run.config
+    arguments = fit.arguments(
+        SFTConfig,
+        run,
+        max_length=config.max_length,
+        train_sampling_strategy="group_by_length",
+        eval_strategy="epoch",
+        save_strategy="epoch",
+        load_best_model_at_end=True,
+        metric_for_best_model="eval_loss",
+    )
     trainer = SFTTrainer(
         model=model(run),
-        args=SFTConfig(
-            **fit.arguments(
-                run,
-                max_length=config.max_length,
-                train_sampling_strategy="group_by_length",
-                eval_strategy="epoch",
-                save_strategy="epoch",
-                load_best_model_at_end=True,
-                metric_for_best_model="eval_loss",
-            )
-        ),
+        args=arguments,
         train_dataset=Dataset.from_list(rows["train"]),
         eval_dataset=Dataset.from_list(rows["validation"]),
         processing_class=rows["tokenizer"],
@@ -80,7 +82,7 @@ def train(run: runs.Run, live: Any = None) -> dict:
     )
     result = fit.fit(trainer, run, live)
     fit.save_adapter(trainer.model, run)
-    return {**result, "best_eval_loss": trainer.state.best_metric, **fit.last(run)}
+    return fit.ended(run, {**result, "best_eval_loss": trainer.state.best_metric})
 
 
 def see(run: runs.Run) -> list[dict]:

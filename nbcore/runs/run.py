@@ -85,9 +85,9 @@ class Run:
         """Append one line to metrics.jsonl, stamped with the time."""
         _append(self.path / "metrics.jsonl", {"time": round(time.time(), 3), **numbers})
 
-    def sample(self, **row: Any) -> None:
-        """Append one line to samples.jsonl."""
-        _append(self.path / "samples.jsonl", row)
+    def sample(self, *rows: dict) -> None:
+        """Append rows to samples.jsonl, all in one write: a kill leaves all of them, or a cut that `samples` shows."""
+        _append(self.path / "samples.jsonl", *rows)
 
     def metrics(self) -> list[dict]:
         """Rows of metrics.jsonl; where a resumed run logged a step twice, the later row counts."""
@@ -98,7 +98,9 @@ class Run:
         return list(rows.values())
 
     def samples(self) -> list[dict]:
-        return _lines(self.path / "samples.jsonl")
+        """Rows of samples.jsonl; of a row written twice by a repeated part, the later one counts."""
+        rows = _lines(self.path / "samples.jsonl")
+        return list({(row.get("split"), row.get("when"), row["id"], row.get("sample")): row for row in rows}.values())
 
     def finish(self, metrics: dict, **facts: Any) -> Run:
         """Commit: the manifest, then run.json. A finished run is left as it is."""
@@ -219,12 +221,12 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _append(path: Path, row: dict) -> None:
+def _append(path: Path, *rows: dict) -> None:
     # One write call, flushed to the system: a killed process leaves at most one cut line, which readers skip.
     with path.open("ab+") as file:
         if file.tell() and not _ends_with_newline(file):
             file.write(b"\n")
-        file.write((json.dumps(row, ensure_ascii=False, default=float) + "\n").encode())
+        file.write("".join(json.dumps(row, ensure_ascii=False, default=float) + "\n" for row in rows).encode())
         file.flush()
         os.fsync(file.fileno())
 

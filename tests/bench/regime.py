@@ -31,6 +31,12 @@ def evaluations(store: Path) -> dict[str, runs.Run]:
     return found
 
 
+def per_token(evaluation: runs.Run) -> dict[str, float]:
+    """Document id to mean negative log-likelihood, in nats per token."""
+    rows = [row for row in evaluation.samples() if row["split"] == "perplexity"]
+    return {row["id"]: row["nll"] / row["tokens"] for row in rows}
+
+
 def measure(store: Path) -> tuple[list[str], list[tuple[str, bool, str]]]:
     """(table lines, claims as (words, holds, numbers)) of one seed."""
     found = evaluations(store)
@@ -50,6 +56,8 @@ def measure(store: Path) -> tuple[list[str], list[tuple[str, bool, str]]]:
         return stats.compare(*sides)
 
     perplexities = {name: found[name].info["metrics"]["perplexity"]["value"] for name in PHASES}
+    nll = {name: per_token(found[name]) for name in ("base", "lang_adapter")}
+    lower = stats.compare(nll["base"], nll["lang_adapter"]).delta
     ipo = found["ipo"].parent
     sft_over_adapter = compared("lang_adapter", "sft")
     ipo_over_sft, compiles = compared("sft", "ipo"), compared("sft", "ipo", "compiles")
@@ -58,8 +66,9 @@ def measure(store: Path) -> tuple[list[str], list[tuple[str, bool, str]]]:
     return lines, [
         (
             "the language adapter lowers held-out perplexity",
-            perplexities["lang_adapter"] < perplexities["base"],
-            f"{perplexities['base']:.3f} → {perplexities['lang_adapter']:.3f}",
+            lower.high < 0,
+            f"{perplexities['base']:.4f} → {perplexities['lang_adapter']:.4f}; nats per token, paired by document: "
+            f"{lower.value:+.5f} [{lower.low:+.5f}, {lower.high:+.5f}]",
         ),
         (
             "SFT beats the adapter in pass@1",

@@ -20,7 +20,7 @@ def run(chain):
 
 def test_every_task_has_one_graded_sample(run):
     """Rates over fewer tasks than stated would be rates of something else."""
-    samples = run.samples()
+    samples = [row for row in run.samples() if row["split"] != "perplexity"]
     assert len(samples) == len({row["id"] for row in samples}) == 8
     assert run.info["metrics"]["heldout"]["n"] == 6 and run.info["metrics"]["unseen_family"]["n"] == 2
     assert sum(run.info["metrics"]["heldout"]["verdicts"].values()) == 6
@@ -81,4 +81,4 @@ def test_an_interrupted_evaluation_keeps_its_finished_parts(chain, monkeypatch):
     monkeypatch.undo()
     before = run.samples()
     evaluate.run_tasks(run)
-    assert run.samples() == before and "perplexity" in evaluate.results(run)
+    assert run.samples()[: len(before)] == before and "perplexity" in evaluate.results(run)

@@ -2,7 +2,6 @@
 
 import pytest
 from phases.short_runs import same_losses, short, walk
-from trl import GRPOConfig
 
 from nbcore import runs
 from nbcore.data import katas
@@ -61,7 +60,7 @@ def test_hidden_tests_and_solutions_never_reach_the_policy(run):
 def test_loss_variants_are_trls(chain, loss):
     """TRL validates the names; gspo is sequence-level importance sampling with the grpo loss."""
     run = runs.open(short("grpo", loss_type=loss, seed=1), chain, "sft")
-    arguments = GRPOConfig(**grpo.arguments(run))
+    arguments = grpo.arguments(run)
     assert arguments.mask_truncated_completions
     assert arguments.loss_type == ("grpo" if loss == "gspo" else loss)
     assert arguments.importance_sampling_level == ("sequence" if loss == "gspo" else "token")

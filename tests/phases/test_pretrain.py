@@ -22,7 +22,7 @@ def test_first_losses(run, golden):
 def test_stages_cut_and_add_up():
     """max_steps: 2 must be a short walk through the same stages, not an error."""
     config = configs.load("configs/pretrain/tiny.yaml", {"stages": [[16, 3], [32, 5]]})
-    assert pretrain.stages(config) == [(16, 3), (32, 97)]
+    assert pretrain.stages(config) == [(16, 3), (32, 57)]
     assert pretrain.stages(configs.load(config, {"max_steps": 2})) == [(16, 2)]
     assert pretrain.stages(configs.load(config, {"stages": [], "max_steps": 7})) == [(128, 7)]
 
