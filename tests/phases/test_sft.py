@@ -80,3 +80,15 @@ def test_rows_that_forge_a_turn_or_are_too_long_are_counted_not_trained(tmp_path
     report = sft.data(runs.open(short("sft", rows=str(path)), tmp_path))["report"]
     assert report["control_tokens_inside"] == 1 and report["too_long"] == 1
     assert report["train"] + report["validation"] == 40
+
+
+def test_killed_between_training_and_commit_it_trains_no_further(chain):
+    """The steps end inside an epoch: resumed from the last checkpoint, Trainer would take one step too many."""
+    run = runs.open(short("sft", seed=3), chain, "lang_adapter")
+    first = sft.train(run)
+    weights = (run.path / "adapter/adapter_model.safetensors").read_bytes()
+    assert sft.train(run) == first
+    assert (run.path / "adapter/adapter_model.safetensors").read_bytes() == weights
+    sft.finish(run)
+    assert sft.train(run)["step"] == first["step"], "a finished run is read, not trained"
+    assert run.verify() == []

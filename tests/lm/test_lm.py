@@ -1,0 +1,110 @@
+"""Tokenizer, generation and memory plan: what every phase stands on."""
+
+import json
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nbcore import config as configs
+from nbcore import runs
+from nbcore.chat import template
+from nbcore.data import katas, sources
+from nbcore.lm import corpus, generate, load, memory, tokenizer
+
+SEEDLING = load.tokenizer_at(str(load.SEEDLING))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=80))
+def test_any_text_survives_the_tokenizer(text):
+    """Byte level means no text is unknown; a lossy round trip would corrupt programs."""
+    ids = SEEDLING.encode(text, add_special_tokens=False)
+    assert SEEDLING.decode(ids, clean_up_tokenization_spaces=False) == text
+
+
+def test_pre_tokeniser_is_the_one_llama_cpp_calls_starcoder():
+    """GGUF export names a pre-tokeniser; another split gives other ids for the same text."""
+    spec = json.loads(SEEDLING.backend_tokenizer.to_str())["pre_tokenizer"]
+    digits, level = spec["pretokenizers"]
+    assert (digits["type"], digits["individual_digits"]) == ("Digits", True)
+    assert (level["type"], level["add_prefix_space"], level["use_regex"]) == ("ByteLevel", False, True)
+    assert [SEEDLING.decode([i]) for i in SEEDLING.encode("2024", add_special_tokens=False)] == list("2024")
+
+
+def test_control_tokens_are_single_ids_from_the_start():
+    """Harmony's and fill-in-the-middle tokens are reserved, so that later phases need no new embeddings."""
+    ids = [SEEDLING.convert_tokens_to_ids(token) for token in tokenizer.CONTROL]
+    assert ids == list(range(len(tokenizer.CONTROL)))
+    assert SEEDLING.eos_token == "<|return|>" and SEEDLING.pad_token == "<|endoftext|>"
+
+
+def test_training_a_tokenizer_is_deterministic():
+    """Equal texts, equal ids: a base model is only as reproducible as its tokenizer."""
+    texts = [katas.document(task) for task in katas.generate(3, 300, split="train")]
+    first, second = (tokenizer.train(texts, 600).backend_tokenizer.to_str() for _ in range(2))
+    assert first == second
+
+
+def test_documents_become_whole_rows_and_cuts_are_counted():
+    """A row that starts in the middle of a document teaches a small model nothing."""
+    documents = [{"id": "a", "text": "fn a() {}"}, {"id": "b", "text": "x " * 500}, {"id": "c", "text": "<|end|>"}]
+    rows, counts = corpus.encode(SEEDLING, documents, 64)
+    assert [len(row["input_ids"]) <= 64 for row in rows] == [True, True]
+    assert counts == {
+        "documents": 2,
+        "tokens": sum(len(r["input_ids"]) for r in rows),
+        "cut": 1,
+        "control_tokens_inside": 1,
+    }
+    assert rows[0]["input_ids"][-1] == SEEDLING.pad_token_id, "a whole document ends in its end mark"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return runs.open(configs.load("configs/evaluate/tiny.yaml"), tmp_path_factory.mktemp("store"))
+
+
+def test_batches_change_no_greedy_answer(run):
+    """Padding that leaks into attention or positions would make results depend on the neighbours in a batch."""
+    model = load.policy(run, None)
+    prompts = [template.prompt_ids(SEEDLING, sources.question(task)) for task in katas.load("heldout")[:6]]
+    one, many = (
+        generate.generate(model, SEEDLING, prompts, configs.Generation(max_new_tokens=24, batch_size=size))
+        for size in (1, 6)
+    )
+    assert one == many
+
+
+def test_a_seed_settles_the_samples(run):
+    """Rollouts that cannot be drawn again cannot be examined."""
+    model = load.policy(run, None)
+    prompts = [template.prompt_ids(SEEDLING, sources.question(katas.load("heldout")[0]))] * 4
+    drawn = [
+        generate.generate(model, SEEDLING, prompts, configs.Generation(temperature=1.0, max_new_tokens=24), seed)
+        for seed in (1, 1, 2)
+    ]
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
+def test_no_publishers_sampling_setting_survives(run):
+    """A repetition penalty shipped with the weights would make 'greedy' something else for one model only."""
+    model = load.base_model(run)
+    assert model.generation_config.repetition_penalty in (None, 1.0)
+    assert model.generation_config.eos_token_id in (SEEDLING.eos_token_id, [SEEDLING.eos_token_id])
+
+
+def test_half_precision_on_a_cpu_is_refused(tmp_path):
+    """bfloat16 there is a hundred times slower: a run of minutes would take days, without an error."""
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    run = runs.open(configs.load("configs/evaluate/tiny.yaml", {"model.dtype": "bfloat16"}), tmp_path)
+    with pytest.raises(ValueError, match=r"model\.dtype.*float32"):
+        load.base_model(run)
+
+
+def test_memory_plan_counts_what_is_loaded(run):
+    """A plan that is wrong about the model it describes is worse than none."""
+    plan = memory.plan(run)
+    assert plan["parameters"] == f"{load.base_model(run).num_parameters():,}" and plan["base"] == "seedling"

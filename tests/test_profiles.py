@@ -1,0 +1,26 @@
+"""Every profile that `config = "auto"` can choose is there, for every phase."""
+
+import pytest
+
+from nbcore import config as configs
+from nbcore import place
+
+
+@pytest.mark.parametrize("phase", configs.PHASES)
+@pytest.mark.parametrize("profile", ["tiny", "small", "medium", "gpt_oss_20b"])
+def test_a_profile_that_can_be_chosen_exists(repo, phase, profile):
+    """On an L4 the notebook would otherwise end in 'no such file', though the tiny profile works everywhere."""
+    config = configs.load(repo / "configs" / phase / f"{profile}.yaml")
+    assert config.name == profile
+    assert (config.model.dtype == "float32") == (profile == "tiny"), "half precision is for GPUs, float32 for a CPU"
+
+
+def test_these_are_the_profiles():
+    """A fifth profile needs its configs first."""
+    tiers = {"cpu": 8, "t4": 15, "l4": 22, "a100_40": 40, "a100_80": 80, "h100": 80}
+    chosen = set()
+    for tier, memory in tiers.items():
+        kind = "cpu" if tier == "cpu" else "cuda"
+        device = place.Device(kind=kind, name=tier, memory_gb=memory, bf16=tier not in ("cpu", "t4"), tier=tier)
+        chosen.add(place.profile(device)[0])
+    assert chosen == {"tiny", "small", "medium", "gpt_oss_20b"}
