@@ -222,6 +222,8 @@ def test_whatever_ends_the_pipeline_ends_the_notebook_too(tmp_path, end):
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(REPO)},
         stderr=subprocess.DEVNULL,
+        # A shell that starts the tests in its background has them ignore SIGINT, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     pid = wait_for(lambda: (tmp_path / "pid").is_file() and (tmp_path / "pid").read_text())
     parent.send_signal(end)

@@ -162,6 +162,9 @@ class Keeper(TrainerCallback):
 
     def on_save(self, args, state, control, **_):
         path = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        # TRL keeps its reference as a second adapter, and Trainer, finding its folder, would load that and not the
+        # policy. The reference is the parent's adapter: a resumed run copies it from there, as the first start did.
+        shutil.rmtree(path / "ref", ignore_errors=True)
         commit.commit(path, MARKER, {"step": state.global_step})
         checkpoints = sorted(path.parent.glob("checkpoint-*"), key=_step)
         best = Path(state.best_model_checkpoint or "").name
