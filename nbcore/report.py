@@ -84,7 +84,7 @@ def figure(store: str | Path, out: str | Path) -> Path:
     evaluated = [stage for stage in lineage.chain(store) if stage.evaluation]
     if not evaluated:
         raise ValueError(f"no finished evaluation in {store}: the figure shows nothing else")
-    _climb(evaluated).savefig(out, dpi=110)
+    _climb(evaluated).savefig(out, dpi=110, facecolor="white")  # pages with a dark theme show pictures as they are
     return Path(out)
 
 
