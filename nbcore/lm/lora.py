@@ -33,10 +33,3 @@ def attach(model: Any, lora: configs.Lora, *, gradient_checkpointing: bool = Fal
             alpha_pattern={name: lora.alpha * lora.expert_rank / lora.rank for name in lora.target_parameters},
         ),
     )
-
-
-def counts(model: Any) -> dict[str, int]:
-    """Parameters that train and parameters in all (a 4-bit weight packs two to a byte, and counts as two)."""
-    trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    total = sum(p.numel() * (2 if p.__class__.__name__ == "Params4bit" else 1) for p in model.parameters())
-    return {"trainable": trainable, "total": total}

@@ -48,10 +48,10 @@ def run_tasks(run: runs.Run, progress: Any = None) -> dict:
     """
     config = run.config
     rows = data(run)
-    done = {name for row in run.metrics() for name in row if isinstance(row[name], dict)}
+    done = results(run)
     parts = [part for part in (*rows["tasks"], "perplexity") if part not in done]
     if not parts:
-        return results(run)
+        return done
     tokenizer = load.tokenizer(run)
     model = load.policy(run, run.parent)
     grader = Grader(jobs=config.jobs, lint=True)

@@ -36,7 +36,7 @@ PACKAGES = ("torch", "transformers", "trl", "peft", "datasets", "accelerate", "b
 
 @dataclass(frozen=True)
 class Run:
-    """One run directory. Paths are read when asked for, so a Run never goes stale."""
+    """One run directory. What may change is read when asked for; config and parent cannot change and are kept."""
 
     path: Path
 
@@ -65,9 +65,12 @@ class Run:
         """run.json of a finished run, open.json of an unfinished one."""
         return json.loads((self.path / (MARKER if self.finished else OPENING)).read_text("utf-8"))
 
-    @property
+    @cached_property
     def parent(self) -> Run | None:
-        """The run this one started from; raises ValueError if it is gone or no longer what it was."""
+        """The run this one started from; raises ValueError if it is gone or no longer what it was.
+
+        Looked up once: it is asked for at every step up the chain, and each look hashes all of its files.
+        """
         reference = self.info["parent"]
         if reference is None:
             return None
