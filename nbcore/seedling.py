@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM
 
 from nbcore import config as configs
 from nbcore import figures, place, runs
-from nbcore.data import rust_source
+from nbcore.data import katas, rust_source
 from nbcore.live import Live
 from nbcore.lm import load
 from nbcore.phases import pretrain
@@ -42,7 +42,7 @@ Held-out functions are compositions that no training split holds. Remake it with
 
     python -m nbcore.seedling
 
-Not for writing software: it knows eighty kinds of small functions and nothing else.
+Not for writing software: it knows {families} kinds of small functions and nothing else.
 """
 
 
@@ -63,6 +63,7 @@ def ship(run: runs.Run) -> None:
         sha256=info["data"]["sha256"],
         licence=rust_source.LICENCE,
         vocabulary=model.config.vocab_size,
+        families=sum(not family.held_out for family in katas.FAMILIES.values()),
         steps=info["metrics"]["step"],
         batch=config.batch_size * config.gradient_accumulation,
         stages=", ".join(f"{length} ({steps:,} steps)" for length, steps in pretrain.stages(config)),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -27,6 +28,9 @@ def documents(counts: dict[str, int], split: str, seed: int) -> list[dict]:
             chosen = [_document(task) for task in katas.generate(seed, limit, split=split)]
         elif source == "copies":
             chosen = [_copy(task) for task in katas.generate(seed + 1, limit, split=split)]
+        elif source == "files":
+            functions = katas.generate(seed + 2, 2 * limit, split=split)
+            chosen = [_file(pair) for pair in zip(functions[::2], functions[1::2], strict=True)]
         else:
             everything = rust_source.documents()
             if source != "rust-src":
@@ -56,6 +60,9 @@ def tasks(source: str, split: str, limit: int | None, seed: int, *, undemonstrat
     `undemonstrated` keeps only those that SFT has no demonstration of, where the source tells.
     """
     found = katas.load(split) if source == "katas" else lines(source, ("id", "prompt", "tests"), "tasks.source")
+    repeated = [id_ for id_, count in Counter(task["id"] for task in found).items() if count > 1]
+    if repeated:  # its prompt would be graded by another task's tests
+        raise ValueError(f"tasks.source: {source}: 'id' {repeated[0]!r} stands on more than one line; ids are unique")
     if undemonstrated:
         found = [task for task in found if not task.get("meta", {}).get("demonstrated")]
     return _drawn(found, limit, seed)
@@ -99,9 +106,13 @@ def lines(path: str | Path, columns: Iterable[str], field: str) -> list[dict]:
             row = json.loads(line)
         except json.JSONDecodeError as error:
             raise ValueError(f"{field}: {path}:{number}: not JSON ({error.msg})") from None
+        if not isinstance(row, dict):
+            raise ValueError(f"{field}: {path}:{number}: {line[:40]} is no mapping; a line has {', '.join(columns)}")
         missing = [column for column in columns if column not in row]
         if missing:
             raise ValueError(f"{field}: {path}:{number}: {missing[0]!r} is missing; a line has {', '.join(columns)}")
+        if not isinstance(row["id"], str):
+            raise ValueError(f"{field}: {path}:{number}: 'id' is {row['id']!r}; it must be text")
         found.append(row)
     if not found:
         raise ValueError(f"{field}: {path} is empty; it needs at least one line of JSON with {', '.join(columns)}")
@@ -127,6 +138,11 @@ def _held_out(identity: str) -> bool:
 
 def _document(task: dict) -> dict:
     return {"id": task["id"], "text": katas.document(task), "source": "katas"}
+
+
+def _file(tasks: tuple[dict, ...]) -> dict:
+    text = "\n".join(katas.document(task) for task in tasks)
+    return {"id": "file-" + "-".join(task["id"] for task in tasks), "text": text, "source": "files"}
 
 
 def _copy(task: dict) -> dict:
