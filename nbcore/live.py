@@ -6,6 +6,7 @@ import html
 import sys
 import time
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from nbcore import figures
@@ -32,8 +33,8 @@ class Live:
         self.shown = float("-inf")
         self.wait = REDRAW if self.screen else REPORT
 
-    def update(self, step: int, total: int, numbers: Mapping[str, Any]) -> None:
-        """Take the metrics logged at an optimizer step, of `total` steps."""
+    def update(self, step: int, total: int, numbers: Mapping[str, Any] = MappingProxyType({})) -> None:
+        """Take the metrics logged at step `step` of `total`."""
         now = self.clock()
         self.rows.append({"step": step, **numbers})
         self.newest |= numbers

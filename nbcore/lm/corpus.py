@@ -34,6 +34,8 @@ def encode(tokenizer: Any, documents: list[dict], max_tokens: int) -> tuple[list
         ids = ids[:max_tokens]
         counts["tokens"] += len(ids)
         rows.append({"id": document["id"], "input_ids": ids, "labels": list(ids)})
+    if not rows:
+        raise ValueError(f"corpus: no document is left to train or measure on ({counts}); see corpus.sources")
     return rows, counts
 
 

@@ -96,8 +96,13 @@ def ended(run: runs.Run, result: dict) -> dict:
 
 
 def newest_checkpoint(run: runs.Run) -> Path | None:
-    """The newest checkpoint that verifies; what does not verify is deleted on the way."""
+    """The newest checkpoint that verifies and has steps ahead; what does not verify is deleted on the way.
+
+    Trainer, resumed at its last step, would take one more: the steps after the checkpoint before are repeated instead.
+    """
     for path in sorted((run.path / "state").glob("checkpoint-*"), key=_step, reverse=True):
+        if _step(path) >= run.config.max_steps:
+            continue
         if not commit.problems(path, MARKER):
             return path
         print(f"{run.id}: {path.name} was cut short or damaged; falling back to the one before", flush=True)
@@ -157,7 +162,7 @@ class Keeper(TrainerCallback):
             self.live.update(state.global_step, state.max_steps, numbers)
 
     def on_step_end(self, args, state, control, **_):
-        if state.global_step % self.run.config.save_steps == 0 or state.global_step >= state.max_steps:
+        if state.global_step % self.run.config.save_steps == 0:
             control.should_save = True
 
     def on_save(self, args, state, control, **_):

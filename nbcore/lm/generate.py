@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -21,11 +22,17 @@ class Completion(NamedTuple):
 
 @torch.inference_mode()
 def generate(
-    model: Any, tokenizer: Any, prompts: list[list[int]], generation: configs.Generation, seed: int = 0
+    model: Any,
+    tokenizer: Any,
+    prompts: list[list[int]],
+    generation: configs.Generation,
+    seed: int = 0,
+    progress: Callable[[int], None] = lambda done: None,
 ) -> list[Completion]:
     """One completion for each prompt (token ids), in order; deterministic in the seed on one machine.
 
-    Prompts of like length share a batch: padding costs, and left padding keeps positions right.
+    Prompts of like length share a batch: padding costs, and left padding keeps positions right. `progress` is called
+    with the number done after every batch.
     """
     set_seed(seed)
     model.eval()
@@ -53,4 +60,5 @@ def generate(
         )
         for index, tokens in zip(chosen, output[:, width:].tolist(), strict=True):
             answers[index] = Completion(*template.answer(tokenizer, tokens))
+        progress(start + len(chosen))
     return answers

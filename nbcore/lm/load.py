@@ -22,7 +22,7 @@ from transformers import (
 from nbcore import config as configs
 from nbcore import runs
 
-SEEDLING = Path(__file__).parent.parent / "assets" / "seedling"
+SEEDLING = runs.SEEDLING
 
 
 def base_of(run: runs.Run) -> str:
@@ -34,6 +34,8 @@ def base_of(run: runs.Run) -> str:
         return f"run:{run.id}"
     parent = run.parent
     if parent is None:
+        if run.info.get("seedling") != runs.seedling(run.config, None):
+            raise ValueError(f"{run.id} was trained on a seedling that has been replaced since; run its phase again")
         return run.config.model.base or "seedling"
     inherited = base_of(parent)
     if run.config.model.base not in (None, inherited):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -25,13 +26,17 @@ def solve(
     generation: Generation,
     seed: int,
     grader: Grader,
-    progress: Any = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[dict]:
-    """One graded answer for each task, in order: {"id", "family", "prompt", "completion", "truncated", …}."""
+    """One graded answer for each task, in order: {"id", "family", "prompt", "completion", "truncated", …}.
+
+    `progress` is called with (done, total), which counts every answer and then every verdict.
+    """
+    count = len(tasks)
     prompts = [template.prompt_ids(tokenizer, sources.question(task)) for task in tasks]
-    completions = generate(model, tokenizer, prompts, generation, seed)
+    completions = generate(model, tokenizer, prompts, generation, seed, lambda done: progress(done, 2 * count))
     samples = [sources.sample(task, done.text) for task, done in zip(tasks, completions, strict=True)]
-    verdicts = grader.grade(samples, progress)
+    verdicts = grader.grade(samples, lambda done, of: progress(count + count * done // of, 2 * count))
     return [
         {
             "id": task["id"],

@@ -14,6 +14,7 @@ import torch
 
 from nbcore import runs, stats
 from nbcore.data import sources
+from nbcore.live import Live
 from nbcore.lm import corpus, fit, load, rollout
 from nbcore.rust.grader import Grader
 
@@ -28,7 +29,8 @@ def data(run: runs.Run) -> dict[str, Any]:
         tasks["unseen_family"] = sources.tasks(source, "unseen_family", config.unseen, config.seed)
     documents = []
     if config.perplexity_documents:
-        documents = sources.documents({"katas": config.perplexity_documents}, "heldout", config.seed)
+        kinds = dict.fromkeys(("katas", "files"), config.perplexity_documents)
+        documents = sources.documents(kinds, "heldout", config.seed)
     everything = [task for group in tasks.values() for task in group]
     return {
         "tasks": tasks,
@@ -41,11 +43,8 @@ def data(run: runs.Run) -> dict[str, Any]:
     }
 
 
-def run_tasks(run: runs.Run, progress: Any = None) -> dict:
-    """Answer, grade, measure. Results stand in the run's metrics and samples; a finished part is not done again.
-
-    `progress` is called with (done, total) of graded answers.
-    """
+def run_tasks(run: runs.Run) -> dict:
+    """Answer, grade, measure. Results stand in the run's metrics and samples; a finished part is not done again."""
     config = run.config
     rows = data(run)
     done = results(run)
@@ -64,7 +63,9 @@ def run_tasks(run: runs.Run, progress: Any = None) -> dict:
                 run.log(perplexity=found)
             continue
         tasks = [task for task in rows["tasks"][part] for _ in range(config.samples)]
-        solved = rollout.solve(model, tokenizer, tasks, config.generation, config.seed, grader, progress)
+        live = Live(part)
+        solved = rollout.solve(model, tokenizer, tasks, config.generation, config.seed, grader, live.update)
+        live.close()
         run.sample(*({**row, "split": part, "sample": n % config.samples} for n, row in enumerate(solved)))
         run.log(**{part: {**summary(solved, config.samples, config.k), "seconds": time.monotonic() - began}})
     return results(run)

@@ -14,8 +14,16 @@ from trl import GRPOConfig, GRPOTrainer
 from nbcore import reward, runs
 from nbcore.chat import template
 from nbcore.data import sources
-from nbcore.lm import fit, load, rollout
+from nbcore.lm import fit, load, lora, rollout
 from nbcore.rust.grader import Grader
+
+
+class FoldedTrainer(GRPOTrainer):
+    """GRPO that generates with the adapter folded in: the same policy, a sixth faster on a small model."""
+
+    def _generate_single_turn(self, *args, **kwargs):
+        with lora.folded(self.accelerator.unwrap_model(self.model)):
+            return super()._generate_single_turn(*args, **kwargs)
 
 
 @functools.lru_cache(maxsize=1)
@@ -24,6 +32,12 @@ def data(run: runs.Run) -> dict[str, Any]:
     config = run.config
     wanted = config.tasks
     tasks = sources.tasks(wanted.source, "train", wanted.limit, config.seed, undemonstrated=wanted.undemonstrated)
+    prompts = config.batch_size * config.gradient_accumulation // config.group_size
+    if len(tasks) < prompts:
+        raise ValueError(
+            f"tasks: {len(tasks)} tasks are left of {wanted.source!r}, and one step takes {prompts} "
+            "(batch_size × gradient_accumulation / group_size); give more tasks, or lower batch_size"
+        )
     tokenizer = load.tokenizer(run)
     longest = max(len(template.prompt_ids(tokenizer, sources.question(task))) for task in tasks)
     return {
@@ -86,7 +100,7 @@ def train(run: runs.Run, live: Any = None) -> dict:
         return already
     settings = arguments(run)
     rows = data(run)
-    trainer = GRPOTrainer(
+    trainer = FoldedTrainer(
         model=model(run),
         args=settings,
         reward_funcs=rewards(run),

@@ -17,6 +17,7 @@ from trl import DPOConfig, DPOTrainer
 from nbcore import runs
 from nbcore.chat import template
 from nbcore.data import sources
+from nbcore.live import Live
 from nbcore.lm import fit, load, rollout
 from nbcore.runs import commit
 from nbcore.rust.grader import Grader
@@ -115,9 +116,9 @@ def _pairs(run: runs.Run, tokenizer: Any) -> list[dict]:
     tasks = sources.tasks(wanted.source, "train", wanted.limit, config.seed, undemonstrated=wanted.undemonstrated)
     policy = load.policy(run, run.parent)
     repeated = [task for task in tasks for _ in range(config.rollouts)]
-    solved = rollout.solve(
-        policy, tokenizer, repeated, config.generation, config.seed, Grader(jobs=config.jobs, lint=False)
-    )
+    grader, live = Grader(jobs=config.jobs, lint=False), Live("rollouts")
+    solved = rollout.solve(policy, tokenizer, repeated, config.generation, config.seed, grader, live.update)
+    live.close()
     pairs = []
     for start in range(0, len(solved), config.rollouts):
         group = [row for row in solved[start : start + config.rollouts] if _whole(tokenizer, row)]

@@ -22,8 +22,10 @@ def data(run: runs.Run) -> dict[str, Any]:
     """Token rows in the order they are trained in, and held-out rows."""
     config = run.config
     tokenizer = load.tokenizer(run)
-    train = sources.documents(config.corpus.sources, "train", config.seed)
-    heldout = sources.documents({"katas": config.validation_documents}, "heldout", config.seed)
+    # Not the seed itself: pretraining draws with that, and reading the same katas twice teaches nothing new.
+    train = sources.documents(config.corpus.sources, "train", config.seed + 100)
+    each = dict.fromkeys(config.corpus.sources, config.validation_documents)
+    heldout = sources.documents(each, "heldout", config.seed)
     rows, counts = corpus.encode(tokenizer, train, config.corpus.max_tokens)
     validation, _ = corpus.encode(tokenizer, heldout, config.corpus.max_tokens)
     batch = config.batch_size * config.gradient_accumulation

@@ -82,7 +82,7 @@ def train(run: runs.Run, live: Any = None) -> dict:
     )
     result = fit.fit(trainer, run, live)
     fit.save_adapter(trainer.model, run)
-    return fit.ended(run, {**result, "best_eval_loss": trainer.state.best_metric})
+    return fit.ended(run, result)
 
 
 def see(run: runs.Run) -> list[dict]:
@@ -91,5 +91,7 @@ def see(run: runs.Run) -> list[dict]:
 
 
 def finish(run: runs.Run) -> runs.Run:
-    """Commit the run."""
-    return fit.finish(run, fit.last(run), data(run)["report"])
+    """Commit the run with the numbers of the epoch whose weights it leaves."""
+    best = min((row for row in run.metrics() if "eval_loss" in row), key=lambda row: row["eval_loss"])
+    kept = {"best_step": best["step"], "eval_loss": best["eval_loss"], "eval_perplexity": best["eval_perplexity"]}
+    return fit.finish(run, fit.last(run) | kept, data(run)["report"])

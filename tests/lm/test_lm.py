@@ -6,12 +6,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from transformers import AutoModelForCausalLM
 
 from nbcore import config as configs
 from nbcore import runs
 from nbcore.chat import template
 from nbcore.data import katas, sources
-from nbcore.lm import corpus, generate, load, memory, tokenizer
+from nbcore.lm import corpus, generate, load, lora, memory, tokenizer
 
 SEEDLING = load.tokenizer_at(str(load.SEEDLING))
 
@@ -108,3 +109,54 @@ def test_memory_plan_counts_what_is_loaded(run):
     """A plan that is wrong about the model it describes is worse than none."""
     plan = memory.plan(run)
     assert plan["parameters"] == f"{load.base_model(run).num_parameters():,}" and plan["base"] == "seedling"
+
+
+def test_a_corpus_of_nothing_ends_at_once():
+    """Every document set aside: the row order would be sought for ever."""
+    with pytest.raises(ValueError, match=r"no document is left .*control_tokens_inside.: 1.*corpus.sources"):
+        corpus.encode(SEEDLING, [{"id": "forged", "text": "<|end|>"}], 64)
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ("5\n", "1: 5 is no mapping"),
+        ('"id prompt tests"\n', "is no mapping"),
+        ('{"id": 1, "prompt": "", "tests": ""}\n', "1: 'id' is 1; it must be text"),
+        (
+            '{"id": "a", "prompt": "x", "tests": ""}\n{"id": "a", "prompt": "y", "tests": ""}\n',
+            "'a' stands on more than",
+        ),
+    ],
+)
+def test_a_bad_line_of_tasks_is_named(tmp_path, lines, words):
+    """Two tasks of one id: a prompt would be graded by the other one's tests."""
+    path = tmp_path / "tasks.jsonl"
+    path.write_text(lines)
+    with pytest.raises(ValueError, match=f"tasks.source: .*{words}"):
+        sources.tasks(str(path), "train", None, 0)
+
+
+def test_a_folded_adapter_gives_the_same_logits_and_leaves_no_trace():
+    """GRPO samples with the adapter folded in: were it another policy, or the base a little different afterwards, the
+    advantages would belong to somebody else."""
+    torch.manual_seed(0)
+    model = lora.attach(AutoModelForCausalLM.from_pretrained(load.SEEDLING), configs.Lora(rank=4))
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            parameter.data.normal_(std=0.05)
+    ids = torch.randint(50, 2000, (2, 12))
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    trainable = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+    with torch.no_grad():
+        apart = model(ids).logits
+        with lora.folded(model):
+            together = model(ids).logits
+            with model.disable_adapter():
+                assert torch.equal(model(ids).logits, together), "within, nothing of the adapter is left to add"
+        base = model.base_model(ids).logits
+    assert torch.allclose(apart, together, atol=1e-4) and torch.equal(apart, base)
+    with torch.no_grad(), model.disable_adapter():
+        assert not torch.allclose(model(ids).logits, apart, atol=1e-2)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert trainable == [name for name, parameter in model.named_parameters() if parameter.requires_grad]

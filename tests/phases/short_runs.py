@@ -34,7 +34,7 @@ def walk(phase, run):
 def write_pairs(run):
     """Pairs as rollouts would give them: the reference passes, a program that returns the default does not."""
     pairs = []
-    for task in katas.load("train", demonstrated=True)[:24]:
+    for task in katas.load("train", demonstrated=True)[:60]:
         wrong = task["signature"] + "\n    Default::default()\n}"
         pair = {"id": task["id"], "prompt": task["prompt"], "chosen": katas.code(task), "rejected": wrong}
         pairs.append(json.dumps(pair))

@@ -64,3 +64,10 @@ def test_loss_variants_are_trls(chain, loss):
     assert arguments.mask_truncated_completions
     assert arguments.loss_type == ("grpo" if loss == "gspo" else loss)
     assert arguments.importance_sampling_level == ("sequence" if loss == "gspo" else "token")
+
+
+def test_fewer_tasks_than_a_step_takes_is_one_clear_line(chain, tmp_path):
+    """TRL drops a batch it cannot fill, so training ended without a step and blamed the checkpoint."""
+    run = runs.open(short("grpo", **{"tasks.limit": 1}), chain, "sft")
+    with pytest.raises(ValueError, match="tasks: 1 tasks are left of 'katas', and one step takes"):
+        grpo.data(run)

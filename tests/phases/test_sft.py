@@ -48,8 +48,11 @@ def test_same_seed_same_bytes(chain, tmp_path):
 def test_validation_perplexity_is_logged_each_epoch_and_the_best_checkpoint_kept(chain):
     """Early stopping on a metric that is never logged would stop nothing."""
     run = runs.find(chain, "sft")
-    assert any("eval_perplexity" in row for row in run.metrics())
-    assert run.info["data"]["sha256"] == run.info["data_hash"]
+    measured = [row for row in run.metrics() if "eval_perplexity" in row]
+    best = min(measured, key=lambda row: row["eval_loss"])
+    assert run.info["metrics"]["eval_loss"] == best["eval_loss"] and run.info["metrics"]["best_step"] == best["step"]
+    kept = run.path / "state" / f"checkpoint-{best['step']}" / "adapter_model.safetensors"
+    assert (run.path / "adapter" / "adapter_model.safetensors").read_bytes() == kept.read_bytes()
 
 
 @pytest.mark.parametrize(
