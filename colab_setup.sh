@@ -278,15 +278,15 @@ rust_works() {
 
 rust_from_rustup() {
   if command -v rustup >/dev/null; then
-    rustup component add clippy rustfmt >>"$log" 2>&1 && return
-    rustup toolchain install stable --profile minimal --component clippy --component rustfmt >>"$log" 2>&1
+    rustup component add clippy rustfmt rust-src >>"$log" 2>&1 && return
+    rustup toolchain install stable --profile minimal -c clippy -c rustfmt -c rust-src >>"$log" 2>&1
     return
   fi
   command -v curl >/dev/null || return 1
   local script
   script="$(mktemp)"
   curl --proto '=https' --tlsv1.2 -sSf --connect-timeout 10 --max-time 60 https://sh.rustup.rs -o "$script" 2>>"$log" &&
-    sh "$script" -y --profile minimal --component clippy --component rustfmt --no-modify-path >>"$log" 2>&1 </dev/null
+    sh "$script" -y --profile minimal -c clippy -c rustfmt -c rust-src --no-modify-path >>"$log" 2>&1 </dev/null
   local code=$?
   rm -f "$script"
   return "$code"
@@ -294,7 +294,8 @@ rust_from_rustup() {
 
 # Debian's own rustc can be years old; the -web packages, which it builds its browsers with, are current.
 rust_from_apt() {
-  apt_install rustc-web cargo-web rust-web-clippy rustfmt-web || apt_install rustc cargo rust-clippy rustfmt
+  { apt_install rustc-web cargo-web rust-web-clippy rustfmt-web || apt_install rustc cargo rust-clippy rustfmt; } &&
+    { apt_install rust-src || say "no source of Rust's library (rust-src), which the larger profiles train on"; }
 }
 
 set_up_rust() {

@@ -80,8 +80,9 @@ class Lora(Closed):
 class Corpus(Closed):
     """Documents for language modelling."""
 
-    sources: dict[str, Count] = {"katas": 2000}
-    """How many documents to draw from where: 'katas' (generated Rust functions), 'copies' (repeat-after-me chats),
+    sources: Annotated[dict[str, Count], Field(min_length=1)] = {"katas": 2000}
+    """How many documents to draw from where: 'katas' (generated Rust functions), 'files' (two of them, one
+    after the other), 'copies' (repeat-after-me chats),
     'rust-src' (the standard library's source, where the machine has it), or a .jsonl file of {"id", "text"}."""
     max_tokens: Count = 192
     """A longer document is cut to this many tokens; the cut is counted and shown."""
@@ -93,7 +94,7 @@ class Tasks(Closed):
     source: str = "katas"
     """'katas', or a .jsonl file of tasks."""
     undemonstrated: bool = False
-    """Only tasks whose kind SFT was shown no solution of: there tests can teach what demonstrations did not."""
+    """Only tasks that SFT was shown no solution of: there tests can teach what demonstrations did not."""
     limit: Count | None = None
     """Use only so many, drawn with the run's seed."""
 
@@ -121,7 +122,7 @@ class Phase(Closed):
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")] = "run"
     """Goes into the run's folder name; usually the profile."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     """Of data order, initialisation, dropout and sampling."""
     model: Model = Model()
     """Base model and precision."""
@@ -171,12 +172,13 @@ class Pretrain(Training):
     corpus: Corpus = Corpus(sources={"katas": 2000, "copies": 500})
     """Training documents."""
     validation_documents: Count = 200
-    """Held-out documents for the evaluation loss."""
+    """Held-out documents (katas of unseen compositions) for the evaluation loss."""
     stages: list[Annotated[Stage, Field(description="[length, steps]")]] = []
-    """Sequence-length curriculum: [[length in tokens, steps], …]; the steps add up to max_steps. Empty: one stage."""
+    """Sequence-length curriculum: [[length in tokens, steps], …]; max_steps cuts it, or goes on with
+    the last length. Empty: one stage."""
 
     @model_validator(mode="after")
-    def _stages_add_up(self):
+    def _stages_fit_the_rows(self):
         if any(stage.length < 8 or stage.steps < 1 for stage in self.stages):
             raise ValueError(f"stages is {self.stages}: each needs a length of at least 8 tokens and at least 1 step")
         if any(stage.length > self.corpus.max_tokens for stage in self.stages):
@@ -202,7 +204,7 @@ class LangAdapter(Training):
     corpus: Corpus = Corpus()
     """Training documents."""
     validation_documents: Count = 200
-    """Held-out documents for the evaluation loss."""
+    """Held-out documents of each source, at most, for the evaluation loss."""
 
 
 class Sft(Training):
@@ -313,10 +315,10 @@ class Evaluate(Phase):
     """Decoding, the same for every model compared."""
     samples: Count = 1
     """Completions per task; above 1 pass@k is estimated (needs a temperature above 0)."""
-    k: list[Count] = [1]
+    k: Annotated[list[Count], Field(min_length=1)] = [1]
     """Which pass@k to report."""
     perplexity_documents: Annotated[int, Field(ge=0)] = 200
-    """Held-out Rust documents for the perplexity."""
+    """Held-out documents of each kind (katas of unseen compositions, and files of two) for the perplexity."""
     max_tokens: Count = 192
     """Tokens of a document that the perplexity looks at."""
     jobs: Count = 2
@@ -467,6 +469,7 @@ def _explain(error: ValidationError, phase: type[Phase]) -> str:
         model: Any = phase
         for part in first["loc"][:-1]:
             model = model.model_fields[part].annotation
+            model = next((kind for kind in get_args(model) if kind is not type(None)), model)  # of `X | None`, X
         text = f"unknown field '{field}'; known here: {', '.join(model.model_fields)}"
     else:
         message = first["msg"].removeprefix("Value error, ")

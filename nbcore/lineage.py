@@ -37,7 +37,7 @@ class Stage:
     def rate(self, split: str, key: str) -> stats.Interval | None:
         """pass@1 or compile_rate of a split, None where it was not evaluated."""
         part = self.metrics.get(split, {})
-        return stats.Interval(*(part[key][bound] for bound in ("value", "low", "high")), part["n"]) if part else None
+        return stats.Interval(**part[key]) if part else None
 
 
 def chain(store: str | Path) -> list[Stage]:
@@ -56,6 +56,13 @@ def chain(store: str | Path) -> list[Stage]:
         for run in finished  # one that measured only pass@k above 1, or nothing held out, compares with no other
         if run.phase == "evaluate" and "pass@1" in run.info["metrics"].get("heldout", {}) and not run.verify()
     ]
+
+    # Compared are evaluations of one config only: other tasks or another decoding would be no comparison.
+    own = [e for e in evaluations if e.info["parent"] and e.info["parent"]["id"] == latest.id]
+    if own:
+        unnamed = {"name": "any"}
+        asked = own[-1].config.model_copy(update=unnamed)
+        evaluations = [e for e in evaluations if e.config.model_copy(update=unnamed) == asked]
 
     def newest(run: runs.Run | None) -> runs.Run | None:
         parent = {"id": run.id, "hash": run.info["manifest"]} if run else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import platform
+import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +60,18 @@ def on_colab() -> bool:
     # find_spec("google.colab") raises where there is no package "google" at all, so that is asked first.
     found = importlib.util.find_spec
     return Path("/content").is_dir() and bool(found("google") and found("google.colab"))
+
+
+def ready() -> str:
+    """Where this is, for the setup cell. Raises RuntimeError naming what the setup left out."""
+    missing = [name for name in ("torch", "transformers", "trl", "peft") if importlib.util.find_spec(name) is None]
+    missing += [name for name in ("rustc", "cargo") if shutil.which(name) is None]
+    if missing:
+        raise RuntimeError(
+            f"not here: {', '.join(missing)}; run `bash colab_setup.sh` (on Colab: this cell again), "
+            "then restart the kernel"
+        )
+    return "on Colab, set up" if on_colab() else "on this machine, set up"
 
 
 def drive_root() -> Path | None:

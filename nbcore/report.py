@@ -14,7 +14,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from nbcore import figures, lineage, show
+from nbcore import config, figures, lineage, place, runs, show
 from nbcore.lineage import ABSENT, Stage
 
 LINES = 12  # printed of one program
@@ -258,14 +258,30 @@ def _provenance(stages: Sequence[Stage]) -> str:
     head = ["phase", "run", "steps", "seed", "data", "started from", "minutes"]
     newest = stages[-1].run or stages[-1].evaluation
     versions = " · ".join(f"{name} {version}" for name, version in newest.info["versions"].items())
-    name = newest.config.name
-    command = "bash colab_setup.sh run" if name == "tiny" else f"python -m nbcore run configs/pipeline/{name}.yaml"
     return f"""<section><h2>Where the numbers come from</h2>{_html_table(head, lines, "provenance")}
 <p class="quiet">Data and parents are named by the first digits of their sha256; the parent's covers every file it
 left. {escape(show.plain(newest.info["device"]))} · {escape(versions)}</p></section>
-<footer><h2>Reproduce it</h2><pre class="command">{escape(command)}</pre>
+<footer><h2>Reproduce it</h2><pre class="command">{escape(_command([stage.run for stage in stages if stage.run]))}</pre>
 <p class="quiet">The resolved configuration of every run is its <code>config.yaml</code>; its metrics and graded
 programs lie beside it. Finished {escape(newest.info["finished"])}.</p></footer>"""
+
+
+def _command(chain: Sequence[runs.Run]) -> str:
+    """What runs this chain again: the pipeline of its profile, or each notebook where a setting differs from that."""
+    name = chain[-1].config.name if chain else "tiny"
+    as_shipped = all(
+        (path := place.REPO / "configs" / run.phase / f"{name}.yaml").is_file()
+        and config.digest(config.load(path)) == config.digest(run.config)
+        for run in chain
+    )
+    if as_shipped:
+        return "bash colab_setup.sh run" if name == "tiny" else f"python -m nbcore run configs/pipeline/{name}.yaml"
+    lines = []
+    for run in chain:
+        notebook = next((place.REPO / "notebooks").glob(f"[0-9][0-9]_{run.phase}.ipynb")).name
+        settings = f"{{config: STORE/{run.id}/config.yaml, store: STORE}}"
+        lines.append(f'papermill -k python3 -l python notebooks/{notebook} {notebook} -y "{settings}"')
+    return "\n".join(lines)
 
 
 def _html_table(head: Sequence[str], lines: Iterable[Sequence[str]], kind: str) -> str:

@@ -147,6 +147,34 @@ def before_after(samples: Iterable[Mapping[str, Any]], count: int = 4) -> Html:
     return Html(_grid(["prompt", "before", "after"], lines), "\n\n".join(text) or "no prompt was sampled twice")
 
 
+def answers(samples: Iterable[Mapping[str, Any]]) -> Html:
+    """Samples {"prompt", "completion", "verdict"}: asked, answered, what the grader said; other rows are left out."""
+    lines, text = [], []
+    for row in (row for row in samples if "verdict" in row):
+        badge, prompt, code = verdict_badge(row["verdict"]), _clip(str(row["prompt"])), _clip(row["completion"])
+        lines.append([Html(_pre(prompt), prompt), Html(f"{badge.markup}{_pre(code)}", "")])
+        text.append(f"{prompt}\n--- {badge}\n{code}")
+    return Html(_grid(["prompt", "answer"], lines), "\n\n".join(text) or "no answers")
+
+
+def rates(results: Mapping[str, Mapping[str, Any]]) -> Html:
+    """What an evaluation measured (`evaluate.results`): each rate as a bar with its 95 % interval."""
+    lines, text = [], []
+    for part, found in results.items():
+        for name, value in found.items():
+            if isinstance(value, Mapping) and "low" in value:
+                words = f"{value['value']:.1%} [{value['low']:.1%} – {value['high']:.1%}]"
+                lines.append(
+                    [f"{part}, n = {found['n']}", name, words, _bar(value["value"], value["low"], value["high"])]
+                )
+                text.append([part, f"n={found['n']}", name, words])
+        if "value" in found:
+            words = f"{found['value']:.3f} [{found['low']:.3f} – {found['high']:.3f}]"
+            lines.append([f"held-out documents, n = {found['n']}", part, words, ""])
+            text.append(["documents", f"n={found['n']}", part, words])
+    return Html(_grid([], lines), _aligned(text) if text else "nothing measured yet")
+
+
 def outcomes(evaluation: Any, split: str, key: str = "passed") -> dict[str, float]:
     """Task id to outcome (mean over its samples) of one split of an evaluate run, ready for `stats.compare`.
 
@@ -221,6 +249,14 @@ def plain(value: Any) -> str:
         value = json.loads(json.dumps(value, default=str), parse_float=lambda text: float(f"{float(text):.4g}"))
         return json.dumps(value, ensure_ascii=False)
     return str(value)
+
+
+def _bar(value: float, low: float, high: float) -> Html:
+    span = "position:absolute;top:{top}px;height:{height}px;left:{left:.1f}%;width:{width:.1f}%;background:{colour}"
+    bar = span.format(top=3, height=10, left=0, width=100 * value, colour=figures.BLUE)
+    whisker = span.format(top=7, height=2, left=100 * low, width=100 * (high - low), colour=figures.ORANGE)
+    box = "position:relative;width:220px;height:16px;background:#80879122"
+    return Html(f'<div style="{box}"><div style="{bar}"></div><div style="{whisker}"></div></div>', "")
 
 
 def _clip(text: str) -> str:

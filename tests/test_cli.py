@@ -173,3 +173,15 @@ def test_as_a_person_would(repo, tmp_path):
     command = [sys.executable, "-m", "nbcore", "grade", tmp_path / "in.jsonl", tmp_path / "out.jsonl"]
     done = subprocess.run(command, cwd=repo, env={**os.environ, "COLUMNS": "40"}, capture_output=True, text=True)
     assert done.returncode == 0 and "compile_error 1" in done.stdout and "pass 1" in done.stdout, done
+
+
+@pytest.mark.parametrize(
+    "content", ['{"my": "only copy"}', '{"id": "a", "code": "", "tests": ""}\n{"id": "b"', "notes"]
+)
+def test_grading_into_a_file_of_something_else_leaves_it_as_it_is(tmp_path, content):
+    """IN given as OUT, or a file without a final newline, was cut short before anyone looked at what it held."""
+    out = tmp_path / "out.jsonl"
+    out.write_text(content)
+    with pytest.raises(ValueError, match="holds something else than verdicts"):
+        batch.done_ids(out)
+    assert out.read_text() == content

@@ -98,3 +98,16 @@ def test_every_leaf_has_help_and_every_number_a_bound():
             assert len(leaf.help) > 10, leaf.path
             if type(leaf.value) in (int, float):
                 assert leaf.bounds, leaf.path
+
+
+def test_a_typo_in_a_section_that_may_be_absent_names_the_field():
+    """`lora` of sft may be left out, and its typo was an AttributeError."""
+    with pytest.raises(ValueError, match=r"unknown field 'lora.rnk'; known here: rank, alpha"):
+        configs.load({"phase": "sft", "lora": {"rnk": 4}})
+
+
+@pytest.mark.parametrize("values", [{"phase": "evaluate", "k": []}, {"phase": "lang_adapter", "corpus.sources": {}}])
+def test_an_empty_list_is_refused_when_it_is_read(values):
+    """An empty corpus made the row order loop for ever."""
+    with pytest.raises(ValueError, match="at least 1 item"):
+        configs.load({"phase": values.pop("phase")}, values)

@@ -1,6 +1,7 @@
 """place: tiers and profiles, Colab and its secrets, where things live."""
 
 import dataclasses
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -170,3 +171,23 @@ def test_a_dropped_mount_counts_as_no_drive(monkeypatch):
 
     monkeypatch.setattr(Path, "is_dir", dropped)
     assert place.drive_root() is None
+
+
+def test_a_half_done_setup_is_told_at_once_and_not_by_a_later_cell(elsewhere, monkeypatch):
+    """The setup cell used to say that all was well where the install had failed."""
+    assert place.ready() == "on this machine, set up"
+    monkeypatch.setattr(place.shutil, "which", lambda name: None)
+    with pytest.raises(RuntimeError, match=r"not here: rustc, cargo; run `bash colab_setup.sh`"):
+        place.ready()
+
+
+def test_rustup_s_tools_are_found_from_a_kernel_that_was_no_login_shell(tmp_path, repo):
+    """On Colab rustup installs into ~/.cargo/bin, which is on no kernel's PATH: grading stopped at its first sample."""
+    tools = tmp_path / "cargo" / "bin"
+    tools.mkdir(parents=True)
+    (tools / "rustc").write_text("#!/bin/sh\necho found\n")
+    (tools / "rustc").chmod(0o755)
+    code = "import nbcore, shutil; print(shutil.which('rustc'))"
+    environment = {"PATH": "/usr/nowhere", "CARGO_HOME": str(tmp_path / "cargo"), "PYTHONPATH": str(repo)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.stdout.strip() == str(tools / "rustc"), done.stderr

@@ -3,7 +3,7 @@
 import pytest
 
 from nbcore import config as configs
-from nbcore import place
+from nbcore import pipeline, place
 
 
 @pytest.mark.parametrize("phase", configs.PHASES)
@@ -24,3 +24,13 @@ def test_these_are_the_profiles():
         device = place.Device(kind=kind, name=tier, memory_gb=memory, bf16=tier not in ("cpu", "t4"), tier=tier)
         chosen.add(place.profile(device)[0])
     assert chosen == {"tiny", "small", "medium", "gpt_oss_20b"}
+
+
+@pytest.mark.parametrize("profile", ["tiny", "small", "medium", "gpt_oss_20b"])
+def test_every_profile_has_its_chain(repo, profile):
+    """Its base model must be named in each config: an evaluation without one would measure the seedling instead."""
+    plan = pipeline.load(repo / "configs" / "pipeline" / f"{profile}.yaml")
+    phases = [stage.phase for stage in plan.stages if stage.phase != "pretrain"]
+    assert phases == ["evaluate", "lang_adapter", "evaluate", "sft", "evaluate", "ipo", "evaluate", "grpo", "evaluate"]
+    bases = {stage.load().model.base for stage in plan.stages}
+    assert len(bases) == 1 and (bases == {None}) == (profile == "tiny")

@@ -8,7 +8,7 @@ from pathlib import Path
 import fake_store
 import pytest
 
-from nbcore import figures, runs, show
+from nbcore import figures, runs, show, stats
 from nbcore.live import Live
 
 EVIL = '<script>alert("x")</script> & <img src=x onerror=y>'
@@ -108,6 +108,25 @@ def test_before_after_pairs_the_same_prompts():
     assert "alone" not in str(view)
     assert str(view).index("✗ does not compile\nbefore a") < str(view).index("✓ passes\nafter a")
     assert_inert(view)
+
+
+def test_rates_show_every_interval_and_where_it_lies():
+    """A raw mapping of value, low and high stood in the notebook that people open for exactly these numbers."""
+    rate = stats.Interval(0.41, 0.35, 0.47, 300)._asdict()
+    shown = show.rates(
+        {"heldout": {"n": 300, "pass@1": rate, "verdicts": {"pass": 123}}, "perplexity": {"n": 9, **rate}}
+    )
+    assert "41.0% [35.0% – 47.0%]" in str(shown) and "0.410 [0.350 – 0.470]" in str(shown)
+    assert "left:35.0%;width:12.0%" in shown._repr_html_()
+    assert str(show.rates({})) == "nothing measured yet"
+
+
+def test_answers_are_data_and_never_markup():
+    """A completion is untrusted: it must not become HTML in the notebook."""
+    row = {"prompt": "a < b", "completion": "<script>alert(1)</script>", "verdict": "pass"}
+    shown = show.answers([row])
+    assert "<script>" not in shown._repr_html_() and "&lt;script&gt;" in shown._repr_html_()
+    assert "<script>alert(1)</script>" in str(shown)
 
 
 def test_facts_are_aligned_and_escaped():

@@ -1,5 +1,5 @@
 """Run directories, the only thing phases hand each other."""
 
-from nbcore.runs.run import Run, find, listing, matching, open
+from nbcore.runs.run import SEEDLING, Run, find, listing, matching, open, seedling
 
-__all__ = ["Run", "find", "listing", "matching", "open"]
+__all__ = ["SEEDLING", "Run", "find", "listing", "matching", "open", "seedling"]

@@ -17,6 +17,7 @@ import json
 import os
 import platform
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -29,6 +30,7 @@ from nbcore import config as configs
 from nbcore.runs import commit
 
 MARKER = "run.json"
+SEEDLING = Path(__file__).parents[1] / "assets" / "seedling"  # the base model where a config names none
 OPENING = "open.json"  # what a run was opened with; lets a new process find and resume its own unfinished run
 OUTSIDE = ("state", "notebook.ipynb")
 PACKAGES = ("torch", "transformers", "trl", "peft", "datasets", "accelerate", "bitsandbytes", "tokenizers")
@@ -141,9 +143,12 @@ def open(config: configs.Phase, store: str | Path, parent: str | Path | Run | No
     store = Path(store)
     if parent is not None and not isinstance(parent, Run):
         parent = find(store, parent)
+    if parent is not None and not (store / parent.id / OPENING).is_file():
+        raise ValueError(
+            f"parent: {parent.path} is in another store than {store}; copy it to {store / parent.id} first"
+        )
     if found := matching(config, store, parent):
         return found
-    reference = _reference(parent)
     digest = configs.digest(config)
     now = datetime.now(UTC)
     while (path := store / config.phase / f"{now:%Y%m%dT%H%M%SZ}-{config.name}-{digest}").exists():
@@ -155,7 +160,8 @@ def open(config: configs.Phase, store: str | Path, parent: str | Path | Run | No
         "id": f"{config.phase}/{path.name}",
         "phase": config.phase,
         "name": config.name,
-        "parent": reference,
+        "parent": _reference(parent),
+        "seedling": seedling(config, parent),
         "seed": config.seed,
         "started": now.isoformat(timespec="seconds"),
         "versions": {"python": platform.python_version(), **_versions()},
@@ -168,7 +174,8 @@ def matching(config: configs.Phase, store: str | Path, parent: Run | None) -> Ru
     """The newest run of exactly this config and parent, finished and sound or unfinished; None where there is none."""
     ending = f"-{config.name}-{configs.digest(config)}"
     for run in reversed(listing(store, config.phase)):
-        same = run.path.name.endswith(ending) and run.info["parent"] == _reference(parent)
+        started_from = run.info["parent"], run.info.get("seedling")
+        same = run.path.name.endswith(ending) and started_from == (_reference(parent), seedling(config, parent))
         if same and not (run.finished and run.verify()):
             return run
     return None
@@ -210,6 +217,13 @@ def listing(store: str | Path, phase: str | None = None) -> list[Run]:
     return [Run(path.resolve()) for path in sorted(paths, key=lambda path: path.name)]
 
 
+def seedling(config: configs.Phase, parent: Run | None) -> str | None:
+    """sha256 of the shipped base model where a run starts from it: other weights there make it another run."""
+    if parent or config.model.base or config.phase == "pretrain":
+        return None
+    return commit.sha256(SEEDLING / "model.safetensors")
+
+
 def _reference(parent: Run | None) -> dict | None:
     return {"id": parent.id, "hash": parent.info["manifest"]} if parent else None
 
@@ -217,26 +231,20 @@ def _reference(parent: Run | None) -> dict | None:
 def _versions() -> dict[str, str]:
     found = {}
     for package in PACKAGES:
-        try:
+        with suppress(metadata.PackageNotFoundError):  # the base floor runs without the training packages
             found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue  # the base floor runs without the training packages
     return found
 
 
 def _append(path: Path, *rows: dict) -> None:
     # One write call, flushed to the system: a killed process leaves at most one cut line, which readers skip.
     with path.open("ab+") as file:
-        if file.tell() and not _ends_with_newline(file):
-            file.write(b"\n")
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            file.write(b"" if file.read(1) == b"\n" else b"\n")
         file.write("".join(json.dumps(row, ensure_ascii=False, default=float) + "\n" for row in rows).encode())
         file.flush()
         os.fsync(file.fileno())
-
-
-def _ends_with_newline(file: Any) -> bool:
-    file.seek(-1, os.SEEK_END)
-    return file.read(1) == b"\n"
 
 
 def _lines(path: Path) -> list[dict]:

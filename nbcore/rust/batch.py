@@ -48,13 +48,17 @@ def done_ids(path: Path) -> set[str]:
         return set()
     raw = path.read_bytes()
     whole = raw[: raw.rfind(b"\n") + 1]
+    try:
+        verdicts = [json.loads(line) for line in whole.splitlines() if line.strip()]
+        ids = {verdict["id"] for verdict in verdicts if verdict["verdict"]}
+        if raw and not ids and not raw.startswith(b'{"id"'):  # nothing here tells that the file is ours
+            raise KeyError("verdict")
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(f"OUT: {path} exists and holds something else than verdicts; name another file") from None
     if whole != raw:
         with path.open("r+b") as file:
             file.truncate(len(whole))
-    try:
-        return {json.loads(line)["id"] for line in whole.splitlines() if line.strip()}
-    except (ValueError, KeyError, TypeError):
-        raise ValueError(f"OUT: {path} exists and holds something else than verdicts; name another file") from None
+    return ids
 
 
 def set_aside(bad: list[Bad], out: Path) -> Path:
@@ -88,6 +92,8 @@ def _problem(sample: Any, seen: set) -> str | None:
         return f"'id' {sample['id']!r} stands on an earlier line too"
     if sum(isinstance(sample.get(name), str) for name in ("completion", "code")) != 1:
         return "needs exactly one of 'completion' and 'code', as text"
+    if not isinstance(sample.get("signature"), str | None):
+        return f"'signature' is {sample['signature']!r}; it must be text, or left out"
     if not isinstance(sample.get("tests"), str):
         return f"'tests' is {sample.get('tests')!r}; it must be Rust text with #[test] functions"
     if str(sample.get("edition") or "2021") not in EDITIONS:

@@ -75,7 +75,7 @@ def find(lint: bool = True) -> Toolchain:
     Raises RuntimeError with the remedy when rustc, clippy or any working linker is missing.
     """
     if shutil.which("rustc") is None:
-        raise RuntimeError(f"rustc not found on PATH; {_REMEDY}")
+        raise RuntimeError(f"rustc not found; {_REMEDY}")
     sysroot = Path(_ask(["rustc", "--print", "sysroot"]))
     if lint and not (sysroot / "bin" / "clippy-driver").exists():
         raise RuntimeError(f"clippy-driver not found in {sysroot}/bin; run `rustup component add clippy`")

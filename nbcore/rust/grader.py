@@ -69,6 +69,8 @@ class _Job(NamedTuple):
         tests, edition = sample.get("tests"), str(sample.get("edition") or "2021")
         if not isinstance(tests, str):
             raise ValueError(f"{name} must have `tests`, Rust text with #[test] functions; it is {tests!r}")
+        if not isinstance(sample.get("signature"), str | None):
+            raise ValueError(f"{name}: signature is {sample['signature']!r}; give text, or leave it out")
         if edition not in compiler.EDITIONS:
             raise ValueError(f"{name}: edition is {edition!r}; use one of {', '.join(compiler.EDITIONS)}")
         return cls(sample[given[0]], given == ["code"], tests, sample.get("signature"), edition)

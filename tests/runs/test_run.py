@@ -133,3 +133,20 @@ def test_manifest_names_every_file(tmp_path):
     listed = set(json.loads((run.path / "manifest.json").read_text())["files"])
     there = {p.relative_to(run.path).as_posix() for p in run.path.rglob("*") if p.is_file()}
     assert there - listed == {"manifest.json", "run.json"}
+
+
+def test_a_parent_in_another_store_is_refused_before_anything_is_created(tmp_path):
+    """The run could be opened, and then never find its parent again."""
+    elsewhere = finished(tmp_path / "there")
+    with pytest.raises(ValueError, match=r"is in another store than .*here; copy it to"):
+        runs.open(SFT, tmp_path / "here", elsewhere)
+    assert not (tmp_path / "here").exists()
+
+
+def test_another_seedling_makes_another_run(tmp_path, monkeypatch):
+    """After an update of the shipped weights, runs on the old ones must not be taken for done."""
+    first = runs.open(SFT, tmp_path).finish({})
+    assert runs.matching(SFT, tmp_path, None) == first
+    monkeypatch.setattr(runs.run, "SEEDLING", tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"other weights")
+    assert runs.matching(SFT, tmp_path, None) is None
