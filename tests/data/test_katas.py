@@ -52,7 +52,7 @@ def test_there_are_enough_families_areas_and_tasks(shipped):
     assert len({(task["prompt"], katas.code(task)) for task in shipped}) == len(shipped) >= 5600
     counts = Counter(task["meta"]["split"] for task in shipped)
     assert counts["heldout"] >= 400 and counts["unseen_family"] >= 150 and counts["validation"] >= 200
-    assert sum(task["meta"]["demonstrated"] for task in shipped) >= 300
+    assert sum(task["meta"]["demonstrated"] for task in shipped) >= 150
     assert katas.ASSET.stat().st_size < 1_500_000
 
 
@@ -104,7 +104,7 @@ def test_demonstrated_means_train_and_only_shown_ops(shipped):
         counted[could, task["meta"]["demonstrated"]] += 1
         assert (task["meta"]["split"] == "unseen_family") == FAMILIES[task["family"]].held_out
     assert all(task["meta"]["demonstrated"] for task in katas.load("train", demonstrated=True))
-    assert 0.15 < counted[True, True] / (counted[True, True] + counted[True, False]) < 0.25, "about one in five"
+    assert 0.07 < counted[True, True] / (counted[True, True] + counted[True, False]) < 0.13, "about one in ten"
 
 
 def test_every_op_of_every_slot_is_in_training():
