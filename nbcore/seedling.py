@@ -7,6 +7,7 @@ package of that name.
 
 from __future__ import annotations
 
+import argparse
 import shutil
 
 from transformers import AutoModelForCausalLM
@@ -80,6 +81,7 @@ def ship(run: runs.Run) -> None:
 
 
 def main() -> None:
+    argparse.ArgumentParser(prog="python -m nbcore.seedling", description=__doc__).parse_args()  # takes no arguments
     config = configs.load(place.REPO / "configs/pretrain/seedling.yaml")
     run = runs.open(config, place.store())
     if not run.finished:
