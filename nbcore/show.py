@@ -139,11 +139,9 @@ def before_after(samples: Iterable[Mapping[str, Any]], count: int = 4) -> Html:
     lines, text = [], []
     for id_, pair in islice(((i, p) for i, p in pairs.items() if len(p) == 2), count):
         prompt = _clip(str(pair["before"]["prompt"]))
-        badges = [verdict_badge(pair[when]["verdict"]) for when in ("before", "after")]
-        code = [_clip(pair[when]["completion"]) for when in ("before", "after")]
-        both = [Html(f"{b.markup}{_pre(c)}", "") for b, c in zip(badges, code, strict=True)]
-        lines.append([Html(_pre(prompt), prompt), *both])
-        text.append(f"{id_}: {prompt}\n--- before: {badges[0]}\n{code[0]}\n--- after: {badges[1]}\n{code[1]}")
+        before, after = _answer(pair["before"]), _answer(pair["after"])
+        lines.append([Html(_pre(prompt), prompt), before, after])
+        text.append(f"{id_}: {prompt}\n--- before: {before}\n--- after: {after}")
     return Html(_grid(["prompt", "before", "after"], lines), "\n\n".join(text) or "no prompt was sampled twice")
 
 
@@ -151,9 +149,9 @@ def answers(samples: Iterable[Mapping[str, Any]]) -> Html:
     """Samples {"prompt", "completion", "verdict"}: asked, answered, what the grader said; other rows are left out."""
     lines, text = [], []
     for row in (row for row in samples if "verdict" in row):
-        badge, prompt, code = verdict_badge(row["verdict"]), _clip(str(row["prompt"])), _clip(row["completion"])
-        lines.append([Html(_pre(prompt), prompt), Html(f"{badge.markup}{_pre(code)}", "")])
-        text.append(f"{prompt}\n--- {badge}\n{code}")
+        prompt, answer = _clip(str(row["prompt"])), _answer(row)
+        lines.append([Html(_pre(prompt), prompt), answer])
+        text.append(f"{prompt}\n--- {answer}")
     return Html(_grid(["prompt", "answer"], lines), "\n\n".join(text) or "no answers")
 
 
@@ -249,6 +247,11 @@ def plain(value: Any) -> str:
         value = json.loads(json.dumps(value, default=str), parse_float=lambda text: float(f"{float(text):.4g}"))
         return json.dumps(value, ensure_ascii=False)
     return str(value)
+
+
+def _answer(row: Mapping[str, Any]) -> Html:
+    badge, code = verdict_badge(row["verdict"]), _clip(row["completion"])
+    return Html(f"{badge.markup}{_pre(code)}", f"{badge}\n{code}")
 
 
 def _bar(value: float, low: float, high: float) -> Html:

@@ -106,8 +106,8 @@ def test_a_typo_in_a_section_that_may_be_absent_names_the_field():
         configs.load({"phase": "sft", "lora": {"rnk": 4}})
 
 
-@pytest.mark.parametrize("values", [{"phase": "evaluate", "k": []}, {"phase": "lang_adapter", "corpus.sources": {}}])
-def test_an_empty_list_is_refused_when_it_is_read(values):
+@pytest.mark.parametrize(("phase", "field", "empty"), [("evaluate", "k", []), ("lang_adapter", "corpus.sources", {})])
+def test_an_empty_list_is_refused_when_it_is_read(phase, field, empty):
     """An empty corpus made the row order loop for ever."""
     with pytest.raises(ValueError, match="at least 1 item"):
-        configs.load({"phase": values.pop("phase")}, values)
+        configs.load({"phase": phase}, {field: empty})

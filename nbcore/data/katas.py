@@ -12,7 +12,6 @@ import hashlib
 import itertools
 import json
 import random
-from collections.abc import Iterable
 from functools import cache, partial
 from pathlib import Path
 
@@ -41,12 +40,12 @@ def split_of(family: Family, op_names: tuple[str, ...]) -> str:
     return "train" if share < 82 else "validation" if share < 88 else "heldout"
 
 
-def is_demonstrated(family: Family, op_names: tuple[str, ...], ops: Iterable[Op]) -> bool:
+def is_demonstrated(family: Family, ops: tuple[Op, ...]) -> bool:
     """Whether SFT may show solutions of a composition: one in ten of those whose every op is shown at all.
 
     A worked solution costs a person's time, and a test does not; so few have one.
     """
-    return all(op.shown for op in ops) and _hash(family, op_names) // 100 % 10 == 0
+    return all(op.shown for op in ops) and _hash(family, tuple(op.name for op in ops)) // 100 % 10 == 0
 
 
 def _hash(family: Family, op_names: tuple[str, ...]) -> int:
@@ -63,7 +62,7 @@ def compositions(family_name: str) -> tuple[tuple[str, bool, tuple[str, ...]], .
         names = tuple(op.name for op in chosen)
         twice = "m" in ops and ops["m"] is ops.get("n")  # both branches alike: clippy says so
         if types_of(family, ops) and not twice:
-            rows.append((split_of(family, names), is_demonstrated(family, names, chosen), names))
+            rows.append((split_of(family, names), is_demonstrated(family, chosen), names))
     return tuple(rows)
 
 

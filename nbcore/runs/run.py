@@ -173,9 +173,10 @@ def open(config: configs.Phase, store: str | Path, parent: str | Path | Run | No
 def matching(config: configs.Phase, store: str | Path, parent: Run | None) -> Run | None:
     """The newest run of exactly this config and parent, finished and sound or unfinished; None where there is none."""
     ending = f"-{config.name}-{configs.digest(config)}"
-    for run in reversed(listing(store, config.phase)):
-        started_from = run.info["parent"], run.info.get("seedling")
-        same = run.path.name.endswith(ending) and started_from == (_reference(parent), seedling(config, parent))
+    named = [run for run in listing(store, config.phase) if run.path.name.endswith(ending)]
+    for run in reversed(named):
+        info = run.info
+        same = (info["parent"], info.get("seedling")) == (_reference(parent), seedling(config, parent))
         if same and not (run.finished and run.verify()):
             return run
     return None
