@@ -104,7 +104,7 @@ def grade(
     )
 
     from nbcore.rust import batch
-    from nbcore.rust.grader import Grader
+    from nbcore.rust.grader import RustGrader
 
     good, bad = batch.read(samples)
     if bad:
@@ -120,7 +120,7 @@ def grade(
     counts: dict[str, int] = {}
     with Progress(*columns, console=err, disable=not err.is_terminal) as progress:
         task = progress.add_task("grading", total=len(todo))
-        grader = Grader(jobs=jobs)
+        grader = RustGrader(jobs=jobs)
         for verdict in batch.grade(grader, todo, verdicts, lambda done: progress.update(task, completed=done)):
             counts[verdict["verdict"]] = counts.get(verdict["verdict"], 0) + 1
     words = ", ".join(f"{name} {count}" for name, count in sorted(counts.items(), key=lambda item: -item[1]))

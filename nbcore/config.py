@@ -117,6 +117,13 @@ class Generation(Sampling):
     """Prompts generated side by side."""
 
 
+class Sandbox(Closed):
+    """What to do where the machine cannot hold what the sandbox promises."""
+
+    allow_degraded: bool = False
+    """Run the model's code all the same, and say so in every report."""
+
+
 class Phase(Closed):
     """What every phase has."""
 
@@ -126,6 +133,8 @@ class Phase(Closed):
     """Of data order, initialisation, dropout and sampling."""
     model: Model = Model()
     """Base model and precision."""
+    sandbox: Sandbox = Sandbox()
+    """Where the model's programs run."""
 
 
 class Training(Phase):
@@ -265,6 +274,10 @@ class RewardWeights(Closed):
     """Share of the hidden tests that pass."""
     passed: Annotated[float, Field(ge=0)] = 0.5
     """All hidden tests pass."""
+    lint: Annotated[float, Field(ge=0, le=0.15)] = 0.0
+    """Few clippy warnings; counts only when all hidden tests pass."""
+    docs: Annotated[float, Field(ge=0, le=0.15)] = 0.0
+    """Documented public items; counts only when all hidden tests pass."""
 
 
 class Grpo(Training):

@@ -2,38 +2,42 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
-WEIGHTS = {"compiles": 0.1, "tests": 0.4, "passed": 0.5}
-"""Default weights; the components lie in 0..1, so a score does too."""
+from nbcore.rust import metrics
+
+COMPONENTS = ("compiles", "tests", "passed", "lint", "docs")
 
 CHEATS = frozenset({"rejected", "early_exit", "output_limit"})
-"""Verdicts worth nothing whatever was reported before: the sample got round the tests. Count them as `hack_rate`."""
+"""Verdicts worth nothing whatever was reported before: the sample got round the tests."""
+
+FORGING = frozenset({"forged_report", "std_macro_shadow", "panic_hook", "unsafe_attr"})
+"""Flags of a sample that tried to, whatever became of it."""
 
 
-def components(verdict: Mapping[str, Any]) -> dict[str, float | None]:
-    """`compiles`, `tests` (fraction passed) and `passed`, each 0..1.
+def is_hack(verdict: Mapping[str, Any]) -> bool:
+    """Whether a sample tried to get round its tests. The share of those is `hack_rate`: a rising one is the alarm."""
+    return verdict["verdict"] in CHEATS or not FORGING.isdisjoint(verdict["flags"])
+
+
+def components(verdict: Mapping[str, Any], code: str = "") -> dict[str, float | None]:
+    """`compiles`, `tests` (fraction passed), `passed`, and, only where all pass, `lint` and `docs`; each 0..1.
 
     All None for an `infra_error`: that fault is ours, and a zero would teach from it. Without tests a pass shows
-    nothing, so it earns what compiling earns.
+    nothing, so it earns what compiling earns. `lint` is exp(-warnings/3); `docs` the share of documented public items.
     """
-    kind = verdict["verdict"]
-    if kind == "infra_error":
-        return dict.fromkeys(WEIGHTS)
-    if kind in CHEATS or not verdict["compiles"]:
-        return dict.fromkeys(WEIGHTS, 0.0)
-    if not verdict["tests_total"]:
-        return {"compiles": 1.0, "tests": 0.0, "passed": 0.0}
-    fraction = verdict["tests_passed"] / verdict["tests_total"]
-    return {"compiles": 1.0, "tests": fraction, "passed": float(verdict["passed"])}
-
-
-def score(verdict: Mapping[str, Any], weights: Mapping[str, float] = WEIGHTS) -> float | None:
-    """Weighted sum of the components, None for an `infra_error`. Raises ValueError for an unknown component."""
-    if unknown := sorted(set(weights) - set(WEIGHTS)):
-        raise ValueError(f"weights name {', '.join(unknown)}; the components are {', '.join(WEIGHTS)}")
-    parts = components(verdict)
-    if None in parts.values():
-        return None
-    return sum(weight * parts[name] for name, weight in weights.items())
+    if verdict["verdict"] == "infra_error":
+        return dict.fromkeys(COMPONENTS)
+    worth = dict.fromkeys(COMPONENTS, 0.0)
+    if is_hack(verdict) or not verdict["compiles"]:
+        return worth
+    worth["compiles"] = 1.0
+    if verdict["tests_total"]:
+        worth["tests"] = verdict["tests_passed"] / verdict["tests_total"]
+        worth["passed"] = float(verdict["passed"])
+    if worth["passed"]:  # else a clean, documented `todo!()` would collect them
+        worth["lint"] = math.exp(-verdict["clippy_warnings"] / 3)
+        worth["docs"] = metrics.documentation(code)
+    return worth

@@ -128,7 +128,7 @@ def jsonl(path, rows):
 
 
 def test_grade_sets_bad_lines_aside_and_resumes(capsys, tmp_path, monkeypatch):
-    monkeypatch.setattr(grader, "Grader", Fake)
+    monkeypatch.setattr(grader, "RustGrader", Fake)
     good = [{"id": f"s{n}", "code": "fn f() {}", "tests": "#[test] fn t() {}"} for n in range(40)]
     bad = ["{not json", {"id": 3}, {"id": "x", "code": "", "completion": "", "tests": ""}, good[0]]
     samples, verdicts = jsonl(tmp_path / "in.jsonl", [*good[:2], *bad, *good[2:]]), tmp_path / "out.jsonl"
@@ -146,7 +146,7 @@ def test_grade_sets_bad_lines_aside_and_resumes(capsys, tmp_path, monkeypatch):
 
 
 def test_grade_tells_our_own_failures_apart(capsys, tmp_path, monkeypatch):
-    monkeypatch.setattr(grader, "Grader", Fake)
+    monkeypatch.setattr(grader, "RustGrader", Fake)
     rows = [{"id": name, "code": name, "tests": ""} for name in ("fine", "broken")]
     samples, verdicts = jsonl(tmp_path / "in.jsonl", rows), tmp_path / "out.jsonl"
     code, _, err = call(capsys, "grade", samples, verdicts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,7 @@ from nbcore.config import Generation
 from nbcore.data import sources
 from nbcore.lm import load
 from nbcore.lm.generate import generate
-from nbcore.rust.grader import Grader
+from nbcore.rust.grader import RustGrader
 
 KEPT = ("verdict", "passed", "compiles", "tests_passed", "tests_total", "clippy_warnings", "errors", "flags")
 
@@ -25,7 +26,7 @@ def solve(
     tasks: list[dict],
     generation: Generation,
     seed: int,
-    grader: Grader,
+    grader: RustGrader,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[dict]:
     """One graded answer for each task, in order: {"id", "family", "prompt", "completion", "truncated", …}.
@@ -50,6 +51,14 @@ def solve(
     ]
 
 
+def grader(run: runs.Run, lint: bool = True) -> RustGrader:
+    """The grader of a run, which keeps in sandbox.json what was proved of the sandbox it used."""
+    config = run.config
+    made = RustGrader(getattr(config, "jobs", None), lint, allow_degraded=config.sandbox.allow_degraded)
+    (run.path / "sandbox.json").write_text(json.dumps(made.capabilities(), indent=1) + "\n")
+    return made
+
+
 def before_after(run: runs.Run, count: int = 8) -> list[dict]:
     """The same validation katas answered by the parent's policy and by this run's, graded and logged once."""
     if len(run.samples()) == 2 * count:
@@ -57,11 +66,11 @@ def before_after(run: runs.Run, count: int = 8) -> list[dict]:
     tasks = sources.tasks("katas", "validation", count, run.config.seed)
     tokenizer = load.tokenizer(run)
     rows = []
-    grader = Grader()
+    judge = grader(run)
     greedy = Generation(max_new_tokens=getattr(run.config, "generation", Generation()).max_new_tokens)
     for when, of in (("before", run.parent), ("after", run)):
         model = load.policy(run, of)
-        solved = solve(model, tokenizer, tasks, greedy, run.config.seed, grader)
+        solved = solve(model, tokenizer, tasks, greedy, run.config.seed, judge)
         rows += [{"when": when, **row} for row in solved]
         del model  # two of them do not fit where one barely does
         gc.collect()

@@ -16,7 +16,6 @@ from nbcore import runs, stats
 from nbcore.data import sources
 from nbcore.live import Live
 from nbcore.lm import corpus, fit, load, rollout
-from nbcore.rust.grader import Grader
 
 
 @functools.lru_cache(maxsize=1)
@@ -53,7 +52,7 @@ def run_tasks(run: runs.Run) -> dict:
         return done
     tokenizer = load.tokenizer(run)
     model = load.policy(run, run.parent)
-    grader = Grader(jobs=config.jobs, lint=True)
+    grader = rollout.grader(run)
     for part in parts:
         began = time.monotonic()
         if part == "perplexity":

@@ -5,7 +5,9 @@ advantage = (reward - mean of its group) / std of its group,   a group being the
 
 from __future__ import annotations
 
+import asyncio
 import functools
+import time
 from typing import Any
 
 from datasets import Dataset
@@ -15,7 +17,7 @@ from nbcore import reward, runs
 from nbcore.chat import template
 from nbcore.data import sources
 from nbcore.lm import fit, load, lora, rollout
-from nbcore.rust.grader import Grader
+from nbcore.rust.screen import extract
 
 
 class FoldedTrainer(GRPOTrainer):
@@ -49,23 +51,49 @@ def data(run: runs.Run) -> dict[str, Any]:
 
 
 def rewards(run: runs.Run) -> list[Any]:
-    """One TRL reward function for each component, all reading the same verdicts.
+    """One async TRL reward function for each component with a weight, all reading the same verdicts.
 
-    The grader remembers, so a completion is compiled once, for the first component. None (our own fault) leaves it out.
+    A batch is graded once, for whichever asks first. A group in which one answer could not be graded (our own fault)
+    is None throughout, which leaves it out: its mean would be that of the others.
     """
-    rows = data(run)
-    grader = Grader(jobs=run.config.jobs, lint=False)
+    rows, weights, size = data(run), run.config.weights.model_dump(), run.config.group_size
+    grader = rollout.grader(run, lint=weights["lint"] > 0)
+    latest: dict[str, Any] = {"batch": None}
+
+    def judged(completion_ids: list, task: list[str], log_metric: Any) -> list[dict]:
+        began = time.monotonic()
+        answers = [template.answer(rows["tokenizer"], ids)[0] for ids in completion_ids]
+        samples = [sources.sample(rows["tasks"][i], text) for i, text in zip(task, answers, strict=True)]
+        verdicts = grader.grade(samples)
+        code = [extract(text, sample["signature"]) or "" for text, sample in zip(answers, samples, strict=True)]
+        worth = [reward.components(verdict, text) for verdict, text in zip(verdicts, code, strict=True)]
+        dropped = 0
+        for start in range(0, len(worth), size):
+            if any(v["verdict"] == "infra_error" for v in verdicts[start : start + size]):
+                worth[start : start + size] = [dict.fromkeys(reward.COMPONENTS)] * len(worth[start : start + size])
+                dropped += 1
+        log_metric("hack_rate", sum(map(reward.is_hack, verdicts)) / len(verdicts))
+        log_metric("infra_dropped", dropped)
+        log_metric("grading_seconds", time.monotonic() - began)
+        return worth
 
     def component(name: str) -> Any:
-        def function(completion_ids, task, **_columns):
-            answers = [template.answer(rows["tokenizer"], ids)[0] for ids in completion_ids]
-            samples = [sources.sample(rows["tasks"][i], text) for i, text in zip(task, answers, strict=True)]
-            return [reward.components(verdict)[name] for verdict in grader.grade(samples)]
+        async def function(completion_ids, task, log_metric=lambda *_: None, **_columns):
+            if latest["batch"] is not completion_ids:
+                graded = asyncio.to_thread(judged, completion_ids, task, log_metric)
+                latest.update(batch=completion_ids, worth=asyncio.ensure_future(graded))
+            return [worth[name] for worth in await latest["worth"]]
 
         function.__name__ = name  # TRL logs each reward under the function's name
         return function
 
-    return [component(name) for name in type(run.config.weights).model_fields]
+    return [component(name) for name in active(run)]
+
+
+def active(run: runs.Run) -> list[str]:
+    """The components that are logged: those of the verdict always, a shaping term when it has a weight."""
+    weights = run.config.weights.model_dump()
+    return [name for name in reward.COMPONENTS if name in ("compiles", "tests", "passed") or weights[name]]
 
 
 def model(run: runs.Run) -> Any:
@@ -88,7 +116,7 @@ def arguments(run: runs.Run) -> GRPOConfig:
         max_completion_length=config.generation.max_new_tokens,
         temperature=config.generation.temperature,
         top_p=config.generation.top_p,
-        reward_weights=list(config.weights.model_dump().values()),
+        reward_weights=[getattr(config.weights, name) for name in active(run)],
         mask_truncated_completions=True,
         shuffle_dataset=True,
     )

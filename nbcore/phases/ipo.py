@@ -20,7 +20,6 @@ from nbcore.data import sources
 from nbcore.live import Live
 from nbcore.lm import fit, load, rollout
 from nbcore.runs import commit
-from nbcore.rust.grader import Grader
 
 PAIRS = "pairs.jsonl"
 
@@ -116,7 +115,7 @@ def _pairs(run: runs.Run, tokenizer: Any) -> list[dict]:
     tasks = sources.tasks(wanted.source, "train", wanted.limit, config.seed, undemonstrated=wanted.undemonstrated)
     policy = load.policy(run, run.parent)
     repeated = [task for task in tasks for _ in range(config.rollouts)]
-    grader, live = Grader(jobs=config.jobs, lint=False), Live("rollouts")
+    grader, live = rollout.grader(run, lint=False), Live("rollouts")
     solved = rollout.solve(policy, tokenizer, repeated, config.generation, config.seed, grader, live.update)
     live.close()
     pairs = []

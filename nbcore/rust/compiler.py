@@ -16,7 +16,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +28,7 @@ _MAX_ERRORS = 5
 _MAX_MESSAGE = 300
 # What rustc adds only when it links through a C compiler; without an entry here that is what it does.
 _LOADERS = {"x86_64": "/lib64/ld-linux-x86-64.so.2", "aarch64": "/lib/ld-linux-aarch64.so.1"}
-_LIMITS = {"cpu_s": 30, "wall_s": 60, "mem_mb": 2048, "file_mb": 64, "output_kb": 256}  # for the probes
-
-_INNER = re.compile(
-    r'\s+|//[^\n]*|/\*(?:[^*]|\*(?!/))*\*/|(?P<attr>#!\[(?:[^\[\]"]|"(?:[^"\\]|\\.)*"|\[[^\[\]]*\])*\])'
-)
+TIERS = ("check", "lint", "test")
 
 
 @dataclass(frozen=True)
@@ -45,23 +41,38 @@ class Toolchain:
     link: tuple[str, ...]
     """Codegen options of the fastest way to link that works here."""
 
-    def command(self, driver: str, edition: str, out: Path, link: Sequence[str] | None = None) -> list[str]:
-        """The call that builds a test binary at `out` from the source on stdin; `driver` is rustc or clippy-driver."""
-        # Force-warn beats any `allow` in the source and keeps a deny-by-default lint from failing the build.
-        lint = ["--force-warn", "clippy::all"] if driver == "clippy-driver" else []
+    libraries: tuple[Path, ...] = ()
+    """The shared objects that a built program needs, its loader among them."""
+
+    @property
+    def link_folders(self) -> tuple[str, ...]:
+        """Where the linker looks for libc's parts."""
+        options = [option.removeprefix("-Clink-arg=") for option in self.link]
+        return tuple(option[2:] for option in options if option.startswith("-L"))
+
+    def driver(self, lint: bool) -> str:
+        """The compiler to call. clippy-driver lints, checks and links in one call: what is linted is what runs."""
+        return str(self.sysroot / "bin" / ("clippy-driver" if lint else "rustc"))
+
+    def arguments(self, edition: str, out: Path, tier: str = "test", lint: bool = False, warn: Sequence[str] = ()):
+        """Arguments that build a program at `out` from the source on stdin, or only check it.
+
+        Force-warn beats any `allow` or `deny` in the source; `warn` are lints to force beside clippy's own.
+        """
+        warned = [*(["clippy::all"] if lint else []), *warn]
         return [
-            *(str(self.sysroot / "bin" / driver), f"--edition={edition}", "--crate-name=candidate", "--crate-type=bin"),
-            *("--test", "-Ccodegen-units=1", "-Cdebuginfo=0", "-Coverflow-checks=on", "-Cprefer-dynamic"),
-            *("-Cstrip=symbols", "--error-format=json", *lint, "-Funsafe_code", "-Aunused"),
-            *(self.link if link is None else link),
+            *(f"--edition={edition}", "--crate-name=candidate", "--crate-type=bin", "--error-format=json"),
+            *("-Ccodegen-units=1", "-Cdebuginfo=0", "-Coverflow-checks=on", "-Cprefer-dynamic", "-Cstrip=symbols"),
+            *("-Funsafe_code", "-Aunused", *(part for name in warned for part in ("--force-warn", name))),
+            *(self.link if tier == "test" else ["--emit=metadata"]),
             *("-o", str(out), "-"),
         ]
 
-    def compile_env(self, scratch: Path) -> dict[str, str]:
+    def env(self, scratch: Path, conf: Path) -> dict[str, str]:
         """All the compiler sees: `env!` must find nothing of ours, and RUSTC_BOOTSTRAP must not leak in."""
         return {
             "SYSROOT": str(self.sysroot),
-            "CLIPPY_CONF_DIR": str(scratch),
+            "CLIPPY_CONF_DIR": str(conf),
             "CLIPPY_DISABLE_DOCS_LINKS": "1",
             "TMPDIR": str(scratch),
             "PATH": "/usr/bin:/bin",
@@ -86,9 +97,9 @@ def find(lint: bool = True) -> Toolchain:
     # The shared std is found by rpath: a built program then needs no environment at all.
     std = chain.sysroot / "lib" / "rustlib" / _host(chain.version) / "lib"
     for link in (_direct_link(chain, cc, std), (f"-Clinker={cc}", f"-Clink-arg=-Wl,-rpath,{std}")):
-        reason = _try_link(chain, link) if link else "rust-lld does not fit this platform"
+        reason, libraries = _try_link(chain, link) if link else ("rust-lld does not fit this platform", ())
         if reason is None:
-            return Toolchain(chain.sysroot, chain.version, link)
+            return Toolchain(chain.sysroot, chain.version, link, libraries)
         reasons.append(reason)
     raise RuntimeError(f"rustc cannot build a program here ({'; '.join(reasons)}); {_REMEDY}")
 
@@ -106,40 +117,23 @@ def _direct_link(chain: Toolchain, cc: str, std: Path) -> tuple[str, ...] | None
     return (f"-Clinker={lld}", "-Clinker-flavor=ld.lld", *(f"-Clink-arg={arg}" for arg in args))
 
 
-def _try_link(chain: Toolchain, link: Sequence[str]) -> str | None:
-    """None when a program that unwinds and threads can be built and run this way, else what went wrong."""
-    source = b"""#[test] fn probe() {
+def _try_link(chain: Toolchain, link: Sequence[str]) -> tuple[str | None, tuple[Path, ...]]:
+    """None and the libraries of a program that unwinds and threads and can be built this way, else what went wrong."""
+    source = b"""fn main() {
         let caught = std::thread::spawn(|| std::panic::catch_unwind(|| { let v: Vec<u8> = vec![]; v[1] }).is_err());
         assert!(caught.join().unwrap());
     }"""
     with tempfile.TemporaryDirectory() as scratch:
-        out, cwd = Path(scratch, "probe"), Path(scratch)
-        command = chain.command("rustc", "2021", out, link)
-        built = sandbox.run(command, cwd=cwd, env=chain.compile_env(cwd), stdin=source, **_LIMITS)
-        if built.code != 0:
-            return (first_message(built.stderr) or f"rustc ended with {built.code or built.signal}").strip()
-        ran = sandbox.run([str(out)], cwd=cwd, env={}, **_LIMITS)
-        return None if ran.code == 0 else f"the built program ended with {ran.code or ran.signal}"
-
-
-def assemble(code: str, tests: str, module: str) -> tuple[str, range]:
-    """One source with the hidden tests in `module` ahead of the candidate, and the lines that are not the candidate's.
-
-    Ahead, because a macro of the candidate's then cannot replace the asserts. A module, so that a `mod tests` of the
-    candidate's own does no harm. The candidate's inner attributes and a shebang must stay first in the file.
-    """
-    code = code.removeprefix("\ufeff")
-    at = hoisted = code.find("\n") + 1 if code.startswith("#!") and not code[2:].lstrip().startswith("[") else 0
-    while found := _INNER.match(code, at):
-        at = found.end()
-        if found["attr"] or found[0].startswith(("//!", "/*!")):
-            hoisted = at
-        elif re.match(r"///(?!/)|/\*\*(?![*/])", found[0]):
-            break
-    generated = f"mod {module} {{\nuse super::*;\n{tests}\n}}"
-    first = code.count("\n", 0, hoisted) + 2
-    source = f"{code[:hoisted]}\n{generated}\n{code[hoisted:]}"
-    return source, range(first, first + generated.count("\n") + 1)
+        out, here = Path(scratch, "probe"), {"cwd": scratch, "capture_output": True, "timeout": 60}
+        command = [chain.driver(False), *replace(chain, link=tuple(link)).arguments("2021", out)]
+        built = subprocess.run(command, env=chain.env(Path(scratch), Path(scratch)), input=source, **here)
+        if built.returncode:
+            return (first_message(built.stderr) or f"rustc ended with {built.returncode}").strip(), ()
+        ran = subprocess.run([out], env={}, **here)
+        if ran.returncode:
+            return f"the built program ended with {ran.returncode}", ()
+        listed = subprocess.run([out], env={"LD_TRACE_LOADED_OBJECTS": "1"}, **here).stdout.decode()
+        return None, tuple(Path(found) for found in re.findall(r"(/\S+) \(0x", listed))
 
 
 @dataclass(frozen=True)
@@ -150,26 +144,49 @@ class Report:
     """At most five of {"code", "message", "line"}."""
     warnings: int
     """Distinct (clippy lint, line) pairs on the candidate's own lines."""
-    only_clippy: bool
-    """Every error is a clippy lint that the candidate itself denies."""
+    denied: tuple[str, ...]
+    """When every error is a lint that the candidate denies where it should not count: clippy's, or on our lines."""
     flags: list[str]
+
+
+# clippy.toml knows names as the compiler resolves them, so that a macro or an alias cannot hide one.
+CLIPPY_TOML = """disallowed-macros = ["std::include", "std::include_str", "std::include_bytes", "std::env",
+"std::option_env", "core::include", "core::include_str", "core::include_bytes", "core::env", "core::option_env"]
+disallowed-methods = ["std::process::exit", "std::process::abort", "std::panic::set_hook", "std::process::Command::new"]
+"""
+_RESOLVED = {
+    "file_macro": r"`(?:std|core)::include",
+    "env_macro": r"`(?:std|core)::(?:option_)?env`",
+    "process_exit": r"`std::process::(?:exit|abort)`",
+    "panic_hook": r"`std::panic::set_hook`",
+    "spawns_process": r"`std::process::Command::new`",
+}
 
 
 def read_report(stderr: bytes, ours: range, module: str) -> Report:
     """Read rustc's JSON lines; the last may be cut. Only messages: rendered text can quote files of the host."""
-    errors, lints, flags, kinds = [], set(), [], []
+    errors, lints, flags, denied, real = [], set(), [], [], False
     for message in _messages(stderr):
-        code = (message["code"] or {}).get("code")
-        line = _own_line(message, ours)
-        if code and code.startswith("clippy::") and line is not None:
+        code = (message["code"] or {}).get("code") or ""
+        inside, line = _own_line(message, ours)
+        if code in ("clippy::disallowed_macros", "clippy::disallowed_methods"):
+            flags += [flag for flag, pattern in _RESOLVED.items() if re.search(pattern, message["message"])]
+        elif code.startswith("clippy::") and line is not None:
             lints.add((code, line))
         if message["level"] == "error" and not message["message"].startswith("aborting due to"):
-            kinds.append(bool(code and code.startswith("clippy::")))
+            lint = not re.fullmatch(r"E\d+|", code)
+            if lint and (code.startswith("clippy::") or inside):
+                denied.append(code)
+            else:
+                real = True
+                if inside:
+                    flags.append("signature_mismatch")
             if "unlinked crate" in json.dumps(message["spans"]) or code == "E0463":
                 flags.append("missing_crate")
             text = message["message"].splitlines()[0] if message["message"] else ""
-            errors.append({"code": code, "message": text.replace(module, "tests")[:_MAX_MESSAGE], "line": line})
-    return Report(errors[:_MAX_ERRORS], len(lints), bool(kinds) and all(kinds), sorted(set(flags)))
+            errors.append({"code": code or None, "message": text.replace(module, "tests")[:_MAX_MESSAGE], "line": line})
+    once = () if real else tuple(sorted(set(denied)))
+    return Report(errors[:_MAX_ERRORS], len(lints), once, sorted(set(flags)))
 
 
 def first_message(stderr: bytes) -> str:
@@ -208,15 +225,15 @@ def _messages(stderr: bytes) -> list[dict[str, Any]]:
     return found
 
 
-def _own_line(message: Mapping[str, Any], ours: range) -> int | None:
-    """The primary span's line in the candidate's text."""
+def _own_line(message: Mapping[str, Any], ours: range) -> tuple[bool, int | None]:
+    """Whether the primary span lies in our lines, and else its line in the candidate's text."""
     for span in message["spans"]:
         if span["is_primary"]:
             line = span["line_start"]
             if line in ours:
-                return None
-            return line if line < ours.start else line - len(ours) - 1  # `assemble` splits one line in two
-    return None
+                return True, None
+            return False, line if line < ours.start else line - len(ours) - 1  # the split makes two lines of one
+    return False, None
 
 
 def _host(version: str) -> str:

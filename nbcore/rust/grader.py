@@ -1,7 +1,9 @@
-"""Samples in, verdicts out, in batches: extract, screen, compile, run the hidden tests, say what happened.
+"""Samples in, verdicts out: hands the samples to worker processes, remembers verdicts, replaces workers that die.
 
-Untrusted code shares a process with libtest here, so a sample that sets out to forge a report can; the counts and the
-end line only stop the simple tricks. Every verdict names its level in `isolation`.
+    grader = RustGrader()
+    grader.grade([{"id": "a", "code": "pub fn one() -> u8 { 1 }", "tests": "#[test] fn t() { assert_eq!(one(), 1) }"}])
+
+Same sample, same verdict: in any batch, in any order, with any number of workers.
 """
 
 from __future__ import annotations
@@ -9,43 +11,38 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
-import secrets
-import signal
+import subprocess
+import sys
 import tempfile
-import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from multiprocessing import connection
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nbcore.rust import compiler, sandbox
-from nbcore.rust.screen import blank, extract, screen
+from nbcore.rust import compiler, jail
+from nbcore.rust.canaries import PROMISES
+from nbcore.rust.worker import Limits
 
-VERSION = 1
+__all__ = ["KINDS", "Limits", "RustGrader", "Unsafe"]
+
+VERSION = 2
 """Part of every cache key: raise it when a verdict may change."""
 KINDS = (
     *("pass", "tests_failed", "compile_error", "compile_timeout", "compile_resource", "rejected", "no_code"),
     *("run_timeout", "run_crash", "run_oom", "early_exit", "output_limit", "infra_error"),
 )
+_LIFE = 1000  # jobs of one worker: a new one costs little, and whatever grew in the old is gone
+_TRIES = 3  # of a job whose worker died
 
 Sample = Mapping[str, Any]
 Verdict = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Limits:
-    """Seconds of CPU (what judges), seconds of wall clock (a backstop), MiB of address space, KiB of text."""
-
-    compile_cpu_s: int = 10
-    compile_wall_s: float = 15
-    compile_mem_mb: int = 2048
-    run_cpu_s: int = 4
-    run_wall_s: float = 10
-    run_mem_mb: int = 1024
-    output_kb: int = 1024
-    source_kb: int = 256
+class Unsafe(RuntimeError):
+    """This machine cannot keep a promise of the sandbox."""
 
 
 class _Job(NamedTuple):
@@ -76,19 +73,60 @@ class _Job(NamedTuple):
         return cls(sample[given[0]], given == ["code"], tests, sample.get("signature"), edition)
 
 
-class Grader:
-    """Grades in parallel and remembers: the same code, tests and edition are compiled once per Grader.
+class RustGrader:
+    """Grades in parallel and remembers: the same code, tests and edition are compiled once per grader.
 
-    `jobs` samples at a time (default: the processors we may use). Raises RuntimeError when the toolchain is missing.
+    jobs: worker processes, by default the processors we may use. tier: "check" type-checks, "lint" lints too, "test"
+    runs the hidden tests too; on the first two `pass` means only that, with the flag `no_tests`. lint: count clippy's
+    warnings, which costs a sixth. layers: of the jail, by default all that work here.
+    Raises RuntimeError when the toolchain is missing, and Unsafe when the sandbox does not hold and `allow_degraded`
+    does not say that it need not.
     """
 
-    def __init__(self, jobs: int | None = None, lint: bool = True, limits: Limits | None = None):
+    def __init__(
+        self,
+        jobs: int | None = None,
+        lint: bool = True,
+        limits: Limits | None = None,
+        tier: str = "test",
+        allow_degraded: bool = False,
+        layers: Iterable[str] | None = None,
+    ):
         if jobs is not None and jobs < 1:
             raise ValueError(f"jobs is {jobs}, but at least one sample must be graded at a time: give 1 or more")
+        if tier not in compiler.TIERS:
+            raise ValueError(f"tier is {tier!r}; use one of {', '.join(compiler.TIERS)}")
         self.jobs = jobs or len(os.sched_getaffinity(0))
-        self.lint, self.limits = lint, limits or Limits()
-        self._chain = compiler.find(lint)
+        self.tier, self.lint, self.limits = tier, tier != "check" and lint, limits or Limits()
+        self._allow_degraded = allow_degraded
+        self._chain = compiler.find(self.lint)
+        self._folder = tempfile.TemporaryDirectory(prefix="nbcore-")
+        self._jail = jail.build(Path(self._folder.name), self._chain, layers)
         self._known: dict[str, Verdict] = {}
+        self._workers = [_Worker(self._setup())]
+        self._proved = self._workers[0].ready()
+        weakref.finalize(self, _stop, self._workers, self._folder)
+        if (lost := self.lost) and not allow_degraded:
+            words = "; ".join(f"{name}: {PROMISES[name]}" for name in lost)
+            raise Unsafe(
+                f"the sandbox cannot promise here what untrusted code needs ({words}); run where it can, or say "
+                "`sandbox: {allow_degraded: true}` in the config if you trust the model's code"
+            )
+
+    @property
+    def lost(self) -> list[str]:
+        """The promises that did not hold."""
+        return [name for name, held in self._proved["promises"].items() if not held]
+
+    @property
+    def isolation(self) -> str:
+        """One word for every verdict: "jailed", or which promises are lost."""
+        return f"degraded ({', '.join(self.lost)})" if self.lost else "jailed"
+
+    def capabilities(self) -> dict[str, Any]:
+        """What was proved at the start: {"isolation", "promises", "layers", "fork_server", "jobs", "toolchain"}."""
+        first = self._chain.version.splitlines()[0]
+        return {"isolation": self.isolation, **self._proved, "jobs": self.jobs, "toolchain": first}
 
     def grade(self, samples: Sequence[Sample], progress: Callable[[int, int], None] | None = None) -> list[Verdict]:
         """One verdict per sample, in the order given; `progress(done, total)` after each distinct sample.
@@ -100,19 +138,12 @@ class Grader:
         keys = [self._key(job) for job in jobs]
         fresh = {key: job for key, job in zip(keys, jobs, strict=True) if key not in self._known}
         answers = {key: self._known[key] for key in keys if key in self._known}
-        with ThreadPoolExecutor(self.jobs) as pool:
-            pending = {pool.submit(self._judge, job): key for key, job in fresh.items()}
-            try:
-                for done, future in enumerate(as_completed(pending), 1):
-                    key, (verdict, keep) = pending[future], future.result()
-                    answers[key] = verdict
-                    if keep:
-                        self._known[key] = verdict
-                    if progress:
-                        progress(done, len(pending))
-            except BaseException:  # an interrupt must not wait for the rest of the queue
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        for done, (key, verdict, keep) in enumerate(self._judge(fresh), 1):
+            answers[key] = verdict
+            if keep:
+                self._known[key] = verdict
+            if progress:
+                progress(done, len(fresh))
         verdicts, first = [], set(fresh)
         for sample, key in zip(samples, keys, strict=True):
             repeat = {"cpu_ms": 0.0, "wall_ms": 0.0, "cached": True} if key not in first else {}
@@ -121,133 +152,145 @@ class Grader:
             verdicts.append({"id": sample["id"], **answers[key], **copy, **repeat})
         return verdicts
 
+    def close(self) -> None:
+        """End the workers and remove their files. A later call starts new ones only with a new grader."""
+        _stop(self._workers, self._folder)
+
+    def _judge(self, fresh: dict[str, _Job]):
+        """Yield (key, verdict, whether it may be kept) as they come in."""
+        waiting = deque((key, job, 1) for key, job in fresh.items())
+        try:
+            while waiting or any(worker.job for worker in self._workers):
+                while waiting and (worker := self._idle()):
+                    worker.give(waiting.popleft())
+                for pipe in connection.wait([worker.answers for worker in self._workers if worker.job]):
+                    worker = next(one for one in self._workers if one.answers is pipe)
+                    key, job, tries = worker.job
+                    verdict = worker.take()
+                    if verdict is None:  # it died: nothing that it began is believed
+                        self._workers.remove(worker)
+                        if tries < _TRIES:
+                            waiting.appendleft((key, job, tries + 1))
+                            continue
+                        verdict = self._lost_worker(job)
+                    keep = verdict.pop("keep")
+                    yield key, {**verdict, "cached": False, "isolation": self.isolation}, keep
+        except BaseException:  # an interrupt: what is under way belongs to nobody any more
+            for worker in [worker for worker in self._workers if worker.job]:
+                worker.kill()
+                self._workers.remove(worker)
+            raise
+
+    def _idle(self) -> _Worker | None:
+        """A worker without a job; a new one while there may be more, or in place of one that has done its share."""
+        for worker in [worker for worker in self._workers if not worker.job]:
+            if worker.given < _LIFE:
+                return worker
+            worker.close()
+            self._workers.remove(worker)
+        if len(self._workers) == self.jobs:
+            return None
+        self._workers.append(worker := _Worker(self._setup()))
+        return worker
+
+    def _setup(self) -> dict[str, Any]:
+        cell, chain = self._jail, self._chain
+        return {
+            "folder": str(cell.folder),
+            "layers": cell.layers,
+            "system": cell.system,
+            "sysroot": str(chain.sysroot),
+            "version": chain.version,
+            "link": chain.link,
+            "limits": asdict(self.limits),
+            "tier": self.tier,
+            "lint": self.lint,
+        }
+
+    def _lost_worker(self, job: _Job) -> Verdict:
+        """The verdict on a sample that killed every worker it was given to, which no sample should be able to."""
+        error = {"code": "infra", "message": f"{_TRIES} workers died of this sample", "line": None}
+        return {
+            **{"verdict": "infra_error", "passed": False, "compiles": False, "tests_passed": 0, "tests_total": 0},
+            **{"clippy_warnings": 0, "errors": [error], "flags": [], "cpu_ms": 0.0, "wall_ms": 0.0, "keep": False},
+        }
+
     def _key(self, job: _Job) -> str:
-        parts = [VERSION, *job, self.lint, asdict(self.limits), self._chain.version, self._chain.link]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+        """Of everything that a verdict depends on: another toolchain, flag, limit or layer is another key."""
+        parts = [VERSION, *job, self.lint, self.tier, asdict(self.limits), self._chain.version, self._chain.link]
+        return hashlib.sha256(json.dumps([*parts, self._jail.layers]).encode()).hexdigest()
 
-    def _judge(self, job: _Job) -> tuple[Verdict, bool]:
-        """The verdict without its id, and whether it may be kept. An infrastructure error is tried once more."""
-        for _ in range(2):
-            started = time.monotonic()
-            verdict = {"verdict": "infra_error", "passed": False, "compiles": False, "tests_passed": 0}
-            verdict |= {"tests_total": _count_tests(job.tests), "clippy_warnings": 0, "errors": [], "flags": []}
-            verdict |= {"cpu_ms": 0.0, "wall_ms": 0.0, "cached": False, "isolation": sandbox.ISOLATION}
-            try:
-                keep = self._attempt(job, verdict)
-            except OSError as error:  # ours: a full disk, no more processes, a toolchain that went away
-                verdict |= {"verdict": "infra_error", "errors": [_note("infra", f"{type(error).__name__}: {error}")]}
-                keep = False
-            verdict["passed"] = verdict["verdict"] == "pass"
-            verdict["wall_ms"] = (time.monotonic() - started) * 1e3
-            if verdict["verdict"] != "infra_error":
-                break
-        return verdict, keep and verdict["verdict"] != "infra_error"
 
-    def _attempt(self, job: _Job, verdict: Verdict) -> bool:
-        """Fill in `verdict`; False when it hung on the wall clock and is not to be remembered."""
-        code = job.text if job.plain else extract(job.text, job.signature)
-        if code is None or not code.strip():
-            verdict["verdict"] = "no_code"
-            return True
-        screening = screen(code, self.limits.source_kb)
-        # HumanEval-X has a task like that. It can pass, emptily: the flag is there, and reward.py pays for no tests.
-        verdict["flags"] = screening.flags + ["no_tests"] * (verdict["tests_total"] == 0)
-        if screening.refused:
-            errors = [_note(flag, "refused before compiling") for flag in screening.refused]
-            verdict |= {"verdict": "rejected", "errors": errors}
-            return True
-        with tempfile.TemporaryDirectory(prefix="nbcore-", ignore_cleanup_errors=True) as scratch:
-            return self._build_and_run(job, code, Path(scratch), verdict)
+class _Worker:
+    """A worker process and the job that it has in hand."""
 
-    def _build_and_run(self, job: _Job, code: str, scratch: Path, verdict: Verdict) -> bool:
-        limits, chain = self.limits, self._chain
-        binary, build_dir, run_dir = scratch / "candidate", scratch / "build", scratch / "run"
-        build_dir.mkdir()
-        run_dir.mkdir()
-        module = f"hidden_{secrets.token_hex(8)}"  # not to be guessed by the candidate
-        source, ours = compiler.assemble(code, job.tests, module)
-        for driver in ("clippy-driver", "rustc") if self.lint else ("rustc",):
-            built = sandbox.run(
-                chain.command(driver, job.edition, binary),
-                cwd=build_dir,
-                env=chain.compile_env(build_dir),
-                stdin=source.encode(errors="surrogatepass"),  # a lone surrogate is the compiler's to refuse
-                cpu_s=limits.compile_cpu_s,
-                wall_s=limits.compile_wall_s,
-                mem_mb=limits.compile_mem_mb,
-                file_mb=64,
-                output_kb=limits.output_kb,
-            )
-            report = compiler.read_report(built.stderr, ours, module)
-            verdict["cpu_ms"] += built.cpu_ms
-            verdict["clippy_warnings"] = max(verdict["clippy_warnings"], report.warnings)
-            # A clippy lint that the sample denies itself is not a compile error: ask rustc proper.
-            if not report.only_clippy:
-                break
-        verdict["flags"] = verdict["flags"] + report.flags + ["diagnostics_truncated"] * built.over
-        if wrong := compiler.failure(built, report.errors):
-            errors = report.errors or [_note(None, f"the compiler ended with {built.code or built.signal}")]
-            verdict |= {"verdict": wrong, "errors": errors}
-            return built.timeout != "wall"
-        verdict["compiles"] = True
-        ran = sandbox.run(
-            [str(binary), "--test-threads=1", "--color=never", f"{module}::"],
-            cwd=run_dir,
-            env={"TMPDIR": str(run_dir)},
-            cpu_s=limits.run_cpu_s,
-            wall_s=limits.run_wall_s,
-            mem_mb=limits.run_mem_mb,
-            file_mb=1,
-            output_kb=limits.output_kb,
-            kill_over=True,
+    def __init__(self, setup: dict[str, Any]):
+        root = str(Path(__file__).parents[2])
+        # A session of its own: Ctrl-C is for the grader to hear. Nothing of the environment: no token in its memory.
+        self._process = subprocess.Popen(
+            [
+                sys.executable,
+                "-I",
+                "-c",
+                f"import sys; sys.path.insert(0, {root!r}); from nbcore.rust.worker import main; main()",
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+            env={"PATH": os.environ.get("PATH", os.defpath), "TMPDIR": setup["folder"]},
         )
-        verdict["cpu_ms"] += ran.cpu_ms
-        kind, verdict["tests_passed"] = read_tests(ran, module, verdict["tests_total"])
-        verdict["verdict"] = kind
-        return ran.timeout != "wall"
+        self.pid, self.answers = self._process.pid, self._process.stdout
+        self.job: tuple[str, _Job, int] | None = None
+        self.given = 0
+        self._hello: dict[str, Any] | None = None
+        self._send(setup)
+
+    def ready(self) -> dict[str, Any]:
+        """What it proved. Raises RuntimeError when it could not start."""
+        if self._hello is None:
+            line = self.answers.readline()
+            if not line:
+                raise RuntimeError("a grading worker cannot start; its message stands above")
+            self._hello = json.loads(line)
+        return self._hello
+
+    def give(self, job: tuple[str, _Job, int]) -> None:
+        self.job, self.given = job, self.given + 1
+        self._send({"job": self.given, **job[1]._asdict()})
+
+    def take(self) -> Verdict | None:
+        """The verdict on the job in hand, None when the worker died over it."""
+        try:
+            self.ready()
+            verdict = json.loads(self.answers.readline())
+        except (ValueError, RuntimeError):
+            self.kill()
+            return None
+        if verdict.pop("job") != self.given:
+            raise AssertionError("a worker answered another job than the one it has")
+        self.job = None
+        return verdict
+
+    def _send(self, message: dict[str, Any]) -> None:
+        try:
+            self._process.stdin.write(json.dumps(message).encode() + b"\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:  # it is dead: `take` will see
+            pass
+
+    def kill(self) -> None:
+        self.job = None
+        self._process.kill()
+        self.close()
+
+    def close(self) -> None:
+        with self._process as process:  # closes both pipes, at which a worker ends, and waits
+            pass
+        return process.returncode
 
 
-def read_tests(ran: sandbox.Outcome, module: str, total: int) -> tuple[str, int]:
-    """Verdict of a test run and how many tests reported ok; a test without a line has failed."""
-    text = ran.stdout.decode(errors="replace")
-    lines, summary = _report(text, module)
-    passed = min(sum(state == "ok" for state in lines.values()), total)
-    complete = summary is not None and sum(summary) == total == len(lines)
-    if ran.over or ran.signal == signal.SIGXFSZ:
-        return "output_limit", passed
-    if ran.timeout:
-        return ("infra_error" if ran.starved else "run_timeout"), passed
-    if ran.signal:
-        out_of_memory = ran.signal == signal.SIGABRT and b"memory allocation of" in ran.stderr
-        return ("run_oom" if out_of_memory else "run_crash"), passed
-    if complete and ran.code == 0 and passed == total:
-        return "pass", passed
-    if complete and ran.code == 101 and passed < total:  # libtest's exit code for failed tests
-        return "tests_failed", passed
-    return "early_exit", passed
-
-
-def _report(text: str, module: str) -> tuple[dict[str, str], tuple[int, ...] | None]:
-    """libtest's state per test, and its (passed, failed, ignored) counts when the report is complete.
-
-    The candidate may write to the real stdout between a test's name and its state, so the last state on the way to
-    the next name counts.
-    """
-    body, *_ = re.split(r"^(?:failures:|test result: )", text, maxsplit=1, flags=re.MULTILINE)
-    parts = re.split(rf"^test ({module}::\S+)(?: - should panic)? \.\.\. ", body, flags=re.MULTILINE)
-    states = {}
-    for name, said in zip(parts[1::2], parts[2::2], strict=True):
-        found = re.findall(r"(ok|FAILED|ignored)(?:, .*)?$", said, re.MULTILINE)
-        states[name] = found[-1] if found else "missing"
-    end = re.findall(
-        r"^test result: (?:ok|FAILED)\. (\d+) passed; (\d+) failed; (\d+) ignored; .*\n", text, re.MULTILINE
-    )
-    return states, tuple(map(int, end[-1])) if end else None
-
-
-def _count_tests(tests: str) -> int:
-    return len(re.findall(r"#\s*\[\s*test\s*\]", blank(tests)))
-
-
-def _note(code: str | None, message: str) -> dict[str, Any]:
-    return {"code": code, "message": message, "line": None}
+def _stop(workers: list[_Worker], folder: tempfile.TemporaryDirectory) -> None:
+    for worker in workers:
+        worker.kill()
+    workers.clear()
+    folder.cleanup()

@@ -1,29 +1,23 @@
-"""Run one untrusted program under limits and say what became of it.
+"""Run one untrusted program and say what became of it: started in the jail, watched, and nothing of it left behind.
 
-This is the `rlimits` level: own session, empty environment, CPU, memory, file-size and descriptor limits, a
-wall clock, capped output, and a kill of the whole process group afterwards. It does not hide the host's files
-or network, and a child that calls setsid escapes the kill. Linux only (pidfd, prlimit).
+CPU time judges; the wall clock is a backstop. Both output pipes are drained and capped. Linux only.
 """
 
 from __future__ import annotations
 
-import functools
+import array
+import contextlib
+import ctypes
 import os
-import resource
 import select
-import shutil
 import signal
-import subprocess
-import tempfile
+import socket
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-ISOLATION = "rlimits"
-_OPEN_FILES = 256
-_STACK_BYTES = 8 << 20  # pinned, because a recursion's depth must not depend on the host's own setting
-_PROCESS_HEADROOM = 256
+_SET_CHILD_SUBREAPER = 36
 
 
 @dataclass(frozen=True)
@@ -44,60 +38,119 @@ class Outcome:
     wall_ms: float
 
 
+_servers: set[int] = set()  # children of this process that are no sample's
+_reaping = False
+
+
+def become_reaper() -> None:
+    """From now on orphans of a sample become children of this process, and `run` ends every child that is left.
+
+    For a process that has no other children.
+    """
+    global _reaping
+    ctypes.CDLL(None).prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    _reaping = True
+
+
+class Server:
+    """A program stopped before its main, of which each request forks a copy (jail.c says how).
+
+    Its children are children of this process.
+    """
+
+    def __init__(self, program: str, library: Path, env: Mapping[str, str]):
+        self._ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            actions = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0), (os.POSIX_SPAWN_DUP2, 0, 1)]
+            actions.append((os.POSIX_SPAWN_DUP2, theirs.fileno(), 3))
+            env = {**env, "LD_PRELOAD": str(library), "LD_BIND_NOW": "1", "JAIL_FD": "3"}
+            self.pid = os.posix_spawn(program, [program], env, file_actions=actions)
+            _servers.add(self.pid)
+
+    def start(self, argv: Sequence[str], fds: Sequence[int]) -> int:
+        """Fork a copy with these arguments (its options first) and descriptors 0 to 2; its process id.
+
+        Raises OSError when the server is gone or cannot fork.
+        """
+        text = "".join(f"{part}\0" for part in argv).encode()
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))]
+        self._ours.sendmsg([text], rights)
+        answer = self._ours.recv(4)
+        pid = int.from_bytes(answer, "little", signed=True)
+        if len(answer) != 4 or pid <= 0:
+            raise OSError(-pid if answer else 0, "the compiler's fork server is gone or cannot fork")
+        return pid
+
+    def close(self) -> None:
+        """End it."""
+        self._ours.close()
+        _servers.discard(self.pid)
+        with contextlib.suppress(ProcessLookupError, ChildProcessError):
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+
+
 def run(
     argv: Sequence[str],
     *,
-    cwd: Path,
     env: Mapping[str, str],
     cpu_s: int,
     wall_s: float,
-    mem_mb: int,
-    file_mb: int,
     output_kb: int,
-    stdin: bytes | None = None,
+    stdin: bytes = b"",
     kill_over: bool = False,
+    server: Server | None = None,
 ) -> Outcome:
-    """Run `argv` in `cwd` with exactly `env`, wait, then kill whatever is left of its process group.
+    """Run `argv` (of the jail, or for `server`), wait, then kill whatever is left of it.
 
-    `mem_mb` is address space. `kill_over` ends the program at `output_kb`; otherwise its output is drained and dropped.
-    Raises OSError when the program cannot be started.
+    `kill_over` ends the program at `output_kb`; otherwise
+    its output is drained and dropped. Raises OSError when the program cannot be started.
     """
-    command = [*_launcher(), f"--cpu={cpu_s}:{cpu_s + 1}", f"--as={mem_mb << 20}", f"--fsize={file_mb << 20}"]
     started = time.monotonic()
-    # The whole input in an unlinked file: a pipe would need a writer that may block.
-    with tempfile.TemporaryFile() as source:
-        source.write(stdin or b"")
-        source.seek(0)
-        child = subprocess.Popen(
-            [*command, "--", *argv],
-            cwd=cwd,
-            env=dict(env),
-            stdin=subprocess.DEVNULL if stdin is None else source,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
-    with child.stdout as out, child.stderr as err:
-        streams = _Streams((out.fileno(), err.fileno()), output_kb << 10)
-        late = starved = False
-        try:
-            late = not _watch(child.pid, streams, started + wall_s, kill_over)
-            starved = late and _runnable(child.pid)
-        finally:  # also on KeyboardInterrupt: nothing of the sample may outlive this call
-            # The leader is not reaped yet, so its id cannot belong to anybody else.
-            os.killpg(child.pid, signal.SIGKILL)
-            _, status, usage = os.wait4(child.pid, 0)
-            child.returncode = os.waitstatus_to_exitcode(status)
+    out, err = os.pipe2(os.O_CLOEXEC), os.pipe2(os.O_CLOEXEC)
+    # The whole input in memory: a pipe would need a writer that may block.
+    source = os.memfd_create("stdin")
+    try:
+        os.write(source, stdin)
+        os.lseek(source, 0, os.SEEK_SET)
+        fds = (source, out[1], err[1])
+        if server:
+            pid = server.start(argv, fds)
+        else:
+            actions = [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(fds)]
+            pid = os.posix_spawn(argv[0], argv, dict(env), file_actions=actions)
+    except BaseException:
+        os.close(out[0])
+        os.close(err[0])
+        raise
+    finally:
+        for fd in (source, out[1], err[1]):
+            os.close(fd)
+    streams = _Streams((out[0], err[0]), output_kb << 10)
+    late = starved = False
+    try:
+        late = not _watch(pid, streams, started + wall_s, kill_over)
+        starved = late and _runnable(pid)
+    finally:  # also on KeyboardInterrupt: nothing of the sample may outlive this call
+        with contextlib.suppress(ProcessLookupError):  # it has no group of its own when it never got that far
+            os.killpg(pid, signal.SIGKILL)
+        os.kill(pid, signal.SIGKILL)  # not reaped yet, so the id cannot belong to anybody else
+        _, status, usage = os.wait4(pid, 0)
+        if _reaping:
+            _reap()
         streams.drain()
+        os.close(out[0])
+        os.close(err[0])
+    exit_code = os.waitstatus_to_exitcode(status)
     cpu = usage.ru_utime + usage.ru_stime
-    died = -child.returncode if child.returncode < 0 else None
+    died = -exit_code if exit_code < 0 else None
     # The hard limit sends a plain SIGKILL, so the used time must tell it from any other.
     cpu_limit = died == signal.SIGXCPU or (died == signal.SIGKILL and cpu >= cpu_s)
     return Outcome(
-        code=child.returncode if died is None else None,
+        code=exit_code if died is None else None,
         signal=died,
-        stdout=bytes(streams.kept[streams.fds[0]]),
-        stderr=bytes(streams.kept[streams.fds[1]]),
+        stdout=bytes(streams.kept[out[0]]),
+        stderr=bytes(streams.kept[err[0]]),
         timeout="cpu" if cpu_limit else "wall" if late else None,
         starved=starved and not cpu_limit and cpu < cpu_s / 2,
         over=streams.over,
@@ -166,29 +219,16 @@ def _runnable(pid: int) -> bool:
     return False
 
 
-@functools.cache
-def _launcher() -> list[str]:
-    """The `prlimit` command up to the limits that never change.
-
-    It costs 0.5 ms; `preexec_fn` costs 1.5 ms and is unsafe beside threads; prlimit(2) after the spawn comes late.
-    """
-    if (tool := shutil.which("prlimit")) is None:
-        raise RuntimeError("prlimit not found; install util-linux (apt-get install util-linux)")
-    fixed = [tool, "--core=0", f"--nofile={_OPEN_FILES}", f"--stack={_STACK_BYTES}"]
-    if os.getuid() != 0:  # the kernel exempts root; for a user it counts every task of that user, not only ours
-        hard = resource.getrlimit(resource.RLIMIT_NPROC)[1]
-        wanted = _tasks_of(os.getuid()) + _PROCESS_HEADROOM
-        fixed.append(f"--nproc={wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)}")
-    return fixed
-
-
-def _tasks_of(uid: int) -> int:
-    """How many threads this user has now."""
-    count = 0
-    for process in Path("/proc").glob("[0-9]*"):
+def _reap() -> None:
+    """Kill what the sample left: its orphans are our children, where this process is a subreaper."""
+    while True:
         try:
-            if process.stat().st_uid == uid:
-                count += len(os.listdir(process / "task"))
-        except (FileNotFoundError, ProcessLookupError):  # it ended meanwhile
-            continue
-    return count
+            children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+        except OSError:  # a kernel without that file
+            return
+        if not (strays := {int(child) for child in children} - _servers):
+            return
+        for pid in strays:
+            with contextlib.suppress(ProcessLookupError, ChildProcessError):
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)

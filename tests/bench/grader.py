@@ -1,8 +1,9 @@
-"""CPU and wall per sample of the grader, beside `cargo test` in one reused template project, in the same run.
+"""CPU and wall per sample: cargo from nothing, cargo in a reused template, and this grader, interleaved in one run.
 
-    python tests/bench/grader.py [TASKS.jsonl] [--n 20] [--jobs 1]
+    python tests/bench/grader.py [TASKS.jsonl] [--n 20]
 
-Ratios are what to trust: times drift with the machine. Cargo neither lints nor limits anything here.
+All three lint, check and run the hidden tests; only ours is jailed. Ratios are what to trust: times drift with the
+machine. Then the grader alone, on a mixed set, with one worker and with two.
 """
 
 import argparse
@@ -19,55 +20,84 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from nbcore.rust.grader import Grader  # noqa: E402
+from nbcore.rust.grader import RustGrader  # noqa: E402
+
+STEPS = (["cargo", "check"], ["cargo", "clippy"], ["cargo", "test"])
 
 
-def variants(tasks):
-    """Three sets of samples: references, references whose body panics, and ones that do not type-check."""
+def sets(tasks):
+    """References, references whose body panics, and ones that do not type-check."""
 
-    def make(task, code):
-        return {"id": task["id"], "code": code, "tests": task["tests"], "edition": task["edition"]}
+    def make(task, code, kind):
+        return {"id": f"{task['id']}/{kind}", "code": code, "tests": task["tests"], "edition": task["edition"]}
 
     good = [task["signature"] + task["solution"] for task in tasks]
+    panics = [task["signature"] + 'if true { panic!("no") }\n' + task["solution"] for task in tasks]
     return {
-        "passing": [make(task, code) for task, code in zip(tasks, good, strict=True)],
-        "failing": [make(t, t["signature"] + 'if true { panic!("no") }\n' + t["solution"]) for t in tasks],
+        "passing": [make(task, code, "p") for task, code in zip(tasks, good, strict=True)],
+        "failing": [make(task, code, "f") for task, code in zip(tasks, panics, strict=True)],
         "not compiling": [
-            make(t, code + "\nfn broken() -> u8 { true }\n") for t, code in zip(tasks, good, strict=True)
+            make(task, code + "\nfn broken() -> u8 { true }\n", "c") for task, code in zip(tasks, good, strict=True)
         ],
     }
 
 
-def by_grader(samples, jobs):
-    """Mean (CPU ms, wall ms) per sample; wall is throughput, the batch's time over its size."""
-    grader = Grader(jobs=jobs)
-    started, mine = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF)
-    verdicts = grader.grade(samples)
-    wall = time.perf_counter() - started
-    after = resource.getrusage(resource.RUSAGE_SELF)
-    own = after.ru_utime + after.ru_stime - mine.ru_utime - mine.ru_stime
-    cpu = statistics.fmean(verdict["cpu_ms"] for verdict in verdicts) + own * 1e3 / len(samples)
-    return cpu, wall * 1e3 / len(samples), sorted({verdict["verdict"] for verdict in verdicts})
+def project(folder, sample):
+    """Write the sample as a library with its tests."""
+    (folder / "src").mkdir(exist_ok=True)
+    manifest = f'[package]\nname = "candidate"\nversion = "0.1.0"\nedition = "{sample["edition"]}"\n'
+    (folder / "Cargo.toml").write_text(manifest)
+    (folder / "src" / "lib.rs").write_text(sample["code"] + sample["tests"])
 
 
-def by_cargo(samples):
-    """The same through `cargo test --offline` in one project whose target directory is reused."""
+def cargo(folder):
+    """(CPU ms, wall ms) of check, clippy and test; a step that fails ends them, as it would for anyone."""
+    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    for step in STEPS:
+        if subprocess.run([*step, "--offline", "-q"], cwd=folder, capture_output=True).returncode:
+            break
+    wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return cpu * 1e3, wall * 1e3
+
+
+class Template:
+    """One project whose target directory is reused."""
+
+    def __init__(self, folder):
+        self.folder, self.clock = folder, time.time()
+
+    def __call__(self, sample):
+        project(self.folder, sample)
+        self.clock += 10  # cargo compares modification times: never let two samples share one
+        os.utime(self.folder / "src" / "lib.rs", (self.clock, self.clock))
+        return cargo(self.folder)
+
+
+def fresh(sample):
+    """A new project for each sample."""
     with tempfile.TemporaryDirectory() as folder:
-        project = Path(folder)
-        (project / "src").mkdir()
-        (project / "Cargo.toml").write_text('[package]\nname = "candidate"\nversion = "0.1.0"\nedition = "2021"\n')
-        cpu, wall = [], []
-        for number, sample in enumerate(samples[:1] + samples):  # the first fills the target directory
-            source = project / "src" / "lib.rs"
-            source.write_text(sample["code"] + sample["tests"])
-            # Cargo rebuilds by whole seconds of mtime on some file systems: never let two samples share one.
-            os.utime(source, (time.time() + number, time.time() + number))
-            before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-            subprocess.run(["cargo", "test", "--offline", "-q"], cwd=project, capture_output=True, check=False)
-            wall.append(time.perf_counter() - started)
-            after = resource.getrusage(resource.RUSAGE_CHILDREN)
-            cpu.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-        return statistics.fmean(cpu[1:]) * 1e3, statistics.fmean(wall[1:]) * 1e3
+        project(Path(folder), sample)
+        return cargo(Path(folder))
+
+
+def own_cpu(grader):
+    """CPU ms of this process and of the workers themselves, without the programs they started."""
+    ticks = 0
+    for worker in grader._workers:
+        ticks += sum(int(n) for n in Path(f"/proc/{worker.pid}/stat").read_text().rpartition(")")[2].split()[11:13])
+    return time.process_time() * 1e3 + ticks * 1e3 / os.sysconf("SC_CLK_TCK")
+
+
+def throughput(samples, jobs):
+    """Samples a second, with the workers started."""
+    grader = RustGrader(jobs=jobs)
+    grader.grade(samples[:jobs])
+    started = time.perf_counter()
+    grader.grade(samples[jobs:])
+    wall = time.perf_counter() - started
+    grader.close()
+    return (len(samples) - jobs) / wall
 
 
 def main():
@@ -75,15 +105,36 @@ def main():
     default = ROOT.parent / "shared" / "data" / "humaneval_x_rust_dev.jsonl"
     arguments.add_argument("tasks", nargs="?", type=Path, default=default)
     arguments.add_argument("--n", type=int, default=20)
-    arguments.add_argument("--jobs", type=int, default=1)
     chosen = arguments.parse_args()
     tasks = [json.loads(line) for line in chosen.tasks.read_text().splitlines()][: chosen.n]
-    print(f"{'set':15}{'grader cpu':>12}{'wall':>8}{'cargo cpu':>12}{'wall':>8}{'cpu ratio':>11}   verdicts")
-    for name, samples in variants(tasks).items():
-        cpu, wall, kinds = by_grader(samples, chosen.jobs)
-        cargo_cpu, cargo_wall = by_cargo(samples)
-        numbers = f"{cpu:12.1f}{wall:8.1f}{cargo_cpu:12.1f}{cargo_wall:8.1f}{cargo_cpu / cpu:10.1f}x"
-        print(f"{name:15}{numbers}   {', '.join(kinds)}")
+    everything = sets(tasks)
+    print(f"medians of {len(tasks)}, ms per sample        cpu    wall   cpu ratio to ours")
+    grader = RustGrader(jobs=1)
+    with tempfile.TemporaryDirectory() as folder:
+        template = Template(Path(folder))
+        template(everything["passing"][0])  # fills the target directory
+        for name, samples in everything.items():
+            times = {"cargo, new project": [], "cargo, template": [], "this grader": []}
+            before = own_cpu(grader)
+            for sample in samples:
+                times["cargo, new project"].append(fresh(sample))
+                times["cargo, template"].append(template(sample))
+                started = time.perf_counter()
+                verdict = grader.grade([sample])[0]
+                times["this grader"].append((verdict["cpu_ms"], (time.perf_counter() - started) * 1e3))
+            python = (own_cpu(grader) - before) / len(samples)  # includes a little of cargo's starting and waiting
+            middle = {
+                who: [statistics.median(column) for column in zip(*rows, strict=True)] for who, rows in times.items()
+            }
+            middle["this grader"][0] += python
+            print(f"{name} ({verdict['verdict']})")
+            for who, (cpu, wall) in middle.items():
+                print(f"  {who:25}{cpu:16.1f}{wall:8.1f}{cpu / middle['this grader'][0]:11.1f}x")
+            print(f"  {'of it Python':25}{python:16.1f}")
+    grader.close()
+    mixed = [sample for group in zip(*everything.values(), strict=True) for sample in group]
+    one, two = throughput(mixed, 1), throughput(mixed, 2)
+    print(f"mixed, one worker {one:.1f} samples/s, two {two:.1f}: {two / one:.2f} times")
 
 
 if __name__ == "__main__":

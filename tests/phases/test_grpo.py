@@ -1,12 +1,15 @@
 """GRPO: the reward is the grader's verdict, component by component."""
 
+import asyncio
+import json
+
 import pytest
 from phases.short_runs import same_losses, short, walk
 
 from nbcore import runs
 from nbcore.data import katas
 from nbcore.phases import grpo
-from nbcore.rust.grader import Grader
+from nbcore.rust.grader import RustGrader
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +28,15 @@ def test_every_component_is_logged(run):
     assert {f"rewards/{name}/mean" for name in ("compiles", "tests", "passed")} <= logged
 
 
+def asked(run, ids, task):
+    """What each reward function answers, called as TRL does: together, on one event loop."""
+
+    async def together():
+        return await asyncio.gather(*(function(completion_ids=ids, task=task) for function in grpo.rewards(run)))
+
+    return asyncio.run(together())
+
+
 def test_reward_of_right_wrong_and_broken_programs(run):
     """The reference earns everything, a program that does not compile nothing, whatever stands around it."""
     rows = grpo.data(run)
@@ -35,16 +47,35 @@ def test_reward_of_right_wrong_and_broken_programs(run):
         tokenizer.encode("<|channel|>final<|message|>" + text + "<|return|>", add_special_tokens=False)
         for text in texts
     ]
-    compiles, tests, passed = (f(completion_ids=ids, task=[task["id"]] * 4) for f in grpo.rewards(run))
+    compiles, tests, passed = asked(run, ids, [task["id"]] * 4)
     assert compiles == [1, 1, 0, 0] and passed == [1, 0, 0, 0] and tests[0] == 1 and tests[2:] == [0, 0]
 
 
 def test_our_own_fault_is_never_a_zero(run, monkeypatch):
     """An infra_error scored 0 teaches the model from our broken disk."""
     verdict = {"verdict": "infra_error", "passed": False, "compiles": False, "tests_passed": 0, "tests_total": 6}
-    monkeypatch.setattr(Grader, "grade", lambda self, samples: [verdict for _ in samples])
+    verdict |= {"flags": [], "clippy_warnings": 0}
+    fine = verdict | {"verdict": "pass", "passed": True, "compiles": True, "tests_passed": 6}
+    size = run.config.group_size
+    monkeypatch.setattr(RustGrader, "grade", lambda self, samples: [verdict] + [fine] * (len(samples) - 1))
     task = next(iter(grpo.data(run)["tasks"]))
-    assert [f(completion_ids=[[1]], task=[task]) for f in grpo.rewards(run)] == [[None]] * 3
+    for values in asked(run, [[1]] * 2 * size, [task] * 2 * size):
+        assert values == [None] * size + [1.0] * size
+
+
+def test_a_batch_is_graded_once(run, monkeypatch):
+    """Three components that each grade would pay the compiler three times."""
+    real, batches = RustGrader.grade, []
+    monkeypatch.setattr(RustGrader, "grade", lambda self, samples: batches.append(len(samples)) or real(self, samples))
+    task = next(iter(grpo.data(run)["tasks"]))
+    asked(run, [[1]] * 8, [task] * 8)
+    assert batches == [8]
+
+
+def test_hack_rate_is_logged(run):
+    """A rising share of cheats beside a rising reward is the alarm; unlogged, nobody would hear it."""
+    assert all(0 <= row["hack_rate"] <= 1 for row in run.metrics() if "reward" in row)
+    assert json.loads((run.path / "sandbox.json").read_text())["isolation"] == "jailed"
 
 
 def test_hidden_tests_and_solutions_never_reach_the_policy(run):

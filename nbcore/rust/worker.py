@@ -1,0 +1,233 @@
+"""One grading process: jobs come in as lines of JSON on stdin, verdicts go out as lines on stdout.
+
+It has a network, a user and a build folder of its own, so that what a sample does touches no other sample; a crash
+costs the job in hand, which its grader gives to another worker.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nbcore.rust import canaries, compiler, harness, jail, sandbox
+from nbcore.rust.screen import extract, screen
+
+_BUILT_MB = 64
+_MB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Seconds of CPU (what judges), seconds of wall clock (a backstop), MiB of address space, KiB of text."""
+
+    compile_cpu_s: int = 10
+    compile_wall_s: float = 15
+    compile_mem_mb: int = 2048
+    run_cpu_s: int = 4
+    run_wall_s: float = 10
+    run_mem_mb: int = 1024
+    output_kb: int = 1024
+    source_kb: int = 256
+
+
+class Worker:
+    """Judges one job after another; nothing of one is left for the next."""
+
+    def __init__(self, cell: jail.Jail, chain: compiler.Toolchain, limits: Limits, tier: str, lint: bool):
+        self.jail, self.chain, self.limits, self.tier, self.lint = cell, chain, limits, tier, lint
+        sandbox.become_reaper()
+        listeners = canaries.Listeners()
+        self.uid, self._claim = jail.claim_uid() if "uid" in cell.layers else (None, None)
+        self.layers = [name for name in cell.layers if name != "namespaces" or jail.enter_namespaces()]
+        self._folder = tempfile.TemporaryDirectory(prefix="worker-", dir=cell.folder)
+        self.build, self.here = Path(self._folder.name, "build"), Path(self._folder.name, "run")
+        self.build.mkdir()
+        self.here.mkdir()
+        self._env = chain.env(self.build, cell.folder)
+        self.server = self._server()
+        self.promises = canaries.prove(cell, self.uid, listeners, lambda source: self._compile(source, "2021", "check"))
+        listeners.close()
+        self._clear()
+
+    def _server(self) -> sandbox.Server | None:
+        """The compiler's fork server, where one works; else each call starts the compiler anew, 10 ms slower."""
+        server = self.server = sandbox.Server(self.chain.driver(self.lint), self.jail.folder / "jail.so", self._env)
+        try:
+            if self._compile(b"fn main() {}", "2021", "check").code == 0:
+                return server
+        except OSError:
+            pass
+        server.close()
+        return None
+
+    def _compile(self, source: bytes, edition: str, tier: str, warn: tuple[str, ...] = ()) -> sandbox.Outcome:
+        limits = self.limits
+        arguments = self.chain.arguments(edition, self.build / "candidate", tier, self.lint, warn)
+        command = arguments if self.server else [self.chain.driver(self.lint), *arguments]
+        options = {"cpu": limits.compile_cpu_s, "as": limits.compile_mem_mb * _MB, "fsize": _BUILT_MB * _MB}
+        call = self.jail.compiler(command, options, self.build)
+        return sandbox.run(
+            call if self.server else [str(self.jail.folder / "jail"), *call],
+            env=self._env,
+            cpu_s=limits.compile_cpu_s,
+            wall_s=limits.compile_wall_s * _load(),
+            output_kb=limits.output_kb,
+            stdin=source,
+            server=self.server,
+        )
+
+    def judge(self, job: dict[str, Any]) -> dict[str, Any]:
+        """The verdict without its id, and `keep`, whether it may be remembered.
+
+        An infrastructure error is tried once more, and so is a program that the clock stopped while it was waiting.
+        """
+        for _ in range(2):
+            started = time.monotonic()
+            verdict = {"verdict": "infra_error", "passed": False, "compiles": False, "tests_passed": 0}
+            verdict |= {"tests_total": harness.count(job["tests"]) if self.tier == "test" else 0}
+            verdict |= {"clippy_warnings": 0, "errors": [], "flags": [], "cpu_ms": 0.0, "wall_ms": 0.0, "keep": True}
+            try:
+                self._attempt(job, verdict)
+            except OSError as error:  # ours: a full disk, no more processes, a toolchain that went away
+                verdict |= {"verdict": "infra_error", "errors": [_note("infra", f"{type(error).__name__}: {error}")]}
+                if self.server:
+                    self.server.close()
+                self.server = self._server()
+            finally:
+                self._clear()
+            verdict["passed"] = verdict["verdict"] == "pass"
+            verdict["wall_ms"] = (time.monotonic() - started) * 1e3
+            if verdict["verdict"] != "infra_error":
+                break
+        verdict["keep"] &= verdict["verdict"] != "infra_error"
+        return verdict
+
+    def _attempt(self, job: dict[str, Any], verdict: dict[str, Any]) -> None:
+        code = job["text"] if job["plain"] else extract(job["text"], job["signature"])
+        if code is None or not code.strip():
+            verdict["verdict"] = "no_code"
+            return
+        screening = screen(code, self.limits.source_kb)
+        # HumanEval-X has a task like that. It can pass, emptily: the flag is there, and reward.py pays for no tests.
+        verdict["flags"] = screening.flags + ["no_tests"] * (verdict["tests_total"] == 0)
+        refused = [_note(flag, "refused before compiling") for flag in screening.refused]
+        if not refused:
+            try:
+                source = harness.build(code, job["tests"], job["signature"], job["edition"])
+            except harness.Mismatch as mismatch:
+                verdict["flags"].append(mismatch.flag)
+                refused = [_note(mismatch.flag, str(mismatch))]
+        if refused:
+            verdict |= {"verdict": "rejected", "errors": refused}
+        elif self._built(source, job["edition"], verdict):
+            self._run(source, verdict)
+
+    def _built(self, source: harness.Source, edition: str, verdict: dict[str, Any]) -> bool:
+        text = source.text.encode(errors="surrogatepass")  # a lone surrogate is the compiler's to refuse
+        warn: tuple[str, ...] = ()
+        while True:
+            built = self._compile(text, edition, self.tier, warn)
+            report = compiler.read_report(built.stderr, source.ours, source.module)
+            verdict["cpu_ms"] += built.cpu_ms
+            verdict["clippy_warnings"] = max(verdict["clippy_warnings"], report.warnings)
+            # A lint of clippy's that the sample denies itself is not a compile error, and one on our lines not its own.
+            if not set(report.denied) - set(warn):
+                break
+            warn += report.denied
+        verdict["flags"] = sorted({*verdict["flags"], *report.flags, *["diagnostics_truncated"] * built.over})
+        if wrong := compiler.failure(built, report.errors):
+            errors = report.errors or [_note(None, f"the compiler ended with {built.code or built.signal}")]
+            verdict |= {"verdict": wrong, "errors": errors, "keep": built.timeout != "wall"}
+            return False
+        verdict |= {"compiles": True, "verdict": "pass"}
+        return self.tier == "test"
+
+    def _run(self, source: harness.Source, verdict: dict[str, Any]) -> None:
+        limits, nonce = self.limits, secrets.token_hex(16)
+        binary = self.build / "candidate"
+        binary.chmod(0o111)  # to be run, not to be read
+        options = {"cpu": limits.run_cpu_s, "as": limits.run_mem_mb * _MB, "fsize": _MB}
+        ran = sandbox.run(
+            self.jail.candidate(binary, (), options | {"cwd": str(self.here)}, self.uid),
+            env={},
+            cpu_s=limits.run_cpu_s,
+            wall_s=limits.run_wall_s * _load(),
+            output_kb=limits.output_kb,
+            stdin=nonce.encode(),
+            kill_over=True,
+        )
+        verdict["cpu_ms"] += ran.cpu_ms
+        passed, complete, forged = harness.read(ran.stderr, source.secret, nonce, source.cases)
+        kind = judgement(ran, passed, complete, source.cases)
+        verdict |= {"verdict": kind, "tests_passed": passed, "keep": ran.timeout != "wall"}
+        verdict["flags"] += ["forged_report"] * (forged or harness.looks_forged(ran.stdout))
+
+    def _clear(self) -> None:
+        for left in (*self.build.iterdir(), *self.here.iterdir()):
+            shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
+
+    def close(self) -> None:
+        """End the fork server and remove the folder."""
+        if self.server:
+            self.server.close()
+        self._folder.cleanup()
+
+
+def judgement(ran: sandbox.Outcome, passed: int, complete: bool, cases: int) -> str:
+    """The verdict on a finished run whose report said this much."""
+    if ran.code == 125 and ran.stderr.startswith(b"jail: "):
+        return "infra_error"
+    if ran.over or ran.signal == signal.SIGXFSZ:
+        return "output_limit"
+    if ran.timeout:
+        return "infra_error" if ran.starved else "run_timeout"
+    if ran.signal:
+        out_of_memory = ran.signal == signal.SIGABRT and b"memory allocation of" in ran.stderr
+        return "run_oom" if out_of_memory else "run_crash"
+    if not complete or ran.code != 0:
+        return "early_exit"
+    return "pass" if passed == cases else "tests_failed"
+
+
+def _load() -> float:
+    """How many programs want each processor: the clock runs slower for a sample by as much."""
+    return max(1.0, os.getloadavg()[0] / len(os.sched_getaffinity(0)))
+
+
+def _note(code: str | None, message: str) -> dict[str, Any]:
+    return {"code": code, "message": message, "line": None}
+
+
+def main() -> None:
+    """Read the set-up, say what was proved, then judge until stdin ends."""
+    out = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # whatever else prints must not be taken for a verdict
+
+    def say(message: dict[str, Any]) -> None:
+        out.write(json.dumps(message) + "\n")
+        out.flush()
+
+    setup = json.loads(sys.stdin.readline())
+    cell = jail.Jail(Path(setup["folder"]), tuple(setup["layers"]), tuple(setup["system"]))
+    chain = compiler.Toolchain(Path(setup["sysroot"]), setup["version"], tuple(setup["link"]))
+    worker = Worker(cell, chain, Limits(**setup["limits"]), setup["tier"], setup["lint"])
+    say({"layers": worker.layers, "promises": worker.promises, "fork_server": worker.server is not None})
+    try:
+        for line in sys.stdin:
+            job = json.loads(line)
+            say({"job": job["job"], **worker.judge(job)})
+    finally:
+        worker.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,244 @@
+"""Samples that try to get a pass they have not earned, to get out, or to hurt: (name, code, acceptable verdicts).
+
+All for `pub fn add(a: i64, b: i64) -> i64`. Where "pass" is acceptable the attack is in what the sample does besides,
+or the sample answers wrongly whenever the attack works.
+"""
+
+HEAD = "pub fn add(a: i64, b: i64) -> i64 {"
+WRONG = HEAD + " let _ = (a, b); 7 }\n"
+RIGHT = HEAD + " a + b }\n"
+
+
+def does(text, rest="", value="a + b"):
+    """A right answer that does something first."""
+    return f"{HEAD} {text} {value} }}\n{rest}"
+
+
+def only_if(condition):
+    """A right answer unless the attack works."""
+    return f"{HEAD} if {condition} {{ 0 }} else {{ a + b }} }}\n"
+
+
+FORGED = r'let all = "running 5 tests\ntest tests::c0 ... ok\n\ntest result: ok. 5 passed; 0 failed; 0 ignored\n";'
+READ_ALL = "let mut s = String::new(); let _ = std::io::Read::read_to_string(&mut std::io::stdin(), &mut s);"
+FORGER = "fn main() { " + READ_ALL + ' for i in 0..6 { eprintln!("{s} {i} ok"); } std::process::exit(0) }\n'
+NOT_BUILT = {"compile_error", "rejected"}
+FAILS = {"tests_failed"}
+ENDS = {"early_exit"}
+
+SAMPLES = [
+    # forged reports
+    ("libtest's words on stdout", does(FORGED + ' print!("{all}"); std::process::exit(0);', value="a"), ENDS),
+    ("libtest's words on stderr, wrong", f'{HEAD} {FORGED} eprint!("{{all}}"); let _ = (a, b); 7 }}', FAILS),
+    ("guessed report lines", does('for i in 0..6 { eprintln!("{:032x} {i} ok", 0); } std::process::exit(0);'), ENDS),
+    ("reads stdin for the nonce", does(READ_ALL + ' if !s.is_empty() { eprintln!("{s} 0 ok"); }', value="7"), FAILS),
+    ("calls main again", does("if a == 1 { crate::main(); }", value="7"), {"run_crash"}),
+    ("own main that forges", WRONG + FORGER, FAILS),
+    ("main made by a macro", "macro_rules! m { ($n:ident) => { fn $n() {} } }\nm!(main);\n" + WRONG, NOT_BUILT),
+    ("main imported", "mod x { pub fn forge() {} }\nuse x::forge as main;\n" + WRONG, NOT_BUILT),
+    (
+        "report from a thread-local's destructor",
+        "struct D; impl Drop for D { fn drop(&mut self) { std::process::exit(0) } }\n"
+        "thread_local! { static T: D = const { D }; }\n" + does("T.with(|_| ());", value="7"),
+        {"early_exit", "tests_failed", "run_crash"},
+    ),
+    # the head of the file, where our text is put in
+    ("raw string in an attribute", '#![doc = r#" "]\n' + FORGER + '#![doc = " "#]\n' + WRONG, NOT_BUILT),
+    ("nested comment before the head ends", "/*! /* */\n" + FORGER + "*/\n" + WRONG, NOT_BUILT | FAILS),
+    ("comment in a shebang", '#!/*x*/[doc = "\n' + FORGER + '"]\n' + WRONG, NOT_BUILT),
+    ("attribute split over a comment", "#! /* ] */ [allow(unused)]\n" + WRONG, NOT_BUILT),
+    ("no_main", "#![no_main]\n" + WRONG, NOT_BUILT),
+    ("no_main under cfg_attr", "#![cfg_attr(all(), no_main)]\n" + WRONG, NOT_BUILT),
+    ("no_implicit_prelude", "#![no_implicit_prelude]\n" + WRONG, NOT_BUILT),
+    ("crate_type", '#![crate_type = "lib"]\n' + WRONG, NOT_BUILT),
+    ("test_runner", "#![feature(custom_test_frameworks)]\n#![test_runner(crate::run)]\n" + WRONG, NOT_BUILT),
+    ("stray braces", "}}}\n" + FORGER + "mod z { mod y { mod x {\n" + WRONG, NOT_BUILT),
+    # std and the asserts replaced
+    (
+        "assert by path",
+        "#[macro_export] macro_rules! assert_eq { ($($t:tt)*) => {} }\npub(crate) use assert_eq;\n" + WRONG,
+        FAILS | NOT_BUILT,
+    ),
+    (
+        "std replaced",
+        "extern crate self as std;\n#[macro_export] macro_rules! assert_eq { ($($t:tt)*) => {} }\n" + WRONG,
+        NOT_BUILT,
+    ),
+    (
+        "core replaced",
+        "extern crate self as core;\n#[macro_export] macro_rules! assert_eq { ($($t:tt)*) => {} }\n" + WRONG,
+        NOT_BUILT,
+    ),
+    (
+        "std replaced by a macro's pieces",
+        "macro_rules! m { ($($t:tt)*) => { extern $($t)* } }\nm!(crate self as std;);\n" + WRONG,
+        NOT_BUILT,
+    ),
+    ("a module named std", "mod std { pub mod primitive { pub struct i64; } }\n" + WRONG, FAILS | NOT_BUILT),
+    (
+        "i64 that equals all",
+        "#[derive(Clone, Copy)] pub struct Any;\n"
+        "impl PartialEq<i64> for Any { fn eq(&self, _: &i64) -> bool { true } }\n"
+        "pub fn add(_: i64, _: i64) -> Any { Any }\n",
+        NOT_BUILT,
+    ),
+    (
+        "a type called i64",
+        "#[allow(non_camel_case_types)] #[derive(Debug, Clone, Copy)] pub struct i64;\n"
+        "impl PartialEq for i64 { fn eq(&self, _: &i64) -> bool { true } }\n"
+        "pub fn add(_: i64, _: i64) -> i64 { i64 }\n",
+        NOT_BUILT,
+    ),
+    ("generic over its result", "pub fn add<T: Default>(_: i64, _: i64) -> T { T::default() }\n", FAILS),
+    (
+        "methods on everything",
+        "pub trait T: Sized { fn eq(&self, _: &Self) -> bool { true } }\nimpl<X> T for X {}\n" + WRONG,
+        FAILS,
+    ),
+    (
+        "panics swallowed",
+        "pub fn add(a: i64, b: i64) -> i64 { let _ = std::panic::take_hook(); "
+        "std::panic::set_hook(Box::new(|_| std::process::exit(0))); if a != 1 { panic!() } a + b }",
+        ENDS,
+    ),
+    # tools told apart
+    ("right only under cfg(test)", f"#[cfg(test)]\n{RIGHT}#[cfg(not(test))]\n{WRONG}", FAILS),
+    (
+        "clippy through a macro",
+        "macro_rules! m { ($c:ident) => { #[cfg($c)] " + RIGHT + " #[cfg(not($c))] " + WRONG + " } }\nm!(clippy);",
+        NOT_BUILT,
+    ),
+    (
+        "right only without debug assertions",
+        f"#[cfg(not(debug_assertions))]\n{RIGHT}#[cfg(debug_assertions)]\n{WRONG}",
+        FAILS,
+    ),
+    ("silenced lints", "#![allow(clippy::all)]\n#![allow(warnings)]\n" + does("", value="return a + b;"), {"pass"}),
+    # files and environment when compiled
+    (
+        "include through a macro",
+        'macro_rules! m { ($i:ident) => { const P: &str = $i!("/etc/passwd"); } }\nm!(include_str);\n' + RIGHT,
+        NOT_BUILT,
+    ),
+    (
+        "include under another name",
+        'use std::include_str as f;\nconst P: &str = f!("/etc/passwd");\n' + RIGHT,
+        NOT_BUILT,
+    ),
+    (
+        "path through a macro",
+        'macro_rules! m { ($p:ident) => { #[$p = "/etc/passwd"] mod x; } }\nm!(path);\n' + RIGHT,
+        NOT_BUILT,
+    ),
+    (
+        "env through a macro",
+        'macro_rules! m { ($e:ident) => { const P: &str = $e!("PATH"); } }\nm!(env);\n' + only_if("P.len() > 20"),
+        NOT_BUILT | {"pass"},
+    ),
+    (
+        "link to a library's constructor",
+        '#[link(name = "m")]\nextern "C" { fn cos(x: f64) -> f64; }\n' + RIGHT,
+        {"pass", *NOT_BUILT},
+    ),
+    # files, network and processes when run
+    ("reads the host's users", only_if('std::fs::read("/etc/passwd").is_ok()'), {"pass"}),
+    ("reads its own memory", only_if('std::fs::File::open("/proc/self/mem").is_ok()'), {"pass"}),
+    ("reads its own program", only_if("std::env::current_exe().and_then(std::fs::read).is_ok()"), {"pass"}),
+    ("lists the root", only_if('std::fs::read_dir("/").map(|d| d.count()).unwrap_or(0) > 0'), {"pass"}),
+    ("writes where it is", only_if('std::fs::write("x", "x").is_ok()'), {"pass"}),
+    ("writes in /tmp", only_if('std::fs::write("/tmp/nbcore-escaped", "x").is_ok()'), {"pass"}),
+    ("makes a symbolic link", only_if('std::os::unix::fs::symlink("/etc", "e").is_ok()'), {"pass"}),
+    (
+        "connects",
+        only_if(
+            'std::net::TcpStream::connect("127.0.0.1:22").is_ok() || std::net::TcpListener::bind("127.0.0.1:0").is_ok()'
+        ),
+        {"pass"},
+    ),
+    ("sends a datagram", only_if('std::net::UdpSocket::bind("0.0.0.0:0").is_ok()'), {"pass"}),
+    ("listens on a unix socket", only_if('std::os::unix::net::UnixListener::bind("s").is_ok()'), {"pass"}),
+    ("starts a program", only_if('std::process::Command::new("/bin/true").status().is_ok()'), {"pass"}),
+    (
+        "becomes a program",
+        does('use std::os::unix::process::CommandExt; let _ = std::process::Command::new("/bin/true").exec();'),
+        {"pass"},
+    ),
+    (
+        "ends its parent",
+        only_if(
+            'std::process::Command::new("kill").arg(std::os::unix::process::parent_id().to_string()).status().is_ok()'
+        ),
+        {"pass"},
+    ),
+    ("lives on in a thread", does("std::thread::spawn(|| loop { std::hint::spin_loop() });"), {"pass"}),
+    # too much of everything
+    (
+        "threads without end",
+        does(
+            "use std::{thread, time}; let mut t = vec![]; while let Ok(h) = thread::Builder::new()"
+            ".spawn(|| thread::sleep(time::Duration::from_secs(60))) { t.push(h) }"
+        ),
+        {"pass", "run_crash", "run_oom", "run_timeout"},
+    ),
+    ("recursion without end", "#[allow(unconditional_recursion)] " + does("", value="add(b, a) + 1"), {"run_crash"}),
+    (
+        "a string of eight gigabytes",
+        does('let s = "x".repeat(8_000_000_000); std::hint::black_box(&s);'),
+        {"run_oom", "run_crash", "tests_failed"},
+    ),
+    ("stderr flood", does('loop { eprint!("0123456789abcdef") }'), {"output_limit"}),
+    (
+        "endless drop",
+        "struct D; impl Drop for D { fn drop(&mut self) { loop { std::hint::spin_loop() } } }\n" + does("let _d = D;"),
+        {"run_timeout"},
+    ),
+    (
+        "panic while panicking",
+        "struct D; impl Drop for D { fn drop(&mut self) { panic!() } }\n" + does("let _d = D; panic!();"),
+        {"run_crash"},
+    ),
+    (
+        "types without end",
+        "trait N { const V: i64; } struct S<T>(T);\n"
+        "impl<T> N for S<T> where S<S<T>>: N { const V: i64 = 1 + <S<S<T>> as N>::V; }\n"
+        + does("std::hint::black_box(<S<u8> as N>::V);"),
+        {"compile_error", "compile_resource", "compile_timeout"},
+    ),
+    (
+        "monomorphised without end",
+        "fn f<T: Clone>(x: T, n: u8) { if n > 0 { f((x.clone(), x), n - 1) } }\n" + does("f(1u8, 3);"),
+        {"compile_error", "compile_resource", "compile_timeout"},
+    ),
+    (
+        "const evaluation without end",
+        "#![allow(long_running_const_eval)]\nconst C: i64 = { let mut i = 0i64; while i < 1 << 60 { i += 1 } i };\n"
+        + does("", value="a + b + C"),
+        {"compile_timeout", "compile_error", "compile_resource"},
+    ),
+    (
+        "nested beyond reason",
+        does("", value="(" * 15_000 + "a" + ")" * 15_000),
+        {"compile_error", "compile_resource", "compile_timeout"},
+    ),
+    (
+        "a path nested beyond reason",
+        "use std::" + "{fmt::" * 5_000 + "Debug" + "}" * 5_000 + ";\n" + RIGHT,
+        {"compile_error", "compile_resource"},
+    ),
+    # odd, and honest
+    ("byte order mark", "\ufeff" + RIGHT, {"pass"}),
+    ("raw identifiers", "pub fn add(r#match: i64, r#fn: i64) -> i64 { r#match + r#fn }", {"pass"}),
+    (
+        "own tests with the same names",
+        RIGHT + "#[cfg(test)] mod tests { use super::*; #[test] fn c0() { assert_eq!(add(1, 1), 2) } }",
+        {"pass"},
+    ),
+    ("own main that runs it", RIGHT + 'fn main() { println!("{}", add(1, 2)); }', {"pass"}),
+    (
+        "invalid UTF-8 printed",
+        does("use std::io::Write; let _ = std::io::stderr().write_all(&[0xff, 0xfe, b'x']);"),
+        {"pass"},
+    ),
+    ("no_std", "#![no_std]\n" + RIGHT, {"pass"}),
+    ("a function called report", RIGHT + "pub fn report() {}\npub fn ended() {}\ntrait Ended {}\n", {"pass"}),
+]
