@@ -89,19 +89,16 @@ def grade(
     samples: Annotated[Path, typer.Argument(metavar="IN.jsonl", help="Samples: id, completion or code, tests.")],
     verdicts: Annotated[Path, typer.Argument(metavar="OUT.jsonl", help="Verdicts are appended; known ids skipped.")],
     jobs: Annotated[int | None, typer.Option(min=1, help="Programs graded at once; default: the processors.")] = None,
+    tier: Annotated[
+        str, typer.Option(help="check (types only), lint (clippy too), or test (run the tests too).")
+    ] = "test",
+    allow_degraded: Annotated[bool, typer.Option("--allow-degraded", help="Grade where the sandbox is weak.")] = False,
 ):
     """Compile, lint and test Rust that a model wrote, in a sandbox. Given again, it goes on where it stopped.
 
     Example: python -m nbcore grade answers.jsonl verdicts.jsonl --jobs 4
     """
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    from rich import progress as bars
 
     from nbcore.rust import batch
     from nbcore.rust.grader import RustGrader
@@ -116,11 +113,12 @@ def grade(
         raise ValueError(f"IN: {samples} holds no sample; a line is {{id, completion or code, tests}}")
     known = batch.done_ids(verdicts)
     todo = [sample for sample in good if sample["id"] not in known]
-    columns = (TextColumn("grading"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    kinds = (bars.BarColumn, bars.MofNCompleteColumn, bars.TimeElapsedColumn, bars.TimeRemainingColumn)
+    columns = (bars.TextColumn("grading"), *(kind() for kind in kinds))
     counts: dict[str, int] = {}
-    with Progress(*columns, console=err, disable=not err.is_terminal) as progress:
+    with bars.Progress(*columns, console=err, disable=not err.is_terminal) as progress:
         task = progress.add_task("grading", total=len(todo))
-        grader = RustGrader(jobs=jobs)
+        grader = RustGrader(jobs=jobs, tier=tier, allow_degraded=allow_degraded)
         for verdict in batch.grade(grader, todo, verdicts, lambda done: progress.update(task, completed=done)):
             counts[verdict["verdict"]] = counts.get(verdict["verdict"], 0) + 1
     words = ", ".join(f"{name} {count}" for name, count in sorted(counts.items(), key=lambda item: -item[1]))

@@ -5,6 +5,7 @@ What the report prints, gathered once for the page and the terminal.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -122,7 +123,17 @@ def headline(stages: Sequence[Stage]) -> tuple[list[str], list[list[str]], str]:
         "In brackets: 95 % intervals (Wilson; of differences: bootstrap over tasks). Δ and p compare with the row "
         "above, task by task: exact McNemar, Holm-adjusted. Lints: clippy warnings per program. Minutes: training."
     )
-    return head, lines, note
+    return head, lines, note + degraded(stages)
+
+
+def degraded(stages: Sequence[Stage]) -> str:
+    """What a reader must know where programs ran in a weak sandbox; else nothing."""
+    words = set()
+    for run in (run for stage in stages for run in (stage.run, stage.evaluation) if run):
+        if (proof := run.path / "sandbox.json").is_file():
+            words.add(json.loads(proof.read_text("utf-8"))["isolation"])
+    weak = sorted(words - {"jailed"})
+    return f" Sandbox {', '.join(weak)}: its promises were not all held where these programs ran." if weak else ""
 
 
 def summary(stages: Sequence[Stage]) -> str:

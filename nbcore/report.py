@@ -28,6 +28,7 @@ def table(store: str | Path) -> Any:
 
     head, lines, _ = lineage.headline(stages := lineage.chain(store))
     note = "[95 % intervals]. Δ and p: against the row above, paired by task, exact McNemar, Holm-adjusted."
+    note += lineage.degraded(stages)
     drawn = Table(
         title=lineage.summary(stages),
         caption=Text(note),

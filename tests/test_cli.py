@@ -110,8 +110,8 @@ def test_runs_list_show_verify(capsys, store):
 class Fake:
     """A grader without a compiler: what is 'broken' is ours."""
 
-    def __init__(self, jobs=None):
-        self.jobs = jobs
+    def __init__(self, jobs=None, tier="test", allow_degraded=False):
+        self.jobs, self.isolation = jobs, "jailed"
 
     def grade(self, samples, progress=None):
         verdicts = []

@@ -17,7 +17,7 @@ from nbcore.lm import load
 from nbcore.lm.generate import generate
 from nbcore.rust.grader import RustGrader
 
-KEPT = ("verdict", "passed", "compiles", "tests_passed", "tests_total", "clippy_warnings", "errors", "flags")
+KEPT = ("verdict", "passed", "compiles", "tests_passed", "tests_total", "clippy_warnings", "lints", "errors", "flags")
 
 
 def solve(

@@ -8,14 +8,17 @@ from __future__ import annotations
 import functools
 import math
 import time
+from collections import Counter
 from typing import Any
 
 import torch
 
-from nbcore import runs, stats
+from nbcore import reward, runs, stats
 from nbcore.data import sources
 from nbcore.live import Live
 from nbcore.lm import corpus, fit, load, rollout
+from nbcore.rust import metrics
+from nbcore.rust.screen import extract
 
 
 @functools.lru_cache(maxsize=1)
@@ -90,6 +93,7 @@ def summary(solved: list[dict], samples: int, ks: list[int]) -> dict:
         "clippy_warnings": sum(row["clippy_warnings"] for row in judged) / max(1, len(judged)),
         "tests_passed": sum(row["tests_passed"] / max(1, row["tests_total"]) for row in judged) / max(1, len(judged)),
         "truncated": sum(row["truncated"] for row in judged),
+        "quality": quality(judged),
         "verdicts": {
             name: sum(row["verdict"] == name for row in judged) for name in {row["verdict"] for row in judged}
         },
@@ -102,6 +106,28 @@ def summary(solved: list[dict], samples: int, ks: list[int]) -> dict:
             interval = stats.mean_bootstrap(values)
         found[f"pass@{k}"] = interval._asdict()
     return found
+
+
+def quality(judged: list[dict]) -> dict[str, Any]:
+    """What the programs look like: means over all of them, and of each clippy lint over those that compile.
+
+    documented: share of public items with a doc comment; idioms: of four; coverage: of the prompt's words; hack_rate:
+    share that tried to get round the tests.
+    """
+    programs = [metrics.structure(extract(row["completion"]) or "", row["prompt"]) for row in judged]
+    found: dict[str, Any] = {"hack_rate": _mean([float(reward.is_hack(row)) for row in judged])}
+    for name in ("documented", "idioms", "coverage", "unwraps", "lines"):
+        found[name] = _mean([program[name] for program in programs if program[name] is not None])
+    compiled = [row for row in judged if row["compiles"]]
+    totals: Counter[str] = Counter()
+    for row in compiled:
+        totals.update(row["lints"])
+    found["lints"] = {lint: count / len(compiled) for lint, count in totals.most_common()}
+    return found
+
+
+def _mean(values: list[float]) -> float | None:
+    return sum(values) / len(values) if values else None
 
 
 @torch.inference_mode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -51,7 +52,7 @@ def done_ids(path: Path) -> set[str]:
     try:
         verdicts = [json.loads(line) for line in whole.splitlines() if line.strip()]
         ids = {verdict["id"] for verdict in verdicts if verdict["verdict"]}
-        if raw and not ids and not raw.startswith(b'{"id"'):  # nothing here tells that the file is ours
+        if raw and not ids and not _begins_a_verdict(raw):  # nothing here tells that the file is ours
             raise KeyError("verdict")
     except (ValueError, KeyError, TypeError):
         raise ValueError(f"OUT: {path} exists and holds something else than verdicts; name another file") from None
@@ -59,6 +60,15 @@ def done_ids(path: Path) -> set[str]:
         with path.open("r+b") as file:
             file.truncate(len(whole))
     return ids
+
+
+def _begins_a_verdict(raw: bytes) -> bool:
+    """Whether a first line without its end could be a verdict cut short, rather than a whole line of something else."""
+    with contextlib.suppress(ValueError):
+        json.loads(raw)
+        return False
+    of_a_sample = any(name in raw for name in (b'"code"', b'"completion"', b'"tests"'))
+    return raw.startswith(b'{"id"') and not of_a_sample
 
 
 def set_aside(bad: list[Bad], out: Path) -> Path:
@@ -96,6 +106,8 @@ def _problem(sample: Any, seen: set) -> str | None:
         return f"'signature' is {sample['signature']!r}; it must be text, or left out"
     if not isinstance(sample.get("tests"), str):
         return f"'tests' is {sample.get('tests')!r}; it must be Rust text with #[test] functions"
+    if (sample.get("language") or "rust") not in ("rust", "python"):
+        return f"'language' is {sample['language']!r}; it must be rust or python"
     if str(sample.get("edition") or "2021") not in EDITIONS:
         return f"'edition' is {sample['edition']!r}; it must be one of {', '.join(EDITIONS)}"
     return None

@@ -15,6 +15,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -142,8 +143,8 @@ class Report:
 
     errors: list[dict[str, Any]]
     """At most five of {"code", "message", "line"}."""
-    warnings: int
-    """Distinct (clippy lint, line) pairs on the candidate's own lines."""
+    lints: dict[str, int]
+    """Of each clippy lint, on how many of the candidate's own lines."""
     denied: tuple[str, ...]
     """When every error is a lint that the candidate denies where it should not count: clippy's, or on our lines."""
     flags: list[str]
@@ -186,7 +187,8 @@ def read_report(stderr: bytes, ours: range, module: str) -> Report:
             text = message["message"].splitlines()[0] if message["message"] else ""
             errors.append({"code": code or None, "message": text.replace(module, "tests")[:_MAX_MESSAGE], "line": line})
     once = () if real else tuple(sorted(set(denied)))
-    return Report(errors[:_MAX_ERRORS], len(lints), once, sorted(set(flags)))
+    counted = Counter(name.removeprefix("clippy::") for name, _ in sorted(lints))
+    return Report(errors[:_MAX_ERRORS], dict(counted), once, sorted(set(flags)))
 
 
 def first_message(stderr: bytes) -> str:

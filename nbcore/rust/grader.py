@@ -1,4 +1,4 @@
-"""Samples in, verdicts out: hands the samples to worker processes, remembers verdicts, replaces workers that die.
+"""Samples in, verdicts out: checks the samples, has worker processes judge them, remembers the verdicts.
 
     grader = RustGrader()
     grader.grade([{"id": "a", "code": "pub fn one() -> u8 { 1 }", "tests": "#[test] fn t() { assert_eq!(one(), 1) }"}])
@@ -8,34 +8,30 @@ Same sample, same verdict: in any batch, in any order, with any number of worker
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import os
-import subprocess
-import sys
 import tempfile
-import weakref
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
-from multiprocessing import connection
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nbcore.rust import compiler, jail
+from nbcore.rust import compiler, jail, python
 from nbcore.rust.canaries import PROMISES
-from nbcore.rust.worker import Limits
+from nbcore.rust.pool import Pool
+from nbcore.rust.sandbox import Limits
 
 __all__ = ["KINDS", "Limits", "RustGrader", "Unsafe"]
 
+LANGUAGES = ("rust", "python")
 VERSION = 2
 """Part of every cache key: raise it when a verdict may change."""
 KINDS = (
     *("pass", "tests_failed", "compile_error", "compile_timeout", "compile_resource", "rejected", "no_code"),
     *("run_timeout", "run_crash", "run_oom", "early_exit", "output_limit", "infra_error"),
 )
-_LIFE = 1000  # jobs of one worker: a new one costs little, and whatever grew in the old is gone
-_TRIES = 3  # of a job whose worker died
 
 Sample = Mapping[str, Any]
 Verdict = dict[str, Any]
@@ -54,6 +50,7 @@ class _Job(NamedTuple):
     tests: str
     signature: str | None
     edition: str
+    language: str
 
     @classmethod
     def of(cls, sample: Sample) -> _Job:
@@ -70,7 +67,15 @@ class _Job(NamedTuple):
             raise ValueError(f"{name}: signature is {sample['signature']!r}; give text, or leave it out")
         if edition not in compiler.EDITIONS:
             raise ValueError(f"{name}: edition is {edition!r}; use one of {', '.join(compiler.EDITIONS)}")
-        return cls(sample[given[0]], given == ["code"], tests, sample.get("signature"), edition)
+        language = sample.get("language") or "rust"
+        if language not in LANGUAGES:
+            raise ValueError(f"{name}: language is {language!r}; use one of {', '.join(LANGUAGES)}")
+        if language == "python":
+            try:
+                python.entry(sample.get("signature") or sample[given[0]])
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from None
+        return cls(sample[given[0]], given == ["code"], tests, sample.get("signature"), edition, language)
 
 
 class RustGrader:
@@ -103,9 +108,9 @@ class RustGrader:
         self._folder = tempfile.TemporaryDirectory(prefix="nbcore-")
         self._jail = jail.build(Path(self._folder.name), self._chain, layers)
         self._known: dict[str, Verdict] = {}
-        self._workers = [_Worker(self._setup())]
-        self._proved = self._workers[0].ready()
-        weakref.finalize(self, _stop, self._workers, self._folder)
+        setup = {"folder": str(self._jail.folder), "layers": self._jail.layers, "system": self._jail.system}
+        setup |= {"sysroot": str(self._chain.sysroot), "version": self._chain.version, "link": self._chain.link}
+        self.pool = Pool(self.jobs, setup | {"limits": asdict(self.limits), "tier": tier, "lint": self.lint})
         if (lost := self.lost) and not allow_degraded:
             words = "; ".join(f"{name}: {PROMISES[name]}" for name in lost)
             raise Unsafe(
@@ -116,7 +121,7 @@ class RustGrader:
     @property
     def lost(self) -> list[str]:
         """The promises that did not hold."""
-        return [name for name, held in self._proved["promises"].items() if not held]
+        return [name for name, held in self.pool.proved["promises"].items() if not held]
 
     @property
     def isolation(self) -> str:
@@ -126,7 +131,7 @@ class RustGrader:
     def capabilities(self) -> dict[str, Any]:
         """What was proved at the start: {"isolation", "promises", "layers", "fork_server", "jobs", "toolchain"}."""
         first = self._chain.version.splitlines()[0]
-        return {"isolation": self.isolation, **self._proved, "jobs": self.jobs, "toolchain": first}
+        return {"isolation": self.isolation, **self.pool.proved, "jobs": self.jobs, "toolchain": first}
 
     def grade(self, samples: Sequence[Sample], progress: Callable[[int, int], None] | None = None) -> list[Verdict]:
         """One verdict per sample, in the order given; `progress(done, total)` after each distinct sample.
@@ -135,162 +140,43 @@ class RustGrader:
         Raises ValueError naming the sample and the field when one is malformed.
         """
         jobs = [_Job.of(sample) for sample in samples]
+        open_files = "landlock" not in self._jail.layers and not self._allow_degraded
+        if open_files and any(job.language == "python" for job in jobs):
+            raise Unsafe("only Landlock can keep Python from the host's files, and this kernel lacks it")
         keys = [self._key(job) for job in jobs]
         fresh = {key: job for key, job in zip(keys, jobs, strict=True) if key not in self._known}
         answers = {key: self._known[key] for key in keys if key in self._known}
-        for done, (key, verdict, keep) in enumerate(self._judge(fresh), 1):
-            answers[key] = verdict
+        asked = {key: job._asdict() for key, job in fresh.items()}
+        for done, (key, said) in enumerate(self.pool.judge(asked), 1):
+            answers[key], keep = self._verdict(said)
             if keep:
-                self._known[key] = verdict
+                self._known[key] = answers[key]
             if progress:
                 progress(done, len(fresh))
         verdicts, first = [], set(fresh)
         for sample, key in zip(samples, keys, strict=True):
             repeat = {"cpu_ms": 0.0, "wall_ms": 0.0, "cached": True} if key not in first else {}
             first.discard(key)
-            copy = {"errors": [dict(error) for error in answers[key]["errors"]], "flags": list(answers[key]["flags"])}
-            verdicts.append({"id": sample["id"], **answers[key], **copy, **repeat})
+            verdicts.append({"id": sample["id"], **copy.deepcopy(answers[key]), **repeat})
         return verdicts
 
     def close(self) -> None:
         """End the workers and remove their files. A later call starts new ones only with a new grader."""
-        _stop(self._workers, self._folder)
+        self.pool.close()
+        self._folder.cleanup()
 
-    def _judge(self, fresh: dict[str, _Job]):
-        """Yield (key, verdict, whether it may be kept) as they come in."""
-        waiting = deque((key, job, 1) for key, job in fresh.items())
-        try:
-            while waiting or any(worker.job for worker in self._workers):
-                while waiting and (worker := self._idle()):
-                    worker.give(waiting.popleft())
-                for pipe in connection.wait([worker.answers for worker in self._workers if worker.job]):
-                    worker = next(one for one in self._workers if one.answers is pipe)
-                    key, job, tries = worker.job
-                    verdict = worker.take()
-                    if verdict is None:  # it died: nothing that it began is believed
-                        self._workers.remove(worker)
-                        if tries < _TRIES:
-                            waiting.appendleft((key, job, tries + 1))
-                            continue
-                        verdict = self._lost_worker(job)
-                    keep = verdict.pop("keep")
-                    yield key, {**verdict, "cached": False, "isolation": self.isolation}, keep
-        except BaseException:  # an interrupt: what is under way belongs to nobody any more
-            for worker in [worker for worker in self._workers if worker.job]:
-                worker.kill()
-                self._workers.remove(worker)
-            raise
-
-    def _idle(self) -> _Worker | None:
-        """A worker without a job; a new one while there may be more, or in place of one that has done its share."""
-        for worker in [worker for worker in self._workers if not worker.job]:
-            if worker.given < _LIFE:
-                return worker
-            worker.close()
-            self._workers.remove(worker)
-        if len(self._workers) == self.jobs:
-            return None
-        self._workers.append(worker := _Worker(self._setup()))
-        return worker
-
-    def _setup(self) -> dict[str, Any]:
-        cell, chain = self._jail, self._chain
-        return {
-            "folder": str(cell.folder),
-            "layers": cell.layers,
-            "system": cell.system,
-            "sysroot": str(chain.sysroot),
-            "version": chain.version,
-            "link": chain.link,
-            "limits": asdict(self.limits),
-            "tier": self.tier,
-            "lint": self.lint,
-        }
-
-    def _lost_worker(self, job: _Job) -> Verdict:
-        """The verdict on a sample that killed every worker it was given to, which no sample should be able to."""
-        error = {"code": "infra", "message": f"{_TRIES} workers died of this sample", "line": None}
-        return {
-            **{"verdict": "infra_error", "passed": False, "compiles": False, "tests_passed": 0, "tests_total": 0},
-            **{"clippy_warnings": 0, "errors": [error], "flags": [], "cpu_ms": 0.0, "wall_ms": 0.0, "keep": False},
-        }
+    def _verdict(self, said: Verdict | None) -> tuple[Verdict, bool]:
+        """What a worker said as a verdict without its id, and whether it may be kept. None is a sample that killed
+        every worker it was given to, which no sample should be able to."""
+        if said is None:
+            said = {"verdict": "infra_error", "passed": False, "compiles": False, "tests_passed": 0, "tests_total": 0}
+            error = {"code": "infra", "message": "the workers died of this sample", "line": None}
+            said |= {"clippy_warnings": 0, "lints": {}, "errors": [error], "flags": []}
+            said |= {"cpu_ms": 0.0, "wall_ms": 0.0, "keep": False}
+        keep = said.pop("keep")
+        return {**said, "cached": False, "isolation": self.isolation}, keep
 
     def _key(self, job: _Job) -> str:
         """Of everything that a verdict depends on: another toolchain, flag, limit or layer is another key."""
         parts = [VERSION, *job, self.lint, self.tier, asdict(self.limits), self._chain.version, self._chain.link]
         return hashlib.sha256(json.dumps([*parts, self._jail.layers]).encode()).hexdigest()
-
-
-class _Worker:
-    """A worker process and the job that it has in hand."""
-
-    def __init__(self, setup: dict[str, Any]):
-        root = str(Path(__file__).parents[2])
-        # A session of its own: Ctrl-C is for the grader to hear. Nothing of the environment: no token in its memory.
-        self._process = subprocess.Popen(
-            [
-                sys.executable,
-                "-I",
-                "-c",
-                f"import sys; sys.path.insert(0, {root!r}); from nbcore.rust.worker import main; main()",
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
-            env={"PATH": os.environ.get("PATH", os.defpath), "TMPDIR": setup["folder"]},
-        )
-        self.pid, self.answers = self._process.pid, self._process.stdout
-        self.job: tuple[str, _Job, int] | None = None
-        self.given = 0
-        self._hello: dict[str, Any] | None = None
-        self._send(setup)
-
-    def ready(self) -> dict[str, Any]:
-        """What it proved. Raises RuntimeError when it could not start."""
-        if self._hello is None:
-            line = self.answers.readline()
-            if not line:
-                raise RuntimeError("a grading worker cannot start; its message stands above")
-            self._hello = json.loads(line)
-        return self._hello
-
-    def give(self, job: tuple[str, _Job, int]) -> None:
-        self.job, self.given = job, self.given + 1
-        self._send({"job": self.given, **job[1]._asdict()})
-
-    def take(self) -> Verdict | None:
-        """The verdict on the job in hand, None when the worker died over it."""
-        try:
-            self.ready()
-            verdict = json.loads(self.answers.readline())
-        except (ValueError, RuntimeError):
-            self.kill()
-            return None
-        if verdict.pop("job") != self.given:
-            raise AssertionError("a worker answered another job than the one it has")
-        self.job = None
-        return verdict
-
-    def _send(self, message: dict[str, Any]) -> None:
-        try:
-            self._process.stdin.write(json.dumps(message).encode() + b"\n")
-            self._process.stdin.flush()
-        except BrokenPipeError:  # it is dead: `take` will see
-            pass
-
-    def kill(self) -> None:
-        self.job = None
-        self._process.kill()
-        self.close()
-
-    def close(self) -> None:
-        with self._process as process:  # closes both pipes, at which a worker ends, and waits
-            pass
-        return process.returncode
-
-
-def _stop(workers: list[_Worker], folder: tempfile.TemporaryDirectory) -> None:
-    for worker in workers:
-        worker.kill()
-    workers.clear()
-    folder.cleanup()

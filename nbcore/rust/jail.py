@@ -16,6 +16,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from nbcore.rust.compiler import CLIPPY_TOML, Toolchain
 
 LAYERS = ("chroot", "uid", "landlock", "seccomp", "namespaces")
 HERE = Path(__file__).parent
+_PYTHON = (sys.base_prefix, "/usr/lib", "/lib", "/lib64", "/etc/ld.so.cache")
 _FIRST_UID = 61_000
 _STACK_BYTES = 8 << 20  # pinned, because a recursion's depth must not depend on the host's own setting
 _NEW_UTS, _NEW_IPC, _NEW_USER, _NEW_NET = 0x04000000, 0x08000000, 0x10000000, 0x40000000
@@ -53,6 +55,18 @@ class Jail:
         if "landlock" in self.layers and "chroot" not in self.layers:
             pairs += [part for folder in self._libraries() for part in ("read", folder)]
         return [str(self.folder / "jail"), *pairs, "--", str(program), *args]
+
+    def interpreter(self, args: Iterable[str], limits: dict[str, int]) -> list[str]:
+        """The call that runs Python code, with this Python's own library to read and nothing to write.
+
+        Like a compiler it stays the user it is, without any capability.
+        """
+        options = [str(part) for pair in (limits | {"stack": _STACK_BYTES, "nofile": 32}).items() for part in pair]
+        if "landlock" in self.layers:
+            options += ["landlock", "on", *(part for path in _PYTHON for part in ("read", path))]
+        if "seccomp" in self.layers:
+            options += ["seccomp", "strict"]
+        return [str(self.folder / "jail"), *options, "--", os.path.realpath(sys.executable), *args]
 
     def compiler(self, command: Iterable[str], limits: dict[str, int], cwd: Path) -> list[str]:
         """Options and command of a compiler that reads its toolchain and writes in `cwd`.

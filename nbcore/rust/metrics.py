@@ -6,11 +6,10 @@ Counts of a tree-sitter parse, so strings and comments do not count as code, and
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 from nbcore.rust.screen import target
-from nbcore.rust.syntax import attributes, parse, text_of
+from nbcore.rust.syntax import attributes, parse, text_of, walk
 
 _ITEMS = tuple(f"{kind}_item" for kind in ("function", "struct", "enum", "trait", "const", "static", "type", "mod"))
 _ITERATOR = re.compile(
@@ -33,7 +32,7 @@ def structure(code: str, prompt: str = "") -> dict[str, Any]:
     without a prompt. flags: "doc_spam", and what is wrong with its own tests.
     """
     root = parse(code)
-    nodes = list(_walk(root))
+    nodes = list(walk(root))
     kinds = [node.type for node in nodes]
     calls = [_called(node) for node in nodes if node.type == "call_expression"]
     public = [node for node in nodes if node.type in _ITEMS and _is_public(node)]
@@ -68,7 +67,7 @@ def own_tests(code: str, signature: str | None) -> tuple[int, list[str]]:
 
     That they call the target and are not ignored is seen here; what they are worth, only by the mutants they kill.
     """
-    tests = [node for node in _walk(parse(code)) if node.type == "function_item" and "#[test]" in _marks(node)]
+    tests = [node for node in walk(parse(code)) if node.type == "function_item" and "#[test]" in _marks(node)]
     live = [node for node in tests if not any(mark.startswith("#[ignore") for mark in _marks(node))]
     goal = target(signature)
     calling = [node for node in live if goal is None or re.search(rf"\b{goal}\s*\(", text_of(node))]
@@ -79,16 +78,8 @@ def own_tests(code: str, signature: str | None) -> tuple[int, list[str]]:
 
 def documentation(code: str) -> float:
     """The share of public items that are documented, 0..1; a spammed comment counts for nothing."""
-    docs = [_doc(node) for node in _walk(parse(code)) if node.type in _ITEMS and _is_public(node)]
+    docs = [_doc(node) for node in walk(parse(code)) if node.type in _ITEMS and _is_public(node)]
     return sum(bool(doc) and not _is_spam(doc) for doc in docs) / len(docs) if docs else 0.0
-
-
-def _walk(root) -> Iterator[Any]:
-    waiting = [root]
-    while waiting:
-        node = waiting.pop()
-        yield node
-        waiting += node.children
 
 
 def _called(node) -> str:

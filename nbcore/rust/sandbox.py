@@ -13,11 +13,25 @@ import select
 import signal
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 _SET_CHILD_SUBREAPER = 36
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Seconds of CPU (what judges), seconds of wall clock (a backstop), MiB of address space, KiB of text."""
+
+    compile_cpu_s: int = 10
+    compile_wall_s: float = 15
+    compile_mem_mb: int = 2048
+    run_cpu_s: int = 4
+    run_wall_s: float = 10
+    run_mem_mb: int = 1024
+    output_kb: int = 1024
+    source_kb: int = 256
 
 
 @dataclass(frozen=True)
@@ -38,7 +52,7 @@ class Outcome:
     wall_ms: float
 
 
-_servers: set[int] = set()  # children of this process that are no sample's
+_kept: set[int] = set()  # children of this process that outlive a run
 _reaping = False
 
 
@@ -65,7 +79,7 @@ class Server:
             actions.append((os.POSIX_SPAWN_DUP2, theirs.fileno(), 3))
             env = {**env, "LD_PRELOAD": str(library), "LD_BIND_NOW": "1", "JAIL_FD": "3"}
             self.pid = os.posix_spawn(program, [program], env, file_actions=actions)
-            _servers.add(self.pid)
+            _kept.add(self.pid)
 
     def start(self, argv: Sequence[str], fds: Sequence[int]) -> int:
         """Fork a copy with these arguments (its options first) and descriptors 0 to 2; its process id.
@@ -84,10 +98,20 @@ class Server:
     def close(self) -> None:
         """End it."""
         self._ours.close()
-        _servers.discard(self.pid)
+        _kept.discard(self.pid)
         with contextlib.suppress(ProcessLookupError, ChildProcessError):
             os.kill(self.pid, signal.SIGKILL)
             os.waitpid(self.pid, 0)
+
+
+@contextlib.contextmanager
+def kept(pid: int) -> Iterator[None]:
+    """Let this child live through a run within."""
+    _kept.add(pid)
+    try:
+        yield
+    finally:
+        _kept.discard(pid)
 
 
 def run(
@@ -97,23 +121,25 @@ def run(
     cpu_s: int,
     wall_s: float,
     output_kb: int,
-    stdin: bytes = b"",
+    stdin: bytes | int = b"",
+    stdout: int | None = None,
     kill_over: bool = False,
     server: Server | None = None,
 ) -> Outcome:
     """Run `argv` (of the jail, or for `server`), wait, then kill whatever is left of it.
 
-    `kill_over` ends the program at `output_kb`; otherwise
-    its output is drained and dropped. Raises OSError when the program cannot be started.
+    stdin is text, or a descriptor that is handed over, as `stdout` may be. `kill_over` ends the program at
+    `output_kb`; otherwise its output is drained and dropped. Raises OSError when the program cannot be started.
     """
     started = time.monotonic()
     out, err = os.pipe2(os.O_CLOEXEC), os.pipe2(os.O_CLOEXEC)
     # The whole input in memory: a pipe would need a writer that may block.
-    source = os.memfd_create("stdin")
+    source = os.memfd_create("stdin") if isinstance(stdin, bytes) else stdin
     try:
-        os.write(source, stdin)
-        os.lseek(source, 0, os.SEEK_SET)
-        fds = (source, out[1], err[1])
+        if isinstance(stdin, bytes):
+            os.write(source, stdin)
+            os.lseek(source, 0, os.SEEK_SET)
+        fds = (source, out[1] if stdout is None else stdout, err[1])
         if server:
             pid = server.start(argv, fds)
         else:
@@ -124,7 +150,7 @@ def run(
         os.close(err[0])
         raise
     finally:
-        for fd in (source, out[1], err[1]):
+        for fd in {source, out[1], err[1], *([] if stdout is None else [stdout])}:
             os.close(fd)
     streams = _Streams((out[0], err[0]), output_kb << 10)
     late = starved = False
@@ -226,7 +252,7 @@ def _reap() -> None:
             children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
         except OSError:  # a kernel without that file
             return
-        if not (strays := {int(child) for child in children} - _servers):
+        if not (strays := {int(child) for child in children} - _kept):
             return
         for pid in strays:
             with contextlib.suppress(ProcessLookupError, ChildProcessError):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterator
 from typing import Any
+
+_MOST_NESTED = 50
 
 
 @functools.cache
@@ -50,3 +53,35 @@ def attributes(node: Any) -> list[str]:
             found.append(text_of(before))
         before = before.prev_sibling
     return found
+
+
+def imported(node: Any, depth: int = 0) -> Iterator[str]:
+    """The names that the argument of a use declaration brings in; what a star brings nobody knows."""
+    if node is None or depth > _MOST_NESTED:
+        return
+    if node.type == "identifier":
+        yield text_of(node)
+    elif node.type == "scoped_identifier":
+        yield name_of(node)
+    elif node.type == "use_as_clause":
+        yield text_of(node.child_by_field_name("alias"))
+    elif node.type in ("use_list", "scoped_use_list"):
+        for child in node.named_children:
+            if child != node.child_by_field_name("path"):
+                if child.type == "self":
+                    yield text_of(node.parent.child_by_field_name("path")).rpartition("::")[2]
+                yield from imported(child, depth + 1)
+
+
+def conditional(node: Any) -> bool:
+    """Whether an item is there only in some configuration."""
+    return any(re.match(r"#\s*\[\s*cfg", text) for text in attributes(node))
+
+
+def walk(root: Any) -> Iterator[Any]:
+    """Every node below `root`, itself first; in no order worth relying on, and without recursion."""
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        waiting += node.children

@@ -6,6 +6,7 @@ costs the job in hand, which its grader gives to another worker.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -14,35 +15,20 @@ import signal
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nbcore.rust import canaries, compiler, harness, jail, sandbox
+from nbcore.rust import canaries, compiler, harness, hidden, jail, python, sandbox, signatures
 from nbcore.rust.screen import extract, screen
 
 _BUILT_MB = 64
 _MB = 1 << 20
 
 
-@dataclass(frozen=True)
-class Limits:
-    """Seconds of CPU (what judges), seconds of wall clock (a backstop), MiB of address space, KiB of text."""
-
-    compile_cpu_s: int = 10
-    compile_wall_s: float = 15
-    compile_mem_mb: int = 2048
-    run_cpu_s: int = 4
-    run_wall_s: float = 10
-    run_mem_mb: int = 1024
-    output_kb: int = 1024
-    source_kb: int = 256
-
-
 class Worker:
     """Judges one job after another; nothing of one is left for the next."""
 
-    def __init__(self, cell: jail.Jail, chain: compiler.Toolchain, limits: Limits, tier: str, lint: bool):
+    def __init__(self, cell: jail.Jail, chain: compiler.Toolchain, limits: sandbox.Limits, tier: str, lint: bool):
         self.jail, self.chain, self.limits, self.tier, self.lint = cell, chain, limits, tier, lint
         sandbox.become_reaper()
         listeners = canaries.Listeners()
@@ -69,6 +55,12 @@ class Worker:
         server.close()
         return None
 
+    def _restart_server(self) -> None:
+        if self.server:
+            self.server.close()
+        with contextlib.suppress(OSError):  # what is wrong then, the next job will say
+            self.server = self._server()
+
     def _compile(self, source: bytes, edition: str, tier: str, warn: tuple[str, ...] = ()) -> sandbox.Outcome:
         limits = self.limits
         arguments = self.chain.arguments(edition, self.build / "candidate", tier, self.lint, warn)
@@ -93,15 +85,21 @@ class Worker:
         for _ in range(2):
             started = time.monotonic()
             verdict = {"verdict": "infra_error", "passed": False, "compiles": False, "tests_passed": 0}
-            verdict |= {"tests_total": harness.count(job["tests"]) if self.tier == "test" else 0}
-            verdict |= {"clippy_warnings": 0, "errors": [], "flags": [], "cpu_ms": 0.0, "wall_ms": 0.0, "keep": True}
+            verdict |= {"tests_total": _cases(job) if self.tier == "test" else 0}
+            verdict |= {
+                "clippy_warnings": 0,
+                "lints": {},
+                "errors": [],
+                "flags": [],
+                "cpu_ms": 0.0,
+                "wall_ms": 0.0,
+                "keep": True,
+            }
             try:
                 self._attempt(job, verdict)
-            except OSError as error:  # ours: a full disk, no more processes, a toolchain that went away
+            except Exception as error:  # ours: a full disk, no more processes, a toolchain that went away, a bug
                 verdict |= {"verdict": "infra_error", "errors": [_note("infra", f"{type(error).__name__}: {error}")]}
-                if self.server:
-                    self.server.close()
-                self.server = self._server()
+                self._restart_server()
             finally:
                 self._clear()
             verdict["passed"] = verdict["verdict"] == "pass"
@@ -112,6 +110,9 @@ class Worker:
         return verdict
 
     def _attempt(self, job: dict[str, Any], verdict: dict[str, Any]) -> None:
+        if job["language"] == "python":
+            python.judge(self.jail, self.limits, self.here, job, verdict)
+            return
         code = job["text"] if job["plain"] else extract(job["text"], job["signature"])
         if code is None or not code.strip():
             verdict["verdict"] = "no_code"
@@ -123,7 +124,7 @@ class Worker:
         if not refused:
             try:
                 source = harness.build(code, job["tests"], job["signature"], job["edition"])
-            except harness.Mismatch as mismatch:
+            except signatures.Mismatch as mismatch:
                 verdict["flags"].append(mismatch.flag)
                 refused = [_note(mismatch.flag, str(mismatch))]
         if refused:
@@ -138,7 +139,7 @@ class Worker:
             built = self._compile(text, edition, self.tier, warn)
             report = compiler.read_report(built.stderr, source.ours, source.module)
             verdict["cpu_ms"] += built.cpu_ms
-            verdict["clippy_warnings"] = max(verdict["clippy_warnings"], report.warnings)
+            verdict |= {"clippy_warnings": sum(report.lints.values()), "lints": report.lints}
             # A lint of clippy's that the sample denies itself is not a compile error, and one on our lines not its own.
             if not set(report.denied) - set(warn):
                 break
@@ -166,10 +167,10 @@ class Worker:
             kill_over=True,
         )
         verdict["cpu_ms"] += ran.cpu_ms
-        passed, complete, forged = harness.read(ran.stderr, source.secret, nonce, source.cases)
+        passed, complete, forged = hidden.read(ran.stderr, source.secret, nonce, source.cases)
         kind = judgement(ran, passed, complete, source.cases)
         verdict |= {"verdict": kind, "tests_passed": passed, "keep": ran.timeout != "wall"}
-        verdict["flags"] += ["forged_report"] * (forged or harness.looks_forged(ran.stdout))
+        verdict["flags"] += ["forged_report"] * (forged or hidden.looks_forged(ran.stdout))
 
     def _clear(self) -> None:
         for left in (*self.build.iterdir(), *self.here.iterdir()):
@@ -180,6 +181,10 @@ class Worker:
         if self.server:
             self.server.close()
         self._folder.cleanup()
+
+
+def _cases(job: dict[str, Any]) -> int:
+    return 1 if job["language"] == "python" else hidden.count(job["tests"])
 
 
 def judgement(ran: sandbox.Outcome, passed: int, complete: bool, cases: int) -> str:
@@ -219,7 +224,7 @@ def main() -> None:
     setup = json.loads(sys.stdin.readline())
     cell = jail.Jail(Path(setup["folder"]), tuple(setup["layers"]), tuple(setup["system"]))
     chain = compiler.Toolchain(Path(setup["sysroot"]), setup["version"], tuple(setup["link"]))
-    worker = Worker(cell, chain, Limits(**setup["limits"]), setup["tier"], setup["lint"])
+    worker = Worker(cell, chain, sandbox.Limits(**setup["limits"]), setup["tier"], setup["lint"])
     say({"layers": worker.layers, "promises": worker.promises, "fork_server": worker.server is not None})
     try:
         for line in sys.stdin:

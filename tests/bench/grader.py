@@ -84,7 +84,7 @@ def fresh(sample):
 def own_cpu(grader):
     """CPU ms of this process and of the workers themselves, without the programs they started."""
     ticks = 0
-    for worker in grader._workers:
+    for worker in grader.pool.workers:
         ticks += sum(int(n) for n in Path(f"/proc/{worker.pid}/stat").read_text().rpartition(")")[2].split()[11:13])
     return time.process_time() * 1e3 + ticks * 1e3 / os.sysconf("SC_CLK_TCK")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from rust import hostile
 
-from nbcore.rust import compiler, harness
+from nbcore.rust import compiler, hidden
 from nbcore.rust.grader import KINDS, Limits, RustGrader
 
 pytestmark = pytest.mark.skipif(shutil.which("rustc") is None, reason="rustc is not installed")
@@ -139,7 +139,7 @@ def test_every_kind_is_covered():
 
 def test_verdict_has_the_fields_of_the_contract(verdicts):
     fields = "id verdict passed compiles tests_passed tests_total clippy_warnings errors flags cpu_ms wall_ms cached"
-    fields += " isolation"
+    fields += " isolation lints"
     assert all(set(verdict) == set(fields.split()) for verdict in verdicts.values())
 
 
@@ -162,7 +162,7 @@ def test_errors_and_lints_are_placed_in_the_candidates_own_lines(grader):
         ]
     )
     assert [(error["code"], error["line"]) for error in broken["errors"]] == [("E0308", 4)]
-    assert linted["verdict"] == "pass" and linted["clippy_warnings"] == 1
+    assert linted["verdict"] == "pass" and linted["clippy_warnings"] == 1 and linted["lints"] == {"needless_return": 1}
     assert ours["clippy_warnings"] == 0
 
 
@@ -191,13 +191,13 @@ def test_missing_test_lines_are_failed_tests():
         return "".join(f"\nSN {line}\n" for line in lines).encode()
 
     whole = said("0 ok", "1 ok", "2 ok")
-    assert harness.read(whole, "S", "N", 2) == (2, True, False)
-    assert harness.read(b"noise" + whole + b"\xffnoise", "S", "N", 2) == (2, True, False)
-    assert harness.read(said("0 ok", "1 fail", "2 ok"), "S", "N", 2) == (1, True, False)
+    assert hidden.read(whole, "S", "N", 2) == (2, True, False)
+    assert hidden.read(b"noise" + whole + b"\xffnoise", "S", "N", 2) == (2, True, False)
+    assert hidden.read(said("0 ok", "1 fail", "2 ok"), "S", "N", 2) == (1, True, False)
     for lines in ((), ("0 ok",), ("0 ok", "1 ok"), ("0 ok", "2 ok"), ("0 ok", "0 ok", "1 ok", "2 ok"), ("2 ok",)):
-        assert not harness.read(said(*lines), "S", "N", 2)[1]
-    assert harness.read(whole, "S", "other", 2)[:2] == (0, False)
-    assert harness.read(b"test result: ok. 2 passed", "S", "N", 2) == (0, False, True)
+        assert not hidden.read(said(*lines), "S", "N", 2)[1]
+    assert hidden.read(whole, "S", "other", 2)[:2] == (0, False)
+    assert hidden.read(b"test result: ok. 2 passed", "S", "N", 2) == (0, False, True)
 
 
 def test_tests_in_a_comment_do_not_count_and_none_are_flagged(grader):
@@ -346,7 +346,7 @@ def test_hostile_samples(tmp_path):
     canary = Path("/tmp/nbcore-host-canary")
     canary.write_text("untouched")
     before, grader = processes(), RustGrader(jobs=1)
-    known = {worker.pid for worker in grader._workers}
+    known = {worker.pid for worker in grader.pool.workers}
     files = set(os.listdir("/tmp"))
     shared = shared_hostile()
     for one, expect in shared:
@@ -412,14 +412,14 @@ def test_soak():
     """Memory, descriptors, processes and files are flat over 2,000 samples, in the worker and in its grader."""
     grader, batch, before = RustGrader(jobs=1), mixed(2000), processes()
     grader.grade(batch[:300])
-    worker = grader._workers[0].pid
+    worker = grader.pool.workers[0].pid
 
     def state():
         return len(os.listdir("/proc/self/fd")), len(os.listdir(f"/proc/{worker}/fd")), processes() - before
 
     settled, kb = state(), memory_kb(worker)
     grader.grade(batch[300:900])
-    assert grader._workers[0].pid == worker and state() == settled and memory_kb(worker) < 1.2 * kb
+    assert grader.pool.workers[0].pid == worker and state() == settled and memory_kb(worker) < 1.2 * kb
     grader.grade(batch[900:])  # the worker has been replaced meanwhile
     assert len(state()[2]) == len(settled[2]) and state()[0] == settled[0]
     assert all(not list(path.iterdir()) for path in grader._jail.folder.glob("worker-*/*"))
@@ -439,7 +439,7 @@ def test_killed_workers_lose_no_sample():
     def killer():
         while not done.is_set() and len(kills) < 50:
             time.sleep(rng.uniform(0.2, 0.6))
-            for worker in list(grader._workers):
+            for worker in list(grader.pool.workers):
                 if worker.job and worker._hello:  # one that has begun: a kill at its start is no different
                     os.kill(worker.pid, signal.SIGKILL)
                     kills.append(worker.pid)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbcore.rust import harness
+from nbcore.rust import harness, hidden, signatures
 
 TESTS = "#[cfg(test)]\nmod tests {\n    use super::*;\n    #[test]\n    fn one() { assert_eq!(add(1), Some(2)); }\n}\n"
 
@@ -26,7 +26,7 @@ def test_the_candidates_lines_are_told_from_ours():
 
 
 def test_tests_become_public_functions_and_nothing_else_changes():
-    text, cases = harness._testing(
+    text, cases = hidden.functions(
         '#[cfg(test)] mod tests { const N: &str = "#[test]"; // #[test]\n'
         '#[test] #[should_panic(expected = "no")] fn a() { panic!("no way") }\n'
         "#[ignore] #[test] fn b() {} #[test] pub fn c() {} fn helper() {}\n"
@@ -90,7 +90,7 @@ def test_two_gradings_share_no_secret():
 )
 def test_heads_that_could_be_read_two_ways_are_refused(code, flag):
     """Text put in after such a head could land inside a string or a comment, and the candidate's main would run."""
-    with pytest.raises(harness.Mismatch) as refused:
+    with pytest.raises(signatures.Mismatch) as refused:
         build(code)
     assert refused.value.flag == flag
 
@@ -100,7 +100,7 @@ def test_a_type_that_must_derive_equality_may_not_write_it():
     derived = "#[derive(Debug, Clone, PartialEq)]\npub enum P { A }\npub fn add(a: u8) -> P { P::A }"
     build(derived, "", signature)
     for wrong in (derived.replace(", PartialEq", ""), "#[cfg(any())]\n" + derived, derived.replace("enum P", "enum Q")):
-        with pytest.raises(harness.Mismatch, match="`P` must derive PartialEq"):
+        with pytest.raises(signatures.Mismatch, match="`P` must derive PartialEq"):
             build(wrong, "", signature)
 
 
@@ -112,7 +112,7 @@ def test_any_text_is_either_refused_or_kept_whole(code):
     """Nothing of the candidate is lost or moved but its head, and no text breaks the harness."""
     try:
         source = build(code)
-    except harness.Mismatch:
+    except signatures.Mismatch:
         return
     lines = source.text.split("\n")
     split = lines[source.ours.start - 2] + lines[source.ours.stop - 1]

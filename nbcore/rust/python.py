@@ -1,0 +1,97 @@
+"""HumanEval-style Python in the same jail: prompt + completion against `check(candidate)`, the same verdicts."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import secrets
+import signal
+from pathlib import Path
+from typing import Any
+
+from nbcore.rust import sandbox
+from nbcore.rust.jail import Jail
+
+_DRIVER = Path(__file__).with_name("python_driver.py").read_text("utf-8")
+_MB = 1 << 20
+_PIPE = 1 << 20  # what a pipe may hold without a privilege; a whole program is written before anyone reads
+
+
+def entry(prompt: str) -> str:
+    """The function that a prompt asks for: the last it defines. Raises ValueError when it defines none."""
+    if not (names := re.findall(r"^(?:async )?def (\w+)", prompt, re.MULTILINE)):
+        raise ValueError("signature defines no function: for Python it is the prompt that the completion goes on from")
+    return names[-1]
+
+
+def judge(jail: Jail, limits: sandbox.Limits, here: Path, job: dict[str, Any], verdict: dict[str, Any]) -> None:
+    """Fill in the verdict on a Python job, run in the folder `here`."""
+    prompt, nonce = job["signature"] or "", secrets.token_hex(16)
+    program = job["text"] if job["plain"] else prompt + job["text"]
+    verdict["tests_total"] = 1
+    if not job["text"].strip():
+        verdict["verdict"] = "no_code"
+        return
+    if len(program.encode(errors="replace")) > limits.source_kb << 10:
+        verdict |= {"verdict": "rejected", "flags": ["too_long"]}
+        verdict["errors"] = [{"code": "too_long", "message": "refused before running", "line": None}]
+        return
+    name = entry(prompt or program)
+    to_solver, to_checker = (
+        _pipe({"program": program, "entry": name}),
+        _pipe({"prompt": prompt, "tests": job["tests"], "entry": name, "nonce": nonce}),
+    )
+    options = {"cpu": limits.run_cpu_s, "as": limits.run_mem_mb * _MB, "fsize": _MB, "cwd": str(here)}
+    call = jail.interpreter(["-I", "-S", "-B", "-c", _DRIVER], options)
+    null = os.open(os.devnull, os.O_WRONLY)
+    actions = [(os.POSIX_SPAWN_DUP2, fd, at) for at, fd in enumerate((to_solver[0], to_checker[1], null))]
+    solver = os.posix_spawn(call[0], [*call, "solve"], {}, file_actions=actions)
+    os.close(null)
+    os.close(to_checker[1])
+    with sandbox.kept(solver):
+        ran = sandbox.run(
+            [*call, "check"],
+            env={},
+            cpu_s=limits.run_cpu_s,
+            wall_s=limits.run_wall_s,
+            output_kb=limits.output_kb,
+            stdin=to_checker[0],
+            stdout=to_solver[1],
+            kill_over=True,
+        )
+    os.close(to_solver[0])
+    os.kill(solver, signal.SIGKILL)
+    _, status, usage = os.wait4(solver, 0)
+    ended = os.waitstatus_to_exitcode(status)
+    verdict["cpu_ms"] += ran.cpu_ms + (usage.ru_utime + usage.ru_stime) * 1e3
+    found = re.findall(rf"^{nonce} (\w+) (.*)$", ran.stderr.decode(errors="replace"), re.MULTILINE)
+    kind, text = found[0] if len(found) == 1 and ran.code == 0 else ("", "")
+    verdict["keep"] = ran.timeout != "wall"
+    if kind == "syntax":
+        verdict |= {"verdict": "compile_error", "errors": [{"code": "SyntaxError", "message": text, "line": None}]}
+        return
+    verdict["compiles"] = True
+    if kind == "passed":
+        verdict |= {"verdict": "pass", "tests_passed": 1}
+    elif kind:
+        verdict |= {"verdict": "tests_failed"}
+        verdict["errors"] = [{"code": None, "message": text[:300], "line": None}] if kind == "broken" else []
+    elif ran.timeout or ended == -signal.SIGXCPU:
+        verdict["verdict"] = "infra_error" if ran.starved else "run_timeout"
+    elif ran.over:
+        verdict["verdict"] = "output_limit"
+    else:
+        verdict["verdict"] = "run_crash" if ended < 0 and ended != -signal.SIGKILL else "early_exit"
+
+
+def _pipe(first: dict[str, Any]) -> tuple[int, int]:
+    """A pipe that holds this line already."""
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, _PIPE)
+    line = json.dumps(first).encode() + b"\n"
+    if len(line) > _PIPE:
+        raise ValueError(f"tests and prompt are {len(line)} bytes; {_PIPE} at most")
+    os.write(writer, line)
+    return reader, writer
