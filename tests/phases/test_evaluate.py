@@ -49,27 +49,33 @@ def test_the_base_can_be_evaluated_without_a_parent(tmp_path):
     assert evaluate.finish(run).info["base"] == "seedling"
 
 
+ROW = {
+    **{"compiles": True, "passed": True, "clippy_warnings": 1, "lints": {"needless_return": 1}, "flags": []},
+    **{"tests_passed": 6, "tests_total": 6, "truncated": False, "prompt": "Double the number x."},
+    "completion": "```rust\n/// Doubles x.\npub fn double(x: i64) -> i64 { return 2 * x; }\n```",
+}
+
+
 def test_our_own_faults_are_left_out_and_counted():
     """An infra_error counted as a failure lowers pass@1 for a full disk."""
-    row = {
-        "compiles": True,
-        "passed": True,
-        "clippy_warnings": 0,
-        "tests_passed": 6,
-        "tests_total": 6,
-        "truncated": False,
-    }
-    solved = [{**row, "verdict": "pass"}, {**row, "verdict": "infra_error", "passed": False}]
+    solved = [{**ROW, "verdict": "pass"}, {**ROW, "verdict": "infra_error", "passed": False}]
     found = evaluate.summary(solved, 1, [1])
     assert found["pass@1"]["value"] == 1 and found["infra_errors"] == 1
 
 
 def test_several_samples_give_unbiased_pass_at_k():
     """pass@2 of one right among two is 1, pass@1 is one half; averaging first would say otherwise."""
-    row = {"compiles": True, "clippy_warnings": 0, "tests_passed": 6, "tests_total": 6, "truncated": False}
-    solved = [{**row, "verdict": "pass", "passed": True}, {**row, "verdict": "tests_failed", "passed": False}]
+    solved = [{**ROW, "verdict": "pass"}, {**ROW, "verdict": "tests_failed", "passed": False}]
     found = evaluate.summary(solved, 2, [1, 2])
     assert found["pass@1"]["value"] == 0.5 and found["pass@2"]["value"] == 1
+
+
+def test_quality_counts_lints_by_name_and_reads_the_extracted_code():
+    """A mean of warnings tells nobody which; and prose or fences must not count as code."""
+    rows = [{**ROW, "verdict": "pass"}, {**ROW, "verdict": "early_exit", "lints": {}, "completion": "no"}]
+    found = evaluate.quality(rows)
+    assert found["lints"] == {"needless_return": 0.5} and found["hack_rate"] == 0.5
+    assert found["documented"] == 1.0 and found["lines"] == 1.0
 
 
 def test_an_interrupted_evaluation_keeps_its_finished_parts(chain, monkeypatch):
