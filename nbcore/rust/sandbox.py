@@ -78,6 +78,7 @@ class Server:
             actions = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0), (os.POSIX_SPAWN_DUP2, 0, 1)]
             actions.append((os.POSIX_SPAWN_DUP2, theirs.fileno(), 3))
             env = {**env, "LD_PRELOAD": str(library), "LD_BIND_NOW": "1", "JAIL_FD": "3"}
+            env |= {"JAIL_HUGE": "1"} if _has_huge_pages() else {}
             self.pid = os.posix_spawn(program, [program], env, file_actions=actions)
             _kept.add(self.pid)
 
@@ -102,6 +103,13 @@ class Server:
         with contextlib.suppress(ProcessLookupError, ChildProcessError):
             os.kill(self.pid, signal.SIGKILL)
             os.waitpid(self.pid, 0)
+
+
+def _has_huge_pages() -> bool:
+    try:
+        return "[never]" not in Path("/sys/kernel/mm/transparent_hugepage/enabled").read_text()
+    except OSError:
+        return False
 
 
 @contextlib.contextmanager
