@@ -35,7 +35,8 @@ class Check:
 def report(store: str | Path | None = None) -> list[Check]:
     """Every check, in the order a person would ask. `store` as for `place.store`."""
     device = place.device()
-    return [_python(), _machine(), _disk(place.store(store)), _device(device), *_packages(), *_rust(), *_access()]
+    machine = [_python(), _machine(), _disk(place.store(store)), _device(device)]
+    return [*machine, *_packages(), *_rust(), *_sandbox(), *_access()]
 
 
 def profiles(device: place.Device) -> list[tuple[str, bool, str]]:
@@ -167,6 +168,22 @@ def _rust() -> list[Check]:
     if shutil.which("cc") is None:
         checks.append(Check("linker", "missing", "no cc", "apt-get install gcc libc6-dev"))
     return checks
+
+
+def _sandbox() -> list[Check]:
+    from nbcore.rust.grader import RustGrader
+
+    try:
+        grader = RustGrader(jobs=1, allow_degraded=True)
+    except RuntimeError as error:  # no toolchain or no linker: said above
+        return [Check("sandbox", "missing", "cannot be built", str(error).rpartition("; ")[2])]
+    found = grader.capabilities()
+    grader.close()
+    layers = ", ".join(found["layers"])
+    if grader.lost:
+        remedy = "grade elsewhere, or sandbox.allow_degraded if you trust the model's code"
+        return [Check("sandbox", "warn", f"{found['isolation']}; layers: {layers or 'limits alone'}", remedy)]
+    return [Check("sandbox", "ok", f"all {len(found['promises'])} promises hold: {layers}")]
 
 
 def _access() -> list[Check]:

@@ -123,6 +123,7 @@ def _try_link(chain: Toolchain, link: Sequence[str]) -> tuple[str | None, tuple[
     source = b"""fn main() {
         let caught = std::thread::spawn(|| std::panic::catch_unwind(|| { let v: Vec<u8> = vec![]; v[1] }).is_err());
         assert!(caught.join().unwrap());
+        assert!(std::hint::black_box(4f64).powf(0.5) == 2.0); // the mathematical library is one of those to be found
     }"""
     with tempfile.TemporaryDirectory() as scratch:
         out, here = Path(scratch, "probe"), {"cwd": scratch, "capture_output": True, "timeout": 60}

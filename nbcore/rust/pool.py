@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -15,6 +16,7 @@ from typing import Any
 
 _LIFE = 1000  # jobs of one worker: a new one costs little, and whatever grew in the old is gone
 _TRIES = 3  # of a job whose worker died
+_PATIENCE_S = 5  # with a worker that has been told to end
 
 
 class Pool:
@@ -24,7 +26,7 @@ class Pool:
         self.size, self._setup = size, setup
         self.workers = [_Worker(setup)]
         self.proved = self.workers[0].ready()
-        weakref.finalize(self, _kill, self.workers)
+        weakref.finalize(self, _end, self.workers)
 
     def judge(self, jobs: dict[str, dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any] | None]]:
         """Yield (key, verdict) as they come in; the verdict is None where three workers died over the job.
@@ -66,7 +68,7 @@ class Pool:
 
     def close(self) -> None:
         """End the workers."""
-        _kill(self.workers)
+        _end(self.workers)
 
 
 class _Worker:
@@ -129,17 +131,24 @@ class _Worker:
             pass
 
     def kill(self) -> None:
+        """End it now, whatever it is doing."""
         self.job = None
         self._process.kill()
         self.close()
 
     def close(self) -> None:
-        with self._process as process:  # closes both pipes, at which a worker ends, and waits
-            pass
-        return process.returncode
+        """Let it end by itself: it takes its fork server and its folder along."""
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+        try:
+            self._process.wait(_PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self.answers.close()
 
 
-def _kill(workers: list[_Worker]) -> None:
+def _end(workers: list[_Worker]) -> None:
     for worker in workers:
-        worker.kill()
+        worker.kill() if worker.job else worker.close()
     workers.clear()
