@@ -173,10 +173,21 @@ def test_as_a_person_would(repo, tmp_path):
     command = [sys.executable, "-m", "nbcore", "grade", tmp_path / "in.jsonl", tmp_path / "out.jsonl"]
     done = subprocess.run(command, cwd=repo, env={**os.environ, "COLUMNS": "40"}, capture_output=True, text=True)
     assert done.returncode == 0 and "compile_error 1" in done.stdout and "pass 1" in done.stdout, done
+    command[-1] = tmp_path / "checked.jsonl"
+    done = subprocess.run([*command, "--tier", "check"], cwd=repo, capture_output=True, text=True)
+    assert done.returncode == 0 and "pass 1" in done.stdout
+    verdict = json.loads((tmp_path / "checked.jsonl").read_text().splitlines()[0])
+    assert verdict["tests_total"] == 0 and verdict["flags"] == ["no_tests"]
+    done = subprocess.run([*command, "--tier", "taste"], cwd=repo, capture_output=True, text=True)
+    assert done.returncode == 2 and "tier is 'taste'; use one of check, lint, test" in done.stderr
 
 
 @pytest.mark.parametrize(
-    "content", ['{"my": "only copy"}', '{"id": "a", "code": "", "tests": ""}\n{"id": "b"', "notes"]
+    "content",
+    [
+        *('{"my": "only copy"}', '{"id": "a", "code": "", "tests": ""}\n{"id": "b"', "notes"),
+        *('{"id": "a", "code": "", "tests": ""}', '{"id": "a", "completion": "fn f'),
+    ],
 )
 def test_grading_into_a_file_of_something_else_leaves_it_as_it_is(tmp_path, content):
     """IN given as OUT, or a file without a final newline, was cut short before anyone looked at what it held."""

@@ -40,6 +40,15 @@ def test_a_package_off_the_lock_is_a_warning_except_where_colab_keeps_its_own(mo
     assert after["torch"] == "ok" and after["packages"] == "ok" and after["bitsandbytes"] == "warn"
 
 
+def test_a_weak_sandbox_is_a_warning_that_names_what_is_lost(monkeypatch):
+    """Better to hear of it before hours of training than at the first reward."""
+    from nbcore.rust import grader
+
+    monkeypatch.setattr(grader.RustGrader, "lost", ["files", "network"])
+    (check,) = doctor._sandbox()
+    assert check.state == "warn" and "degraded (files, network)" in check.found and check.remedy
+
+
 def test_an_absent_package_is_missing(monkeypatch):
     monkeypatch.setattr(doctor, "_pins", lambda: {"torch": "1", "bitsandbytes": "1", "nbcore-no-such-package": "1"})
     assert states(doctor._packages())["packages"] == "missing"

@@ -113,6 +113,17 @@ def test_missing_phases_and_splits_are_absent(tmp_path):
     assert "→" not in lineage.summary(lineage.chain(tmp_path))
 
 
+def test_a_weak_sandbox_is_said_wherever_the_numbers_are(tmp_path):
+    """Numbers of programs that could reach the host are worth less, and only a report can say so."""
+    store = fake_store.make(tmp_path, phases=("base",), heldout=10, unseen=0)
+    run = lineage.chain(store)[0].evaluation
+    (run.path / "sandbox.json").write_text(json.dumps({"isolation": "degraded (files, network)"}))
+    shown = io.StringIO()
+    Console(file=shown, width=200).print(report.table(store))
+    for text in (shown.getvalue(), report.build(store).read_text("utf-8")):
+        assert "degraded (files, network): its promises" in " ".join(text.split())
+
+
 def test_training_without_an_evaluation_is_reported_as_such(tmp_path):
     fake_store._train(tmp_path, "sft", None)
     text = report.build(tmp_path).read_text("utf-8")

@@ -74,6 +74,7 @@ def rewards(run: runs.Run) -> list[Any]:
                 dropped += 1
         log_metric("hack_rate", sum(map(reward.is_hack, verdicts)) / len(verdicts))
         log_metric("infra_dropped", dropped)
+        log_metric("graded", sum(not verdict["cached"] for verdict in verdicts))  # the others are repeats
         log_metric("grading_seconds", time.monotonic() - began)
         return worth
 

@@ -1,6 +1,7 @@
 """CPU and wall per sample: cargo from nothing, cargo in a reused template, and this grader, interleaved in one run.
 
     python tests/bench/grader.py [TASKS.jsonl] [--n 20]
+    python tests/bench/grader.py --run runs/grpo/RUN
 
 All three lint, check and run the hidden tests; only ours is jailed. Ratios are what to trust: times drift with the
 machine. Then the grader alone, on a mixed set, with one worker and with two.
@@ -99,12 +100,32 @@ def throughput(samples, jobs):
     return (len(samples) - jobs) / wall
 
 
+def share(run):
+    """What grading takes of a GRPO step, from the run's own metrics, and what bounds it."""
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    rows = [row for row in rows if "grading_seconds" in row]
+    step, grading, graded = (
+        statistics.median(row[key] for row in rows) for key in ("step_time", "grading_seconds", "graded")
+    )
+    print(
+        f"{run.name}: medians over {len(rows)} steps: {step:.2f} s, {grading:.2f} of them grading, {grading / step:.0%}"
+    )
+    print(
+        f"{graded:.0f} distinct answers a step at {grading / graded * 1e3:.0f} ms each, on {os.cpu_count()} processors:"
+    )
+    print(f"15 % would take {grading / (0.15 * step):.1f} times the processors, each as fast as one of these")
+
+
 def main():
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     default = ROOT.parent / "shared" / "data" / "humaneval_x_rust_dev.jsonl"
     arguments.add_argument("tasks", nargs="?", type=Path, default=default)
     arguments.add_argument("--n", type=int, default=20)
+    arguments.add_argument("--run", type=Path, help="a GRPO run directory: what grading takes of a step, and no more")
     chosen = arguments.parse_args()
+    if chosen.run:
+        share(chosen.run)
+        return
     tasks = [json.loads(line) for line in chosen.tasks.read_text().splitlines()][: chosen.n]
     everything = sets(tasks)
     print(f"medians of {len(tasks)}, ms per sample        cpu    wall   cpu ratio to ours")

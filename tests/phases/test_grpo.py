@@ -54,7 +54,7 @@ def test_reward_of_right_wrong_and_broken_programs(run):
 def test_our_own_fault_is_never_a_zero(run, monkeypatch):
     """An infra_error scored 0 teaches the model from our broken disk."""
     verdict = {"verdict": "infra_error", "passed": False, "compiles": False, "tests_passed": 0, "tests_total": 6}
-    verdict |= {"flags": [], "clippy_warnings": 0}
+    verdict |= {"flags": [], "clippy_warnings": 0, "cached": False}
     fine = verdict | {"verdict": "pass", "passed": True, "compiles": True, "tests_passed": 6}
     size = run.config.group_size
     monkeypatch.setattr(RustGrader, "grade", lambda self, samples: [verdict] + [fine] * (len(samples) - 1))
