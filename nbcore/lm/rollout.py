@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -56,6 +57,8 @@ def grader(run: runs.Run, lint: bool = True) -> RustGrader:
     config = run.config
     made = RustGrader(getattr(config, "jobs", None), lint, allow_degraded=config.sandbox.allow_degraded)
     (run.path / "sandbox.json").write_text(json.dumps(made.capabilities(), indent=1) + "\n")
+    if made.lost:
+        warnings.warn(f"sandbox {made.isolation}, as sandbox.allow_degraded has it; every report says so", stacklevel=2)
     return made
 
 

@@ -65,8 +65,7 @@ def done_ids(path: Path) -> set[str]:
 def _begins_a_verdict(raw: bytes) -> bool:
     """Whether a first line without its end could be a verdict cut short, rather than a whole line of something else."""
     with contextlib.suppress(ValueError):
-        json.loads(raw)
-        return False
+        return "verdict" in json.loads(raw)
     of_a_sample = any(name in raw for name in (b'"code"', b'"completion"', b'"tests"'))
     return raw.startswith(b'{"id"') and not of_a_sample
 

@@ -260,6 +260,22 @@ def test_an_infra_error_is_not_remembered(tmp_path):
     assert again["verdict"] == "pass" and not again["cached"]
 
 
+def test_an_interrupt_leaves_a_grader_that_works():
+    """Ctrl-C in a notebook must neither wait for the batch nor hand its verdicts to the next one."""
+
+    def interrupt(done, total):
+        raise KeyboardInterrupt
+
+    grader = RustGrader(jobs=2, limits=SHORT)
+    batch = [sample(body(f"a + b + {n} - {n}"), str(n)) for n in range(6)]
+    with pytest.raises(KeyboardInterrupt):
+        grader.grade(batch, interrupt)
+    found = grader.grade([sample(body("a - b"), "wrong"), *batch])
+    assert [verdict["verdict"] for verdict in found] == ["tests_failed"] + ["pass"] * 6
+    assert [verdict["id"] for verdict in found] == ["wrong", *map(str, range(6))]
+    grader.close()
+
+
 def test_a_starved_program_is_an_infra_error():
     limits = dataclasses.replace(SHORT, run_wall_s=0.2, run_cpu_s=4)
     verdict = RustGrader(limits=limits).grade([sample(body("loop { std::hint::black_box(a + b); }"))])[0]
