@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 _LIFE = 1000  # jobs of one worker: a new one costs little, and whatever grew in the old is gone
-_TRIES = 3  # of a job whose worker died
+_TRIES = 8  # of a job whose worker died: no sample can end its worker, so what did is worth waiting out
 _PATIENCE_S = 5  # with a worker that has been told to end
 
 
@@ -29,7 +29,7 @@ class Pool:
         weakref.finalize(self, _end, self.workers)
 
     def judge(self, jobs: dict[str, dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any] | None]]:
-        """Yield (key, verdict) as they come in; the verdict is None where three workers died over the job.
+        """Yield (key, verdict) as they come in; the verdict is None where eight workers died over the job.
 
         Raises RuntimeError when a new worker cannot keep what the first one kept.
         """
