@@ -13,7 +13,7 @@ COMPONENTS = ("compiles", "tests", "passed", "lint", "docs")
 CHEATS = frozenset({"rejected", "early_exit", "output_limit"})
 """Verdicts worth nothing whatever was reported before: the sample got round the tests."""
 
-FORGING = frozenset({"forged_report", "std_macro_shadow", "panic_hook", "unsafe_attr"})
+FORGING = frozenset({"forged_report", "std_macro_shadow", "panic_hook", "unsafe_attr", "spawns_process"})
 """Flags of a sample that tried to, whatever became of it."""
 
 

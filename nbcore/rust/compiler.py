@@ -149,6 +149,8 @@ class Report:
     denied: tuple[str, ...]
     """When every error is a lint that the candidate denies where it should not count: clippy's, or on our lines."""
     flags: list[str]
+    linking: bool
+    """The linker failed, which only the compiler itself can say: no source is quoted."""
 
 
 # clippy.toml knows names as the compiler resolves them, so that a macro or an alias cannot hide one.
@@ -167,7 +169,7 @@ _RESOLVED = {
 
 def read_report(stderr: bytes, ours: range, module: str) -> Report:
     """Read rustc's JSON lines; the last may be cut. Only messages: rendered text can quote files of the host."""
-    errors, lints, flags, denied, real = [], set(), [], [], False
+    errors, lints, flags, denied, real, linking = [], set(), [], [], False, False
     for message in _messages(stderr):
         code = (message["code"] or {}).get("code") or ""
         inside, line = _own_line(message, ours)
@@ -175,7 +177,8 @@ def read_report(stderr: bytes, ours: range, module: str) -> Report:
             flags += [flag for flag, pattern in _RESOLVED.items() if re.search(pattern, message["message"])]
         elif code.startswith("clippy::") and line is not None:
             lints.add((code, line))
-        if message["level"] == "error" and not message["message"].startswith("aborting due to"):
+        summary = message["message"].startswith("aborting due to") and not message["spans"]
+        if message["level"] == "error" and not summary:
             lint = not re.fullmatch(r"E\d+|", code)
             if lint and (code.startswith("clippy::") or inside):
                 denied.append(code)
@@ -186,10 +189,12 @@ def read_report(stderr: bytes, ours: range, module: str) -> Report:
             if "unlinked crate" in json.dumps(message["spans"]) or code == "E0463":
                 flags.append("missing_crate")
             text = message["message"].splitlines()[0] if message["message"] else ""
-            errors.append({"code": code or None, "message": text.replace(module, "tests")[:_MAX_MESSAGE], "line": line})
+            text = text.replace(module, "tests")[:_MAX_MESSAGE]
+            errors.append({"code": code or None, "message": text, "line": line})
+            linking |= not message["spans"] and text.startswith("linking with")
     once = () if real else tuple(sorted(set(denied)))
     counted = Counter(name.removeprefix("clippy::") for name, _ in sorted(lints))
-    return Report(errors[:_MAX_ERRORS], dict(counted), once, sorted(set(flags)))
+    return Report(errors[:_MAX_ERRORS], dict(counted), once, sorted(set(flags)), linking)
 
 
 def first_message(stderr: bytes) -> str:
@@ -198,7 +203,7 @@ def first_message(stderr: bytes) -> str:
     return wrong[0] if wrong else stderr[:_MAX_MESSAGE].decode(errors="replace")
 
 
-def failure(built: sandbox.Outcome, errors: Sequence[Mapping[str, Any]]) -> str | None:
+def failure(built: sandbox.Outcome, report: Report) -> str | None:
     """Verdict for a build that was not a success, None for one that was."""
     if built.timeout:
         return "infra_error" if built.starved else "compile_timeout"
@@ -206,9 +211,9 @@ def failure(built: sandbox.Outcome, errors: Sequence[Mapping[str, Any]]) -> str 
         return None
     if built.signal or built.code == 101:  # 101: the compiler itself panicked
         return "compile_resource"
-    if built.code != 1 or not (errors or built.over):
+    if built.code != 1 or not (report.errors or built.over):
         return "infra_error"  # no word from the compiler: it did not run properly
-    if errors and errors[0]["message"].startswith("linking with"):
+    if report.linking:
         if b"No space left" in built.stderr:
             return "infra_error"
         return "compile_resource" if f"signal: {signal.SIGXFSZ.value}".encode() in built.stderr else "compile_error"

@@ -72,7 +72,7 @@ class _Job(NamedTuple):
             raise ValueError(f"{name}: language is {language!r}; use one of {', '.join(LANGUAGES)}")
         if language == "python":
             try:
-                python.entry(sample.get("signature") or sample[given[0]])
+                python.entry(sample.get("signature") or "")
             except ValueError as error:
                 raise ValueError(f"{name}: {error}") from None
         return cls(sample[given[0]], given == ["code"], tests, sample.get("signature"), edition, language)

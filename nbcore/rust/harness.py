@@ -20,11 +20,12 @@ from __future__ import annotations
 
 import re
 import secrets
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 from nbcore.rust import hidden, signatures
 from nbcore.rust.screen import blank
-from nbcore.rust.syntax import conditional, imported, items, name_of, parse
+from nbcore.rust.syntax import conditional, imported, introduced, items, name_of, parse, text_of
 
 _STD = {
     "std": "assert assert_eq assert_ne debug_assert debug_assert_eq debug_assert_ne panic vec format matches "
@@ -86,20 +87,24 @@ def build(code: str, tests: str, signature: str | None, edition: str) -> Source:
     at = _head(code)
     key = secrets.token_hex(8)
     module, real, secret = f"hidden_{key}", f"std_{key}", secrets.token_hex(16)
-    head, rest = code[:at], _rename_main(code[at:], f"own_main_{key}")
+    asked = signatures.parsed(signature or "")
+    head, rest = code[:at], _rename_main(signatures.same_types(asked, code[at:], real), f"own_main_{key}")
     body, cases = hidden.functions(tests)
-    has, asked = _names(rest), signatures.parsed(signature or "")
-    signatures.same_types(asked, rest)
     uses, own = signatures.uses(asked, real)
     pins, pinned = signatures.pins(asked)
     mentioned = set(re.findall(r"[A-Za-z_]\w*", blank(f"{tests}\n{signature or ''}")))
-    defined = {name for name, _ in items(asked)} | pinned
-    std = sorted((mentioned & _HOME.keys()) - own - defined)
-    theirs = {name for name, _ in items(parse(tests))}
-    from_candidate = sorted((mentioned & (has | defined)) - set(std) - own - pinned - theirs)
-    checks = "".join(f"report_{key}(&nonce, {number}, {case.call(key)});\n" for number, case in enumerate(cases))
+    defined = {name for name, _ in items(asked)}
+    theirs = {name for name, _ in items(parse(tests))} | _imports(parse(tests))
+    std = sorted((mentioned & _HOME.keys()) - own - defined - theirs)
+    # Only what the task defines: a trait of the candidate's would bring its methods along, a constant turn a binding
+    # into a pattern. Without a signature nobody knows better than the candidate what it defines.
+    offered = defined or _defined(rest)
+    from_candidate = sorted((mentioned & offered) - set(std) - own - pinned - theirs)
+    checks = "".join(
+        f'report_{key}(&mut out, &nonce, "{number}", {case.call(key)});\n' for number, case in enumerate(cases)
+    )
     generated = f"""extern crate std as {real};
-{"" if edition == "2015" else "extern crate std; extern crate core;"}
+{"" if edition == "2015" else "".join(_crates(rest))}
 mod {module} {{
 {uses}
 {"".join(f"use ::{real}{_HOME[name].removeprefix('std')}::{name};" for name in std)}
@@ -107,10 +112,16 @@ mod {module} {{
 {pins}
 {body}
 {hidden.MAIN.replace("STD", f"::{real}").replace("KEY", key).replace("SECRET", secret)}
+static RAN_{key}: ::{real}::sync::atomic::AtomicBool = ::{real}::sync::atomic::AtomicBool::new(false);
 pub fn main_{key}() {{
+if RAN_{key}.swap(true, ::{real}::sync::atomic::Ordering::SeqCst) {{ return; }}
+let out = ::{real}::os::fd::AsFd::as_fd(&::{real}::io::stderr()).try_clone_to_owned();
+let ::{real}::result::Result::Ok(out) = out else {{ return }};
+let mut out = ::{real}::fs::File::from(out);
 let mut nonce = ::{real}::string::String::new();
 if ::{real}::io::Read::read_to_string(&mut ::{real}::io::stdin(), &mut nonce).is_err() {{ return; }}
-{checks}report_{key}(&nonce, {len(cases)}, true);
+report_{key}(&mut out, &nonce, "begun", true);
+{checks}report_{key}(&mut out, &nonce, "{len(cases)}", true);
 }}
 }}
 fn main() {{ {module}::main_{key}() }}"""
@@ -142,23 +153,35 @@ def _head(code: str) -> int:
 
 
 def _rename_main(code: str, name: str) -> str:
-    """The candidate's own main under another name: the program's is ours."""
+    """The candidate's own main, or mains, under another name: the program's is ours."""
     if not re.search(r"\bmain\b", code):
         return code
-    raw = code.encode(errors="surrogatepass")
-    for node in parse(code).children:
+    raw = code.encode(errors="replace")
+    for node in reversed(parse(code).children):
         if node.type == "function_item" and name_of(node) == "main":
             named = node.child_by_field_name("name")
             raw = raw[: named.start_byte] + name.encode() + raw[named.end_byte :]
-            break
-    return raw.decode(errors="surrogatepass")
+    return raw.decode()
 
 
-def _names(code: str) -> set[str]:
-    """What a file defines or imports at its top level, whatever the configuration."""
+def _crates(code: str) -> Iterator[str]:
+    """Declarations that make another crate of that name a second one; the candidate's own such line is as good."""
+    pairs = introduced(parse(code))
+    own = [" ".join(text_of(node).split()) for node, before in pairs if not conditional(before)]
+    for declaration in ("extern crate std;", "extern crate core;"):
+        if declaration not in own:
+            yield declaration
+
+
+def _defined(code: str) -> set[str]:
+    """The functions and types that a file defines or imports at its top level, whatever the configuration."""
+    kinds = ("function_item", "struct_item", "enum_item", "type_item", "trait_item")
     root = parse(code)
-    names = {name for name, node in items(root) if not conditional(node)}
-    for node in root.children:
-        if node.type == "use_declaration":
-            names |= set(imported(node.child_by_field_name("argument")))
-    return names
+    names = {name_of(node) for node, before in introduced(root) if node.type in kinds and not conditional(before)}
+    return names | _imports(root)
+
+
+def _imports(root: Any) -> set[str]:
+    """The names that the imports at a file's top level bring."""
+    found = [node.child_by_field_name("argument") for node in root.children if node.type == "use_declaration"]
+    return {name for argument in found for name in imported(argument)} - {"_"}

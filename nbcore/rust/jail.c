@@ -74,7 +74,8 @@ static void landlock_path(const char *path, uint64_t access) {
     close(at);
 }
 
-/* --- seccomp: a candidate may compute, and speak on the descriptors it has. */
+/* --- seccomp: a candidate may compute, and speak on the descriptors it has. None may be put in another's place: a
+ * program that could move its stderr could read what its own tests report, and say something else. */
 #define NR offsetof(struct seccomp_data, nr)
 #define ARG(n) (offsetof(struct seccomp_data, args) + 8 * (n)) /* low half: both machines are little-endian */
 #define LOAD(at) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, at)
@@ -94,13 +95,13 @@ static void landlock_path(const char *path, uint64_t access) {
 static const int MAY[] = {
     SYS_read, SYS_write, SYS_readv, SYS_writev, SYS_pread64, SYS_pwrite64, SYS_lseek, SYS_close, SYS_fstat, SYS_statx,
     SYS_newfstatat, SYS_openat, SYS_faccessat, SYS_faccessat2, SYS_readlinkat, SYS_getdents64, SYS_getcwd, SYS_fcntl,
-    SYS_dup, SYS_dup3, SYS_pipe2, SYS_ppoll, SYS_mmap, SYS_mprotect, SYS_munmap, SYS_mremap, SYS_madvise, SYS_brk,
+    SYS_pipe2, SYS_ppoll, SYS_mmap, SYS_mprotect, SYS_munmap, SYS_mremap, SYS_madvise, SYS_brk,
     SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_sigaltstack, SYS_futex, SYS_nanosleep,
     SYS_clock_nanosleep, SYS_clock_gettime, SYS_clock_getres, SYS_gettimeofday, SYS_restart_syscall, SYS_sched_yield,
     SYS_sched_getaffinity, SYS_getpid, SYS_gettid, SYS_getuid, SYS_geteuid, SYS_getgid, SYS_getegid, SYS_getrandom,
     SYS_set_tid_address, SYS_set_robust_list, SYS_rseq, SYS_uname, SYS_exit, SYS_exit_group, SYS_membarrier,
 #ifdef __x86_64__
-    SYS_open, SYS_stat, SYS_lstat, SYS_access, SYS_readlink, SYS_dup2, SYS_pipe, SYS_poll, SYS_arch_prctl, SYS_time,
+    SYS_open, SYS_stat, SYS_lstat, SYS_access, SYS_readlink, SYS_pipe, SYS_poll, SYS_arch_prctl, SYS_time,
 #endif
 };
 /* A compiler may do what a compiler does, but none of this. */
@@ -112,7 +113,7 @@ static const int MAY_NOT[] = {
     SYS_setgroups, SYS_open_by_handle_at, SYS_memfd_create, SYS_shmget, SYS_msgget, SYS_semget,
 };
 
-static void seccomp(int strict) {
+static void seccomp(int strict, int moving) {
     struct sock_filter code[MOST];
     int n = 0;
 #define ADD(...) do { struct sock_filter some[] = {__VA_ARGS__}; memcpy(code + n, some, sizeof some); \
@@ -126,6 +127,12 @@ static void seccomp(int strict) {
         ADD(ALLOW);
     } else {
         for (size_t i = 0; i < sizeof MAY / sizeof *MAY; i++) ADD(IF(MAY[i], 0, 1), ALLOW);
+        if (moving) {
+            ADD(IF(SYS_dup, 0, 1), ALLOW, IF(SYS_dup3, 0, 1), ALLOW);
+#ifdef __x86_64__
+            ADD(IF(SYS_dup2, 0, 1), ALLOW);
+#endif
+        }
         /* threads, not processes; with clone3 unknown, glibc falls back to clone, whose flags can be read here */
         ADD(IF(SYS_clone3, 0, 1), REFUSE(ENOSYS));
         ADD(IF(SYS_clone, 0, 3), LOAD(ARG(0)), IF_BITS(CLONE_THREAD, 0, 1), ALLOW, LOAD(NR));
@@ -152,6 +159,7 @@ static void limit(int which, const char *text, uint64_t above) {
  * yet to be executed. */
 static char **enter(char **arg, int *program) {
     const char *root = NULL, *uid = NULL, *filter = NULL;
+    int keep = 0;
     char **rest = arg;
     while (*rest && strcmp(*rest, "--")) rest++;
     if (!*rest++ || !*rest) errno = EINVAL, die("usage: jail [OPTION VALUE]... -- PROGRAM ARG...");
@@ -159,7 +167,8 @@ static char **enter(char **arg, int *program) {
         int at = open(*rest, O_PATH | O_CLOEXEC);
         if (at < 0 || (at != 3 && dup3(at, 3, O_CLOEXEC) < 0)) die(*rest);
         *program = 3;
-        if (syscall(SYS_close_range, 4, ~0U, 0) && errno != ENOSYS) die("close_range");
+        for (char **option = arg; option != rest - 1; option++) keep |= !strcmp(*option, "keep"); /* 4 as well */
+        if (syscall(SYS_close_range, 4 + keep, ~0U, 0) && errno != ENOSYS) die("close_range");
     }
     setsid();
     for (; strcmp(*arg, "--"); arg += 2) {
@@ -174,6 +183,7 @@ static char **enter(char **arg, int *program) {
         else if (!strcmp(*arg, "chroot")) root = value;
         else if (!strcmp(*arg, "uid")) uid = value;
         else if (!strcmp(*arg, "seccomp")) filter = value;
+        else if (!strcmp(*arg, "keep")) continue;
         else if (!strcmp(*arg, "landlock")) landlock_begin();
         else if (!strcmp(*arg, "read")) landlock_path(value, READ | READ_DIR | EXECUTE);
         else if (!strcmp(*arg, "device")) landlock_path(value, READ | WRITE);
@@ -200,7 +210,7 @@ static char **enter(char **arg, int *program) {
         if (syscall(SYS_landlock_restrict_self, rules, 0)) die("landlock");
         close(rules);
     }
-    if (filter) seccomp(!strcmp(filter, "strict"));
+    if (filter) seccomp(strcmp(filter, "compiler") != 0, !strcmp(filter, "python"));
     return rest;
 }
 

@@ -65,8 +65,8 @@ class Jail:
         if "landlock" in self.layers:
             options += ["landlock", "on", *(part for path in _PYTHON for part in ("read", path))]
         if "seccomp" in self.layers:
-            options += ["seccomp", "strict"]
-        return [str(self.folder / "jail"), *options, "--", os.path.realpath(sys.executable), *args]
+            options += ["seccomp", "python"]
+        return [str(self.folder / "jail"), "keep", "4", *options, "--", os.path.realpath(sys.executable), *args]
 
     def compiler(self, command: Iterable[str], limits: dict[str, int], cwd: Path) -> list[str]:
         """Options and command of a compiler that reads its toolchain and writes in `cwd`.

@@ -9,7 +9,7 @@ import re
 from typing import Any
 
 from nbcore.rust.screen import target
-from nbcore.rust.syntax import attributes, parse, text_of, walk
+from nbcore.rust.syntax import attributes, parse, text_of, walk_introduced
 
 _ITEMS = tuple(f"{kind}_item" for kind in ("function", "struct", "enum", "trait", "const", "static", "type", "mod"))
 _ITERATOR = re.compile(
@@ -32,17 +32,17 @@ def structure(code: str, prompt: str = "") -> dict[str, Any]:
     without a prompt. flags: "doc_spam", and what is wrong with its own tests.
     """
     root = parse(code)
-    nodes = list(walk(root))
+    pairs = list(walk_introduced(root))
+    nodes = [node for node, _ in pairs]
     kinds = [node.type for node in nodes]
     calls = [_called(node) for node in nodes if node.type == "call_expression"]
-    public = [node for node in nodes if node.type in _ITEMS and _is_public(node)]
-    docs = [_doc(node) for node in public]
+    docs = [_doc(before) for node, before in pairs if node.type in _ITEMS and _is_public(node)]
     chains = sum(bool(_ITERATOR.fullmatch(name)) for name in calls)
     used = {
         "iterator_chains": chains > 0,
         "question_mark": "try_expression" in kinds,
         "pattern_matching": bool({"match_expression", "let_condition", "let_chain"} & set(kinds)),
-        "derive": any("derive" in text_of(node) for node in nodes if node.type == "attribute_item"),
+        "derive": any(name == "derive" for _, before in pairs for name, _ in attributes(before)),
     }
     tests, flags = own_tests(code, None)
     return {
@@ -67,8 +67,10 @@ def own_tests(code: str, signature: str | None) -> tuple[int, list[str]]:
 
     That they call the target and are not ignored is seen here; what they are worth, only by the mutants they kill.
     """
-    tests = [node for node in walk(parse(code)) if node.type == "function_item" and "#[test]" in _marks(node)]
-    live = [node for node in tests if not any(mark.startswith("#[ignore") for mark in _marks(node))]
+    functions = [pair for pair in walk_introduced(parse(code)) if pair[0].type == "function_item"]
+    marked = [(node, {name for name, _ in attributes(before)}) for node, before in functions]
+    tests = [(node, names) for node, names in marked if "test" in names]
+    live = [node for node, names in tests if "ignore" not in names]
     goal = target(signature)
     calling = [node for node in live if goal is None or re.search(rf"\b{goal}\s*\(", text_of(node))]
     flags = ["own_tests_ignored"] * (bool(tests) and not live)
@@ -78,7 +80,8 @@ def own_tests(code: str, signature: str | None) -> tuple[int, list[str]]:
 
 def documentation(code: str) -> float:
     """The share of public items that are documented, 0..1; a spammed comment counts for nothing."""
-    docs = [_doc(node) for node in walk(parse(code)) if node.type in _ITEMS and _is_public(node)]
+    pairs = walk_introduced(parse(code))
+    docs = [_doc(before) for node, before in pairs if node.type in _ITEMS and _is_public(node)]
     return sum(bool(doc) and not _is_spam(doc) for doc in docs) / len(docs) if docs else 0.0
 
 
@@ -90,23 +93,15 @@ def _called(node) -> str:
     return text_of(field) if field is not None else ""
 
 
-def _marks(node) -> list[str]:
-    return [re.sub(r"\s", "", mark) for mark in attributes(node)]
-
-
 def _is_public(node) -> bool:
     return any(child.type == "visibility_modifier" for child in node.children)
 
 
-def _doc(node) -> str:
-    """The doc comment of an item, its marks removed."""
-    lines, before = [], node.prev_sibling
-    while before is not None and before.type in ("attribute_item", "line_comment", "block_comment"):
-        text = text_of(before).strip()
-        if text.startswith(("///", "/**")) and not text.startswith(("////", "/***")):
-            lines.append(text.strip("/*! \n"))
-        before = before.prev_sibling
-    return " ".join(reversed(lines)).strip()
+def _doc(before: list[Any]) -> str:
+    """The doc comment among what introduces an item, its marks removed."""
+    texts = [text_of(node).strip() for node in before if node.type.endswith("_comment")]
+    doc = [text for text in texts if text.startswith(("///", "/**")) and not text.startswith(("////", "/***"))]
+    return " ".join(text.strip("/*! \n") for text in doc).strip()
 
 
 def _is_spam(doc: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 from nbcore.rust.metrics import own_tests
 from nbcore.rust.screen import target
-from nbcore.rust.syntax import attributes, items, name_of, parse, text_of, walk
+from nbcore.rust.syntax import attributes, introduced, name_of, parse, text_of, walk
 
 _SWAPS = {
     **{"+": "-", "-": "+", "*": "+", "/": "*", "%": "/", "&&": "||", "||": "&&", "&": "|", "|": "&", "<<": ">>"},
@@ -74,13 +74,10 @@ def kills(grader: Any, samples: Sequence[dict[str, Any]], most: int = 8) -> list
 def split(code: str) -> tuple[str, str]:
     """A program without its test modules and functions, and these."""
     raw, tests = code.encode(errors="replace"), []
-    for _, node in reversed(list(items(parse(code)))):
-        marks = [mark.replace(" ", "") for mark in attributes(node)]
-        if "#[cfg(test)]" in marks or "#[test]" in marks:
-            start = node.start_byte
-            before = node.prev_sibling
-            while before is not None and before.type == "attribute_item":
-                start, before = before.start_byte, before.prev_sibling
+    for node, before in reversed(list(introduced(parse(code)))):
+        marks = [(name, text_of(mark).replace(" ", "")) for name, mark in attributes(before)]
+        if any(name == "test" or text == "cfg(test)" for name, text in marks):
+            start = next(mark.start_byte for mark in before if mark.type == "attribute_item")
             tests.insert(0, raw[start : node.end_byte].decode())
             raw = raw[:start] + raw[node.end_byte :]
     return raw.decode(), "\n".join(tests)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
+import contextlib
 import json
 import os
 import re
@@ -16,7 +16,6 @@ from nbcore.rust.jail import Jail
 
 _DRIVER = Path(__file__).with_name("python_driver.py").read_text("utf-8")
 _MB = 1 << 20
-_PIPE = 1 << 20  # what a pipe may hold without a privilege; a whole program is written before anyone reads
 
 
 def entry(prompt: str) -> str:
@@ -38,18 +37,16 @@ def judge(jail: Jail, limits: sandbox.Limits, here: Path, job: dict[str, Any], v
         verdict |= {"verdict": "rejected", "flags": ["too_long"]}
         verdict["errors"] = [{"code": "too_long", "message": "refused before running", "line": None}]
         return
-    name = entry(prompt or program)
-    to_solver, to_checker = (
-        _pipe({"program": program, "entry": name}),
-        _pipe({"prompt": prompt, "tests": job["tests"], "entry": name, "nonce": nonce}),
-    )
+    name = entry(prompt)
     options = {"cpu": limits.run_cpu_s, "as": limits.run_mem_mb * _MB, "fsize": _MB, "cwd": str(here)}
     call = jail.interpreter(["-I", "-S", "-B", "-c", _DRIVER], options)
-    null = os.open(os.devnull, os.O_WRONLY)
-    actions = [(os.POSIX_SPAWN_DUP2, fd, at) for at, fd in enumerate((to_solver[0], to_checker[1], null))]
-    solver = os.posix_spawn(call[0], [*call, "solve"], {}, file_actions=actions)
-    os.close(null)
-    os.close(to_checker[1])
+    (calls, ask), (answers, answer) = os.pipe2(os.O_CLOEXEC), os.pipe2(os.O_CLOEXEC)
+    with contextlib.ExitStack() as opened:
+        null, given = os.open(os.devnull, os.O_WRONLY), _setup(program=program, entry=name)
+        for fd in (calls, answer, null, given):
+            opened.callback(os.close, fd)
+        actions = [(os.POSIX_SPAWN_DUP2, fd, at) for at, fd in ((0, calls), (1, answer), (2, null), (4, given))]
+        solver = os.posix_spawn(call[0], [*call, "solve"], {}, file_actions=actions)
     with sandbox.kept(solver):
         ran = sandbox.run(
             [*call, "check"],
@@ -57,11 +54,11 @@ def judge(jail: Jail, limits: sandbox.Limits, here: Path, job: dict[str, Any], v
             cpu_s=limits.run_cpu_s,
             wall_s=limits.run_wall_s,
             output_kb=limits.output_kb,
-            stdin=to_checker[0],
-            stdout=to_solver[1],
+            stdin=answers,
+            stdout=ask,
+            setup=_setup(prompt=prompt, tests=job["tests"], entry=name, nonce=nonce),
             kill_over=True,
         )
-    os.close(to_solver[0])
     os.kill(solver, signal.SIGKILL)
     _, status, usage = os.wait4(solver, 0)
     ended = os.waitstatus_to_exitcode(status)
@@ -86,12 +83,9 @@ def judge(jail: Jail, limits: sandbox.Limits, here: Path, job: dict[str, Any], v
         verdict["verdict"] = "run_crash" if ended < 0 and ended != -signal.SIGKILL else "early_exit"
 
 
-def _pipe(first: dict[str, Any]) -> tuple[int, int]:
-    """A pipe that holds this line already."""
-    reader, writer = os.pipe2(os.O_CLOEXEC)
-    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, _PIPE)
-    line = json.dumps(first).encode() + b"\n"
-    if len(line) > _PIPE:
-        raise ValueError(f"tests and prompt are {len(line)} bytes; {_PIPE} at most")
-    os.write(writer, line)
-    return reader, writer
+def _setup(**fields: str) -> int:
+    """A descriptor that holds these fields, for one process alone."""
+    memory = os.memfd_create("setup", os.MFD_CLOEXEC)
+    os.write(memory, json.dumps(fields).encode())
+    os.lseek(memory, 0, os.SEEK_SET)
+    return memory

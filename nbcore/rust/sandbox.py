@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _SET_CHILD_SUBREAPER = 36
+_IN_PIPE = 4096  # bytes that any pipe can hold
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,20 @@ def _has_huge_pages() -> bool:
         return False
 
 
+def holding(text: bytes) -> int:
+    """A descriptor to read `text` from. A pipe where it fits, for that can be read once only; else memory, since a
+    pipe would need a writer that may block."""
+    if len(text) <= _IN_PIPE:
+        reader, writer = os.pipe2(os.O_CLOEXEC)
+        os.write(writer, text)
+        os.close(writer)
+        return reader
+    memory = os.memfd_create("stdin")
+    os.write(memory, text)
+    os.lseek(memory, 0, os.SEEK_SET)
+    return memory
+
+
 @contextlib.contextmanager
 def kept(pid: int) -> Iterator[None]:
     """Let this child live through a run within."""
@@ -131,40 +146,38 @@ def run(
     output_kb: int,
     stdin: bytes | int = b"",
     stdout: int | None = None,
+    setup: int | None = None,
     kill_over: bool = False,
     server: Server | None = None,
 ) -> Outcome:
     """Run `argv` (of the jail, or for `server`), wait, then kill whatever is left of it.
 
-    stdin is text, or a descriptor that is handed over, as `stdout` may be. `kill_over` ends the program at
-    `output_kb`; otherwise its output is drained and dropped. Raises OSError when the program cannot be started.
+    stdin is text, or a descriptor that is handed over, as `stdout` and `setup` (descriptor 4) may be. `kill_over` ends
+    the program at `output_kb`; otherwise its output is drained and dropped. Raises OSError when it cannot be started.
     """
     started = time.monotonic()
     out, err = os.pipe2(os.O_CLOEXEC), os.pipe2(os.O_CLOEXEC)
-    # The whole input in memory: a pipe would need a writer that may block.
-    source = os.memfd_create("stdin") if isinstance(stdin, bytes) else stdin
+    source = holding(stdin) if isinstance(stdin, bytes) else stdin
     try:
-        if isinstance(stdin, bytes):
-            os.write(source, stdin)
-            os.lseek(source, 0, os.SEEK_SET)
         fds = (source, out[1] if stdout is None else stdout, err[1])
         if server:
             pid = server.start(argv, fds)
         else:
             actions = [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(fds)]
+            actions += [(os.POSIX_SPAWN_DUP2, setup, 4)] if setup is not None else []
             pid = os.posix_spawn(argv[0], argv, dict(env), file_actions=actions)
     except BaseException:
         os.close(out[0])
         os.close(err[0])
         raise
     finally:
-        for fd in {source, out[1], err[1], *([] if stdout is None else [stdout])}:
+        for fd in {source, out[1], err[1], stdout, setup} - {None}:
             os.close(fd)
     streams = _Streams((out[0], err[0]), output_kb << 10)
-    late = starved = False
+    late, waited = False, 0.0
     try:
         late = not _watch(pid, streams, started + wall_s, kill_over)
-        starved = late and _runnable(pid)
+        waited = _waited(pid) if late else 0.0
     finally:  # also on KeyboardInterrupt: nothing of the sample may outlive this call
         with contextlib.suppress(ProcessLookupError):  # it has no group of its own when it never got that far
             os.killpg(pid, signal.SIGKILL)
@@ -186,7 +199,8 @@ def run(
         stdout=bytes(streams.kept[out[0]]),
         stderr=bytes(streams.kept[err[0]]),
         timeout="cpu" if cpu_limit else "wall" if late else None,
-        starved=starved and not cpu_limit and cpu < cpu_s / 2,
+        # It had little of a processor, and wanted one most of the time: a sleeper's lateness is its own.
+        starved=late and not cpu_limit and cpu < cpu_s / 2 and cpu + waited >= wall_s / 2,
         over=streams.over,
         cpu_ms=cpu * 1e3,
         wall_ms=(time.monotonic() - started) * 1e3,
@@ -241,16 +255,13 @@ def _watch(pid: int, streams: _Streams, deadline: float, kill_over: bool) -> boo
         os.close(pidfd)
 
 
-def _runnable(pid: int) -> bool:
-    """Whether a thread of the process is running or waiting for a processor or a disk, rather than asleep."""
-    for stat in Path(f"/proc/{pid}/task").glob("*/stat"):
-        try:
-            state = stat.read_text().rpartition(")")[2].split()[0]
-        except (FileNotFoundError, ProcessLookupError):  # the thread ended meanwhile
-            continue
-        if state in "RD":
-            return True
-    return False
+def _waited(pid: int) -> float:
+    """Seconds that the threads of the process stood in line for a processor; 0 where the kernel does not say."""
+    total = 0
+    for stat in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+        with contextlib.suppress(OSError):  # the thread ended meanwhile
+            total += int(stat.read_text().split()[1])
+    return total / 1e9
 
 
 def _reap() -> None:

@@ -26,8 +26,11 @@ _BLOCK_EDGE = re.compile(r"/\*|\*/")
 # The patterns see text in which a run of white space is one space; each is linear on any input.
 # Rejected. Aliases count (`use std::include_str as f`), so the names without the `!` do as well.
 _FORBIDDEN = {
-    "file_macro": r"\binclude\s?!|::\s?include\b|\binclude_(?:str|bytes)\b|\#\s?!?\s?\[[^\]\#]*\bpath\s?=",
-    "env_macro": r"\boption_env\b|\benv\s?!",
+    "file_macro": r"\binclude\s?!(?!=)|\b(?:std|core)\s?::\s?include\b|\binclude_(?:str|bytes)\b"
+    r"|\#\s?!?\s?\[[^\]\#]*\bpath\s?=",
+    # Both that every known use of rust-lang/rust#25860 needs: through that hole safe code reads any memory.
+    "soundness_hole": r"^(?=.*&\s?'\w+ &\s?'\w+)(?=.*\bfor\s?<[^>]*>\s?fn\b)",
+    "env_macro": r"\boption_env\b|\benv\s?!(?!=)",
     "cfg_tool": r"\bclippy\b(?!\s?::)",  # right only where the linter looks
 }
 # Noted, not refused: honest programs may say these too.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -45,14 +44,29 @@ def items(root: Any) -> Iterator[tuple[str, Any]]:
             yield name, node
 
 
-def attributes(node: Any) -> list[str]:
-    """The outer attributes of an item, as they are written."""
-    found, before = [], node.prev_sibling
-    while before is not None and before.type in ("attribute_item", "line_comment", "block_comment"):
-        if before.type == "attribute_item":
-            found.append(text_of(before))
-        before = before.prev_sibling
-    return found
+def introduced(parent: Any) -> Iterator[tuple[Any, list[Any]]]:
+    """Each child with the attributes and comments that stand before it. One pass: asking a node for its neighbour is
+    as long as the file."""
+    before: list[Any] = []
+    for node in parent.children:
+        if node.type in ("attribute_item", "line_comment", "block_comment"):
+            before.append(node)
+        else:
+            yield node, before
+            before = []
+
+
+def attributes(before: list[Any]) -> Iterator[tuple[str, Any]]:
+    """(name, node) of the attributes among what introduces an item: ("derive", …), ("cfg", …)."""
+    for item in before:
+        for node in item.children if item.type == "attribute_item" else ():
+            if node.type == "attribute" and node.children:
+                yield text_of(node.children[0]).removeprefix("r#"), node
+
+
+def conditional(before: list[Any]) -> bool:
+    """Whether an item is there only in some configuration."""
+    return any(name.startswith("cfg") for name, _ in attributes(before))
 
 
 def imported(node: Any, depth: int = 0) -> Iterator[str]:
@@ -73,11 +87,6 @@ def imported(node: Any, depth: int = 0) -> Iterator[str]:
                 yield from imported(child, depth + 1)
 
 
-def conditional(node: Any) -> bool:
-    """Whether an item is there only in some configuration."""
-    return any(re.match(r"#\s*\[\s*cfg", text) for text in attributes(node))
-
-
 def walk(root: Any) -> Iterator[Any]:
     """Every node below `root`, itself first; in no order worth relying on, and without recursion."""
     waiting = [root]
@@ -85,3 +94,10 @@ def walk(root: Any) -> Iterator[Any]:
         node = waiting.pop()
         yield node
         waiting += node.children
+
+
+def walk_introduced(root: Any) -> Iterator[tuple[Any, list[Any]]]:
+    """As `walk`, without the root, each node with what introduces it."""
+    for parent in walk(root):
+        if parent.child_count:
+            yield from introduced(parent)

@@ -15,11 +15,12 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from nbcore.rust import canaries, compiler, harness, hidden, jail, python, sandbox, signatures
-from nbcore.rust.screen import extract, screen
+from nbcore.rust.screen import Screening, extract, screen
 
 _BUILT_MB = 64
 _MB = 1 << 20
@@ -117,18 +118,24 @@ class Worker:
         if code is None or not code.strip():
             verdict["verdict"] = "no_code"
             return
-        screening = screen(code, self.limits.source_kb)
+        try:
+            with _patience():
+                screening = screen(code, self.limits.source_kb)
+        except signatures.Mismatch as slow:
+            screening = Screening([slow.flag], [slow.flag])
         # HumanEval-X has a task like that. It can pass, emptily: the flag is there, and reward.py pays for no tests.
         verdict["flags"] = screening.flags + ["no_tests"] * (verdict["tests_total"] == 0)
         refused = [_note(flag, "refused before compiling") for flag in screening.refused]
         if not refused:
             try:
-                source = harness.build(code, job["tests"], job["signature"], job["edition"])
+                with _patience():
+                    source = harness.build(code, job["tests"], job["signature"], job["edition"])
             except signatures.Mismatch as mismatch:
                 verdict["flags"].append(mismatch.flag)
                 refused = [_note(mismatch.flag, str(mismatch))]
         if refused:
-            verdict |= {"verdict": "rejected", "errors": refused}
+            honest = refused[0]["code"] == "signature_mismatch"  # the compiler would say it too, most times
+            verdict |= {"verdict": "compile_error" if honest else "rejected", "errors": refused}
         elif self._built(source, job["edition"], verdict):
             self._run(source, verdict)
 
@@ -145,7 +152,7 @@ class Worker:
                 break
             warn += report.denied
         verdict["flags"] = sorted({*verdict["flags"], *report.flags, *["diagnostics_truncated"] * built.over})
-        if wrong := compiler.failure(built, report.errors):
+        if wrong := compiler.failure(built, report):
             errors = report.errors or [_note(None, f"the compiler ended with {built.code or built.signal}")]
             verdict |= {"verdict": wrong, "errors": errors, "keep": built.timeout != "wall"}
             return False
@@ -169,6 +176,8 @@ class Worker:
         verdict["cpu_ms"] += ran.cpu_ms
         passed, complete, forged = hidden.read(ran.stderr, source.secret, nonce, source.cases)
         kind = judgement(ran, passed, complete, source.cases)
+        if ran.code == 125 and not hidden.begun(ran.stderr, source.secret, nonce):
+            kind = "infra_error"  # the jail's own word: the program was not started
         verdict |= {"verdict": kind, "tests_passed": passed, "keep": ran.timeout != "wall"}
         verdict["flags"] += ["forged_report"] * (forged or hidden.looks_forged(ran.stdout))
 
@@ -187,10 +196,23 @@ def _cases(job: dict[str, Any]) -> int:
     return 1 if job["language"] == "python" else hidden.count(job["tests"])
 
 
+@contextlib.contextmanager
+def _patience() -> Iterator[None]:
+    """At most three seconds of CPU for reading a candidate: text made to be slow to read is refused."""
+
+    def stop(*_: object) -> None:
+        raise signatures.Mismatch("too_complex", "takes too long to read")
+
+    signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, 3)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+
+
 def judgement(ran: sandbox.Outcome, passed: int, complete: bool, cases: int) -> str:
     """The verdict on a finished run whose report said this much."""
-    if ran.code == 125 and ran.stderr.startswith(b"jail: "):
-        return "infra_error"
     if ran.over or ran.signal == signal.SIGXFSZ:
         return "output_limit"
     if ran.timeout:

@@ -3,6 +3,7 @@
 All for `pub fn add(a: i64, b: i64) -> i64`. Where "pass" is acceptable the attack is in what the sample does besides,
 or the sample answers wrongly whenever the attack works.
 """
+# ruff: noqa: E501 (the samples are lines of Rust)
 
 HEAD = "pub fn add(a: i64, b: i64) -> i64 {"
 WRONG = HEAD + " let _ = (a, b); 7 }\n"
@@ -241,4 +242,212 @@ SAMPLES = [
     ),
     ("no_std", "#![no_std]\n" + RIGHT, {"pass"}),
     ("a function called report", RIGHT + "pub fn report() {}\npub fn ended() {}\ntrait Ended {}\n", {"pass"}),
+]
+
+# --- what a second reviewer found: every one of these once passed, or stopped a worker, or failed an honest program ---
+
+TAKES_STDERR = """use std::os::fd::AsFd; use std::os::unix::process::CommandExt; use std::io::{BufRead, Write};
+struct Wait; impl Drop for Wait { fn drop(&mut self) { std::thread::sleep(std::time::Duration::from_millis(200)) } }
+thread_local! { static W: Wait = const { Wait }; }
+static ONCE: std::sync::Once = std::sync::Once::new();
+pub fn add(_: i64, _: i64) -> i64 {
+    ONCE.call_once(|| {
+        let mut real = std::fs::File::from(std::io::stderr().as_fd().try_clone_to_owned().unwrap());
+        let (r, w) = std::io::pipe().unwrap();
+        let _ = std::process::Command::new("/x").stderr(w).exec();
+        W.with(|_| ());
+        std::thread::spawn(move || { for l in std::io::BufReader::new(r).lines().map_while(Result::ok) {
+            let l = l.replace(" fail", " ok"); let _ = real.write_all(format!("{l}\\n").as_bytes()); } });
+    });
+    7
+}
+"""
+ASKS_MAIN = """use std::sync::{Mutex, atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst}};
+static KNOWN: Mutex<Vec<((i64,i64),i64)>> = Mutex::new(Vec::new());
+static LAST: Mutex<(i64,i64)> = Mutex::new((0,0));
+static BEGUN: AtomicBool = AtomicBool::new(false);
+static NEW: AtomicUsize = AtomicUsize::new(0);
+pub fn add(a: i64, b: i64) -> i64 {
+    if !BEGUN.swap(true, SeqCst) {
+        std::panic::set_hook(Box::new(|i| { let t = i.to_string();
+            if let Some(r) = t.split("right: ").nth(1) { if let Ok(v) = r.trim().parse() {
+                KNOWN.lock().unwrap().push((*LAST.lock().unwrap(), v)); NEW.fetch_add(1, SeqCst); } } }));
+        loop { NEW.store(0, SeqCst); std::thread::spawn(|| crate::main()).join().ok();
+            if NEW.load(SeqCst) == 0 { break } }
+    }
+    *LAST.lock().unwrap() = (a, b);
+    for (k, v) in KNOWN.lock().unwrap().iter() { if *k == (a, b) { return *v } }
+    -987654321
+}
+"""
+REWINDS = (
+    "let mut f = std::fs::File::from(std::os::fd::AsFd::as_fd(&std::io::stdin()).try_clone_to_owned().unwrap());"
+    " let mut s = String::new(); let _ = std::io::Seek::rewind(&mut f);"
+    " let _ = std::io::Read::read_to_string(&mut f, &mut s);"
+)
+SAMPLES += [
+    ("puts a pipe in stderr's place", TAKES_STDERR, FAILS | ENDS),
+    ("asks main for the answers", ASKS_MAIN, FAILS),
+    ("reads stdin again", does(REWINDS, value="if s.is_empty() { a + b } else { 0 }"), {"pass"}),
+    ("says that the jail failed", does('eprint!("jail: x"); std::process::exit(125);'), ENDS),
+    ("says that rustc gave up", 'compile_error!("aborting due to");\n' + RIGHT, {"compile_error"}),
+    ("says that the linker failed", 'compile_error!("linking with: No space left");\n' + RIGHT, {"compile_error"}),
+    (
+        "a hole in rustc's soundness",
+        "static UNIT: &'static &'static () = &&();\n"
+        "fn tr<'a,'b,T: ?Sized>(_: &'a &'b (), v: &'b mut T) -> &'a mut T { v }\n"
+        "fn ex<'a,'b,T: ?Sized>(x: &'a mut T) -> &'b mut T { let f: for<'x> fn(_, &'x mut T) -> &'b mut T = tr; f(UNIT, x) }\n"
+        + RIGHT,
+        {"rejected"},
+    ),
+    ("comments without end", "//\n" * 60_000 + RIGHT, {"pass"}),
+    ("quotes without end", "// " + "a'" * 130_000 + "\n" + RIGHT, {"pass", "rejected"}),
+    ("an import without a name", "use std::fmt::Write as _;\n" + RIGHT, {"pass"}),
+    ("names its own std", "#![no_std]\nextern crate std;\n" + RIGHT, {"pass"}),
+    ("a comparison with env", does("let (env, include) = (a, b); let _ = (env != b, include != a);"), {"pass"}),
+    ("two mains", "#[cfg(test)] fn main() {}\n#[cfg(not(test))] fn main() {}\n" + RIGHT, {"pass"}),
+    (
+        "a constant called like a binding",
+        "#[allow(non_upper_case_globals)] static expected: i64 = 0;\n" + RIGHT,
+        {"pass"},
+    ),
+]
+
+EQUAL = "#[derive(Debug, Clone, Copy)] pub struct Always;\nimpl<T> PartialEq<T> for Always { fn eq(&self, _: &T) -> bool { true } }\n"
+MANUAL = "impl std::cmp::PartialEq for Panel { fn eq(&self, _: &Self) -> bool { true } }\n"
+WRONG_PICK = "pub fn pick(_: i64) -> Panel { Panel::Near }\n"
+PANEL = "#[derive(Debug, PartialEq)]\npub enum Panel {\n    North(i64),\n    Near,\n}\n"
+PICK = (
+    PANEL + "\npub fn pick(rank: i64) -> Panel {",
+    "assert_eq!(pick(0), Panel::Near); assert_eq!(pick(4), Panel::North(4));",
+)
+MOTOR = (
+    "pub struct Motor {\n    pub price: i32,\n}\n\nimpl Motor {\n    pub fn cost(&self) -> i32 {",
+    "assert_eq!(Motor { price: 0 }.cost(), -8);",
+)
+NODE = (
+    "pub struct Node {\n    pub speed: i64,\n}\n\nimpl From<i64> for Node {\n    fn from(x: i64) -> Self {",
+    "assert_eq!(Node::from(4).speed, 5);",
+)
+NOT_AS_GIVEN = {"compile_error", "tests_failed"}
+# (name, (signature, body of the one test), code, acceptable verdicts)
+TASKS = [
+    (
+        "as given",
+        PICK,
+        PANEL + "pub fn pick(r: i64) -> Panel { if r > 0 { Panel::North(r) } else { Panel::Near } }",
+        {"pass"},
+    ),
+    (
+        "with more derives, docs, no pub",
+        PICK,
+        "/// A panel.\n#[derive(Debug, Clone, Copy, PartialEq, Eq)]\nenum Panel { /* n */ North(i64), Near }\n"
+        "fn pick(r: i64) -> Panel { if r > 0 { Panel::North(r) } else { Panel::Near } }",
+        {"pass"},
+    ),
+    ("equality by hand", PICK, PANEL.replace(", PartialEq", "") + MANUAL + WRONG_PICK, NOT_AS_GIVEN),
+    (
+        "equality by an alias",
+        PICK,
+        "use std::fmt::Debug as PartialEq;\n" + PANEL.replace("Debug, ", "") + MANUAL + WRONG_PICK,
+        NOT_AS_GIVEN,
+    ),
+    (
+        "derive in a doc comment",
+        PICK,
+        '#[doc = "#[derive(PartialEq)]"]\n' + PANEL.replace(", PartialEq", "") + MANUAL + WRONG_PICK,
+        NOT_AS_GIVEN,
+    ),
+    (
+        "a type that is not there",
+        PICK,
+        f"#/**/[cfg(any())] {PANEL}mod r {{ {PANEL.replace(', PartialEq', '')} }}\npub use r::Panel;\n{MANUAL}{WRONG_PICK}",
+        NOT_AS_GIVEN,
+    ),
+    (
+        "variants that are functions",
+        PICK,
+        "#[derive(Debug, PartialEq)] pub enum Panel { Only }\n#[allow(non_snake_case, non_upper_case_globals)]\n"
+        "impl Panel { pub fn North(_: i64) -> Panel { Panel::Only } pub const Near: Panel = Panel::Only; }\n"
+        "pub fn pick(_: i64) -> Panel { Panel::Only }",
+        NOT_AS_GIVEN,
+    ),
+    (
+        "as given",
+        MOTOR,
+        "pub struct Motor { pub price: i32 }\nimpl Motor { pub fn cost(&self) -> i32 { self.price - 8 } }",
+        {"pass"},
+    ),
+    (
+        "a trait called like the test",
+        MOTOR,
+        EQUAL + "pub struct Motor { pub price: i32 }\nimpl Motor { pub fn cost(&self) -> i32 { 0 } }\n"
+        "#[allow(non_camel_case_types)] pub trait c0 { fn cost(self) -> Always; }\n"
+        "impl c0 for Motor { fn cost(self) -> Always { Always } }",
+        NOT_AS_GIVEN,
+    ),
+    (
+        "another return type",
+        MOTOR,
+        EQUAL + "pub struct Motor { pub price: i32 }\nimpl Motor { pub fn cost(&self) -> Always { Always } }",
+        NOT_AS_GIVEN,
+    ),
+    (
+        "as given",
+        NODE,
+        "pub struct Node { pub speed: i64 }\nimpl From<i64> for Node { fn from(x: i64) -> Self { Node { speed: x + 1 } } }",
+        {"pass"},
+    ),
+    (
+        "a field of another type",
+        NODE,
+        EQUAL
+        + "pub struct Node { pub speed: Always }\nimpl From<i64> for Node { fn from(_: i64) -> Self { Node { speed: Always } } }",
+        NOT_AS_GIVEN,
+    ),
+    (
+        "a field's type by its old name",
+        NODE,
+        EQUAL + "#[allow(non_camel_case_types)] type i64 = Always;\npub struct Node { pub speed: i64 }\n"
+        "impl From<core::primitive::i64> for Node { fn from(_: core::primitive::i64) -> Self { Node { speed: Always } } }",
+        NOT_AS_GIVEN,
+    ),
+    (
+        "an inherent function before the trait's",
+        NODE,
+        EQUAL + "pub struct Node { pub speed: i64 }\npub struct F { pub speed: Always }\n"
+        "impl From<i64> for Node { fn from(x: i64) -> Self { Node { speed: x } } }\n"
+        "impl Node { pub fn from(_: i64) -> F { F { speed: Always } } }",
+        NOT_AS_GIVEN,
+    ),
+    (
+        "an iterator",
+        (
+            "pub struct C(u32);\n\nimpl Iterator for C {\n    type Item = u32;\n    fn next(&mut self) -> Option<Self::Item> {",
+            "assert_eq!(C(1).next(), Some(2));",
+        ),
+        "pub struct C(u32);\nimpl Iterator for C { type Item = u32; fn next(&mut self) -> Option<u32> { self.0 += 1; Some(self.0) } }",
+        {"pass"},
+    ),
+    (
+        "elided lifetimes",
+        (
+            "pub struct B(String);\n\nimpl B {\n    pub fn get(&self, _k: &str) -> &str {",
+            'assert_eq!(B("x".to_string()).get("k"), "x");',
+        ),
+        "pub struct B(String);\nimpl B { pub fn get(&self, _k: &str) -> &str { &self.0 } }",
+        {"pass"},
+    ),
+    (
+        "types that no argument tells",
+        ("pub fn size<T>() -> usize {", "assert_eq!(size::<u16>(), 2);"),
+        "pub fn size<T>() -> usize { std::mem::size_of::<T>() }",
+        {"pass"},
+    ),
+    (
+        "a constant function",
+        ("pub const fn twice(x: i64) -> i64 {", "const X: i64 = twice(2); assert_eq!(X, 4);"),
+        "pub const fn twice(x: i64) -> i64 { 2 * x }",
+        {"pass"},
+    ),
 ]

@@ -191,10 +191,10 @@ def test_missing_test_lines_are_failed_tests():
     def said(*lines):
         return "".join(f"\nSN {line}\n" for line in lines).encode()
 
-    whole = said("0 ok", "1 ok", "2 ok")
+    whole = said("begun ok", "0 ok", "1 ok", "2 ok")
     assert hidden.read(whole, "S", "N", 2) == (2, True, False)
     assert hidden.read(b"noise" + whole + b"\xffnoise", "S", "N", 2) == (2, True, False)
-    assert hidden.read(said("0 ok", "1 fail", "2 ok"), "S", "N", 2) == (1, True, False)
+    assert hidden.read(said("begun ok", "0 ok", "1 fail", "2 ok"), "S", "N", 2) == (1, True, False)
     for lines in ((), ("0 ok",), ("0 ok", "1 ok"), ("0 ok", "2 ok"), ("0 ok", "0 ok", "1 ok", "2 ok"), ("2 ok",)):
         assert not hidden.read(said(*lines), "S", "N", 2)[1]
     assert hidden.read(whole, "S", "other", 2)[:2] == (0, False)
@@ -274,6 +274,14 @@ def test_an_interrupt_leaves_a_grader_that_works():
     assert [verdict["verdict"] for verdict in found] == ["tests_failed"] + ["pass"] * 6
     assert [verdict["id"] for verdict in found] == ["wrong", *map(str, range(6))]
     grader.close()
+
+
+def test_each_case_has_a_thread_of_its_own_as_cargo_gives_it(grader):
+    """State of one case that the next one sees would fail programs that cargo passes."""
+    code = "thread_local! { static N: std::cell::Cell<i64> = const { std::cell::Cell::new(0) }; }\n"
+    code += "pub fn add(_: i64, _: i64) -> i64 { N.set(N.get() + 1); N.get() }"
+    tests = TESTS.replace("add(1, 2), 3", "add(1, 2), 1").replace("add(-1, 1), 0", "add(-1, 1), 1")
+    assert grader.grade([sample(code, tests=tests)])[0]["passed"]
 
 
 def test_a_starved_program_is_an_infra_error():
@@ -391,6 +399,10 @@ def test_hostile_samples(tmp_path):
         assert "root:x:" not in said and len(said) < 10_000
     for name, code, acceptable in hostile.SAMPLES:
         verdict = grader.grade([five(name, code)])[0]
+        assert verdict["verdict"] in acceptable, verdict
+    for name, (signature, test), code, acceptable in hostile.TASKS:
+        tests = f"#[cfg(test)]\nmod tests {{\nuse super::*;\n#[test]\nfn c0() {{ {test} }}\n}}"
+        verdict = grader.grade([{"id": name, "code": code, "signature": signature, "tests": tests}])[0]
         assert verdict["verdict"] in acceptable, verdict
     assert settled(grader, ["clippy-driver"])
     assert set(Path("/tmp").glob("*nbcore*")) == files and not list(Path("/tmp").glob("pwned*"))

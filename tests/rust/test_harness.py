@@ -44,11 +44,16 @@ def test_tests_become_public_functions_and_nothing_else_changes():
         ("pub fn f(a: i64, b: &str) -> i64 {", "fn f(p0: i64, p1: &str) -> i64  { super::f(p0, p1) }"),
         ("fn f(mut v: Vec<u8>)", "fn f(p0: Vec<u8>)  { super::f(p0) }"),
         ("pub fn f<'a, T: Ord>(x: &'a [T]) -> Option<&'a T> {", "fn f<'a, T: Ord>(p0: &'a [T]) -> Option<&'a T>"),
-        ("pub fn f<T>(x: T) -> T where T: Clone {", "fn f<T>(p0: T) -> T where T: Clone { super::f(p0) }"),
+        ("pub fn f<T>(x: T) -> T where T: Clone {", "fn f<T>(p0: T) -> T where T: Clone { super::f::<T>(p0) }"),
+        ("pub const fn f(x: u8) -> u8 {", "const fn f(p0: u8) -> u8  { super::f(p0) }"),
+        ("pub async fn f() -> u8 {", "async fn f() -> u8  { super::f().await }"),
         ("pub fn f(g: impl Fn(u8) -> u8) -> impl Fn(u8) -> u8 {", "fn f(p0: impl Fn(u8) -> u8) -> impl Fn(u8) -> u8"),
-        ("struct S(u8);\nimpl S {\n pub fn f(&self, k: u8) -> u8 {", "const _: fn(& S, u8) -> u8 = <S>::f;"),
-        ("struct S(u8);\nimpl S {\n fn f(mut self) -> Self {", "const _: fn( S) -> S = <S>::f;"),
-        ("struct S(u8);\nimpl From<u8> for S {\n fn from(x: u8) -> Self {", "<S as From<u8>>::from;"),
+        (
+            "impl S {\n pub fn f(&self, k: u8) -> u8 {",
+            "impl Pin for S { fn f(&self, p0: u8) -> u8  { <S>::f(self, p0) } }",
+        ),
+        ("impl S {\n fn f(mut self) -> Self {", "impl Pin for S { fn f(self) -> Self  { <S>::f(self) } }"),
+        ("impl From<u8> for S {\n fn from(x: u8) -> Self {", "const _: fn(u8) -> S = <S>::from;"),
     ],
 )
 def test_the_exact_signature_is_pinned(signature, pin):
@@ -57,8 +62,10 @@ def test_the_exact_signature_is_pinned(signature, pin):
 
 
 def test_names_of_std_are_stds_and_nothing_is_globbed_from_the_candidate():
-    source = build("use std::fmt::Debug as HashMap;\npub fn add(a: u8) -> Option<u8> { None }\npub struct Helper;\n",
-                   TESTS.replace("add(1)", "{ let _: HashMap<Helper, Vec<u8>>; add(1) }"))  # fmt: skip
+    code = "use std::fmt::Debug as HashMap;\npub struct Given;\npub trait one {}\n"
+    code += "pub fn add(a: u8) -> Option<u8> { None }\n"
+    tests = TESTS.replace("add(1)", "{ let _: HashMap<Given, Vec<u8>>; add(1) }")
+    source = build(code, tests, "pub struct Given;\npub fn add(a: u8) -> Option<u8> {")
     ours = "\n".join(source.text.split("\n")[source.ours.start - 1 : source.ours.stop - 1])
     for name in (
         "collections::HashMap",
@@ -69,7 +76,7 @@ def test_names_of_std_are_stds_and_nothing_is_globbed_from_the_candidate():
         "assert_eq",
     ):
         assert f"{name};" in ours
-    assert "use super::{Helper};" in ours and ours.count("use super::*") == 1  # the tests' own, of our module
+    assert "use super::{Given};" in ours and ours.count("use super::*") == 1  # the tests' own, of our module
 
 
 def test_two_gradings_share_no_secret():
@@ -99,8 +106,14 @@ def test_a_type_that_must_derive_equality_may_not_write_it():
     signature = "#[derive(Debug, PartialEq)]\npub enum P {\n    A,\n}\n\npub fn add(a: u8) -> P {"
     derived = "#[derive(Debug, Clone, PartialEq)]\npub enum P { A }\npub fn add(a: u8) -> P { P::A }"
     build(derived, "", signature)
-    for wrong in (derived.replace(", PartialEq", ""), "#[cfg(any())]\n" + derived, derived.replace("enum P", "enum Q")):
-        with pytest.raises(signatures.Mismatch, match="`P` must derive PartialEq"):
+    with pytest.raises(signatures.Mismatch, match="`P` must derive PartialEq"):
+        build(derived.replace(", PartialEq", ""), "", signature)
+    for wrong in (
+        "#[cfg(any())]\n" + derived,
+        derived.replace("enum P", "enum Q"),
+        derived.replace("{ A }", "{ A, B }"),
+    ):
+        with pytest.raises(signatures.Mismatch, match="`P` must be defined once, as the task has it"):
             build(wrong, "", signature)
 
 

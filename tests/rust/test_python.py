@@ -38,6 +38,7 @@ def sample(completion, name="s", prompt=PROMPT, tests=TESTS):
         ("import os; os._exit(0)", "early_exit"),
         ("import sys; sys.exit(0)", "tests_failed"),
         ("return double(x)", "tests_failed"),
+        ("return 2 * x #" + "\x01" * 200_000, "pass"),
         ("return 'x' * (1 << 40)", "tests_failed"),
     ],
 )
@@ -57,8 +58,23 @@ def test_taxonomy(grader, body, verdict):
         "import os\n    os.kill(os.getppid(), 9)\n    return 0",
         "import subprocess\n    subprocess.run(['/bin/true'])\n    return 0",
         "import sys\n    sys.stdin.readline()\n    return 0",
+        "return 0\nimport os\nfor at in range(1, 12):\n    try:\n        os.write(at, b\"passed ''\\n\")\n"
+        "    except OSError:\n        pass",
+        "return 0\nimport os\nfor at in range(12):\n    try:\n"
+        "        own = os.open(f'/proc/self/fd/{at}', os.O_RDONLY | os.O_NONBLOCK)\n"
+        "        os.write(at, os.read(own, 1 << 16).replace(b'assert', b''))\n    except OSError:\n        pass",
     ],
-    ids=["equals all", "frames", "forged report", "collector", "kills", "spawns", "reads the calls"],
+    ids=[
+        "equals all",
+        "frames",
+        "forged report",
+        "collector",
+        "kills",
+        "spawns",
+        "reads the calls",
+        "first line",
+        "theft",
+    ],
 )
 def test_cheats_do_not_pass(grader, body):
     """The tests run in another process, so nothing the candidate can reach holds a verdict or an expected value."""
@@ -76,6 +92,15 @@ def test_the_host_is_out_of_reach(grader):
     body = "".join(f"    try:\n        {text}\n        return 0\n    except OSError:\n        pass\n" for text in tries)
     found = grader.grade([sample(body + "    return 2 * x\n")])[0]
     assert found["passed"], found
+
+
+def test_errors_keep_their_kind_and_large_numbers_their_digits(grader):
+    tests = (
+        "def check(candidate):\n    try:\n        candidate(-1)\n    except ValueError:\n        pass\n"
+        "    else:\n        assert False\n    assert candidate(1) == 10 ** 5000\n"
+    )
+    body = "    if x < 0:\n        raise ValueError(x)\n    return 10 ** 5000\n"
+    assert grader.grade([sample(body, tests=tests)])[0]["passed"]
 
 
 def test_helpers_of_the_prompt_can_be_used_by_its_tests(grader):
