@@ -47,7 +47,8 @@ def judge(jail: Jail, limits: sandbox.Limits, here: Path, job: dict[str, Any], v
             opened.callback(os.close, fd)
         actions = [(os.POSIX_SPAWN_DUP2, fd, at) for at, fd in ((0, calls), (1, answer), (2, null), (4, given))]
         solver = os.posix_spawn(call[0], [*call, "solve"], {}, file_actions=actions)
-    with sandbox.kept(solver):
+    sandbox.keep(solver)
+    try:
         ran = sandbox.run(
             [*call, "check"],
             env={},
@@ -59,8 +60,10 @@ def judge(jail: Jail, limits: sandbox.Limits, here: Path, job: dict[str, Any], v
             setup=_setup(prompt=prompt, tests=job["tests"], entry=name, nonce=nonce),
             kill_over=True,
         )
-    os.kill(solver, signal.SIGKILL)
-    _, status, usage = os.wait4(solver, 0)
+    finally:
+        sandbox.release(solver)
+        os.kill(solver, signal.SIGKILL)
+        _, status, usage = os.wait4(solver, 0)
     ended = os.waitstatus_to_exitcode(status)
     verdict["cpu_ms"] += ran.cpu_ms + (usage.ru_utime + usage.ru_stime) * 1e3
     found = re.findall(rf"^{nonce} (\w+) (.*)$", ran.stderr.decode(errors="replace"), re.MULTILINE)

@@ -5,17 +5,16 @@ CPU time judges; the wall clock is a backstop. Both output pipes are drained and
 
 from __future__ import annotations
 
-import array
 import contextlib
 import ctypes
 import os
 import select
 import signal
-import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 _SET_CHILD_SUBREAPER = 36
 _IN_PIPE = 4096  # bytes that any pipe can hold
@@ -53,6 +52,13 @@ class Outcome:
     wall_ms: float
 
 
+class Forks(Protocol):
+    """What starts a program in another way than by executing it: the compiler's fork server."""
+
+    def start(self, argv: Sequence[str], fds: Sequence[int]) -> int:
+        """The id of a new child that runs with these arguments and descriptors 0 to 2."""
+
+
 _kept: set[int] = set()  # children of this process that outlive a run
 _reaping = False
 
@@ -65,52 +71,6 @@ def become_reaper() -> None:
     global _reaping
     ctypes.CDLL(None).prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     _reaping = True
-
-
-class Server:
-    """A program stopped before its main, of which each request forks a copy (jail.c says how).
-
-    Its children are children of this process.
-    """
-
-    def __init__(self, program: str, library: Path, env: Mapping[str, str]):
-        self._ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            actions = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0), (os.POSIX_SPAWN_DUP2, 0, 1)]
-            actions.append((os.POSIX_SPAWN_DUP2, theirs.fileno(), 3))
-            env = {**env, "LD_PRELOAD": str(library), "LD_BIND_NOW": "1", "JAIL_FD": "3"}
-            env |= {"JAIL_HUGE": "1"} if _has_huge_pages() else {}
-            self.pid = os.posix_spawn(program, [program], env, file_actions=actions)
-            _kept.add(self.pid)
-
-    def start(self, argv: Sequence[str], fds: Sequence[int]) -> int:
-        """Fork a copy with these arguments (its options first) and descriptors 0 to 2; its process id.
-
-        Raises OSError when the server is gone or cannot fork.
-        """
-        text = "".join(f"{part}\0" for part in argv).encode()
-        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))]
-        self._ours.sendmsg([text], rights)
-        answer = self._ours.recv(4)
-        pid = int.from_bytes(answer, "little", signed=True)
-        if len(answer) != 4 or pid <= 0:
-            raise OSError(-pid if answer else 0, "the compiler's fork server is gone or cannot fork")
-        return pid
-
-    def close(self) -> None:
-        """End it."""
-        self._ours.close()
-        _kept.discard(self.pid)
-        with contextlib.suppress(ProcessLookupError, ChildProcessError):
-            os.kill(self.pid, signal.SIGKILL)
-            os.waitpid(self.pid, 0)
-
-
-def _has_huge_pages() -> bool:
-    try:
-        return "[never]" not in Path("/sys/kernel/mm/transparent_hugepage/enabled").read_text()
-    except OSError:
-        return False
 
 
 def holding(text: bytes) -> int:
@@ -127,14 +87,14 @@ def holding(text: bytes) -> int:
     return memory
 
 
-@contextlib.contextmanager
-def kept(pid: int) -> Iterator[None]:
-    """Let this child live through a run within."""
+def keep(pid: int) -> None:
+    """Let this child live through every run."""
     _kept.add(pid)
-    try:
-        yield
-    finally:
-        _kept.discard(pid)
+
+
+def release(pid: int) -> None:
+    """No longer."""
+    _kept.discard(pid)
 
 
 def run(
@@ -148,7 +108,7 @@ def run(
     stdout: int | None = None,
     setup: int | None = None,
     kill_over: bool = False,
-    server: Server | None = None,
+    server: Forks | None = None,
 ) -> Outcome:
     """Run `argv` (of the jail, or for `server`), wait, then kill whatever is left of it.
 

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from nbcore.rust import canaries, compiler, harness, hidden, jail, python, sandbox, signatures
+from nbcore.rust import canaries, compiler, forkserver, harness, hidden, jail, python, sandbox, signatures
 from nbcore.rust.screen import Screening, extract, screen
 
 _BUILT_MB = 64
@@ -45,9 +45,9 @@ class Worker:
         listeners.close()
         self._clear()
 
-    def _server(self) -> sandbox.Server | None:
+    def _server(self) -> forkserver.Server | None:
         """The compiler's fork server, where one works; else each call starts the compiler anew, 10 ms slower."""
-        server = self.server = sandbox.Server(self.chain.driver(self.lint), self.jail.folder / "jail.so", self._env)
+        server = self.server = forkserver.Server(self.chain.driver(self.lint), self.jail.folder / "jail.so", self._env)
         try:
             if self._compile(b"fn main() {}", "2021", "check").code == 0:
                 return server
