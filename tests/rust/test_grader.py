@@ -276,14 +276,6 @@ def test_an_interrupt_leaves_a_grader_that_works():
     grader.close()
 
 
-def test_each_case_has_a_thread_of_its_own_as_cargo_gives_it(grader):
-    """State of one case that the next one sees would fail programs that cargo passes."""
-    code = "thread_local! { static N: std::cell::Cell<i64> = const { std::cell::Cell::new(0) }; }\n"
-    code += "pub fn add(_: i64, _: i64) -> i64 { N.set(N.get() + 1); N.get() }"
-    tests = TESTS.replace("add(1, 2), 3", "add(1, 2), 1").replace("add(-1, 1), 0", "add(-1, 1), 1")
-    assert grader.grade([sample(code, tests=tests)])[0]["passed"]
-
-
 def test_a_starved_program_is_an_infra_error():
     limits = dataclasses.replace(SHORT, run_wall_s=0.2, run_cpu_s=4)
     verdict = RustGrader(limits=limits).grade([sample(body("loop { std::hint::black_box(a + b); }"))])[0]
