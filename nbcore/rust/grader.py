@@ -18,20 +18,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nbcore.rust import compiler, jail, python
+from nbcore.rust import compiler, jail, python, verdicts
 from nbcore.rust.canaries import PROMISES
 from nbcore.rust.pool import Pool
 from nbcore.rust.sandbox import Limits
+from nbcore.rust.verdicts import KINDS
 
 __all__ = ["KINDS", "Limits", "RustGrader", "Unsafe"]
 
 LANGUAGES = ("rust", "python")
 VERSION = 2
 """Part of every cache key: raise it when a verdict may change."""
-KINDS = (
-    *("pass", "tests_failed", "compile_error", "compile_timeout", "compile_resource", "rejected", "no_code"),
-    *("run_timeout", "run_crash", "run_oom", "early_exit", "output_limit", "infra_error"),
-)
 
 Sample = Mapping[str, Any]
 Verdict = dict[str, Any]
@@ -169,10 +166,8 @@ class RustGrader:
         """What a worker said as a verdict without its id, and whether it may be kept. None is a sample that killed
         every worker it was given to, which no sample should be able to."""
         if said is None:
-            said = {"verdict": "infra_error", "passed": False, "compiles": False, "tests_passed": 0, "tests_total": 0}
-            error = {"code": "infra", "message": "the workers died of this sample", "line": None}
-            said |= {"clippy_warnings": 0, "lints": {}, "errors": [error], "flags": []}
-            said |= {"cpu_ms": 0.0, "wall_ms": 0.0, "keep": False}
+            said = verdicts.unknown(0) | {"keep": False}
+            said["errors"] = [verdicts.note("infra", "the workers died of this sample")]
         keep = said.pop("keep")
         return {**said, "cached": False, "isolation": self.isolation}, keep
 

@@ -20,6 +20,7 @@ _STOP = re.compile(
     "a|an|and|are|as|at|be|by|for|from|function|given|if|in|into|is|it|its|of|on|or|return|returns|rust|should|takes"
     "|than|that|the|then|this|to|when|which|with|write"
 )
+_MOST_DOC_LINES = 20
 _MOST_DOC_WORDS = 60  # of one item: more is no better, and much more is spam
 
 
@@ -76,6 +77,15 @@ def own_tests(code: str, signature: str | None) -> tuple[int, list[str]]:
     flags = ["own_tests_ignored"] * (bool(tests) and not live)
     flags += ["own_tests_do_not_call_target"] * (bool(live) and not calling)
     return len(calling), flags
+
+
+def noted(code: str, signature: str | None) -> list[str]:
+    """Flags of own tests that can show nothing, and of spammed docs; quick where there are neither tests nor docs."""
+    flags = own_tests(code, signature)[1] if re.search(r"\btest\b", code) else []
+    spam = code.count("///") > _MOST_DOC_LINES and any(
+        _is_spam(_doc(before)) for _, before in walk_introduced(parse(code))
+    )
+    return flags + ["doc_spam"] * spam
 
 
 def documentation(code: str) -> float:

@@ -19,7 +19,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from nbcore.rust import canaries, compiler, forkserver, harness, hidden, jail, python, sandbox, signatures
+from nbcore.rust import (
+    canaries,
+    compiler,
+    forkserver,
+    harness,
+    hidden,
+    jail,
+    metrics,
+    python,
+    sandbox,
+    signatures,
+    verdicts,
+)
 from nbcore.rust.screen import Screening, extract, screen
 
 _BUILT_MB = 64
@@ -85,21 +97,14 @@ class Worker:
         """
         for _ in range(2):
             started = time.monotonic()
-            verdict = {"verdict": "infra_error", "passed": False, "compiles": False, "tests_passed": 0}
-            verdict |= {"tests_total": _cases(job) if self.tier == "test" else 0}
-            verdict |= {
-                "clippy_warnings": 0,
-                "lints": {},
-                "errors": [],
-                "flags": [],
-                "cpu_ms": 0.0,
-                "wall_ms": 0.0,
-                "keep": True,
-            }
+            verdict = verdicts.unknown(_cases(job) if self.tier == "test" else 0) | {"keep": True}
             try:
                 self._attempt(job, verdict)
             except Exception as error:  # ours: a full disk, no more processes, a toolchain that went away, a bug
-                verdict |= {"verdict": "infra_error", "errors": [_note("infra", f"{type(error).__name__}: {error}")]}
+                verdict |= {
+                    "verdict": "infra_error",
+                    "errors": [verdicts.note("infra", f"{type(error).__name__}: {error}")],
+                }
                 self._restart_server()
             finally:
                 self._clear()
@@ -125,14 +130,15 @@ class Worker:
             screening = Screening([slow.flag], [slow.flag])
         # HumanEval-X has a task like that. It can pass, emptily: the flag is there, and reward.py pays for no tests.
         verdict["flags"] = screening.flags + ["no_tests"] * (verdict["tests_total"] == 0)
-        refused = [_note(flag, "refused before compiling") for flag in screening.refused]
+        refused = [verdicts.note(flag, "refused before compiling") for flag in screening.refused]
         if not refused:
             try:
                 with _patience():
+                    verdict["flags"] += metrics.noted(code, job["signature"])
                     source = harness.build(code, job["tests"], job["signature"], job["edition"])
             except signatures.Mismatch as mismatch:
                 verdict["flags"].append(mismatch.flag)
-                refused = [_note(mismatch.flag, str(mismatch))]
+                refused = [verdicts.note(mismatch.flag, str(mismatch))]
         if refused:
             honest = refused[0]["code"] == "signature_mismatch"  # the compiler would say it too, most times
             verdict |= {"verdict": "compile_error" if honest else "rejected", "errors": refused}
@@ -153,7 +159,7 @@ class Worker:
             warn += report.denied
         verdict["flags"] = sorted({*verdict["flags"], *report.flags, *["diagnostics_truncated"] * built.over})
         if wrong := compiler.failure(built, report):
-            errors = report.errors or [_note(None, f"the compiler ended with {built.code or built.signal}")]
+            errors = report.errors or [verdicts.note(None, f"the compiler ended with {built.code or built.signal}")]
             verdict |= {"verdict": wrong, "errors": errors, "keep": built.timeout != "wall"}
             return False
         verdict |= {"compiles": True, "verdict": "pass"}
@@ -175,7 +181,7 @@ class Worker:
         )
         verdict["cpu_ms"] += ran.cpu_ms
         passed, complete, forged = hidden.read(ran.stderr, source.secret, nonce, source.cases)
-        kind = judgement(ran, passed, complete, source.cases)
+        kind = verdicts.judgement(ran, passed, complete, source.cases)
         if ran.code == 125 and not hidden.begun(ran.stderr, source.secret, nonce):
             kind = "infra_error"  # the jail's own word: the program was not started
         verdict |= {"verdict": kind, "tests_passed": passed, "keep": ran.timeout != "wall"}
@@ -211,27 +217,9 @@ def _patience() -> Iterator[None]:
         signal.setitimer(signal.ITIMER_PROF, 0)
 
 
-def judgement(ran: sandbox.Outcome, passed: int, complete: bool, cases: int) -> str:
-    """The verdict on a finished run whose report said this much."""
-    if ran.over or ran.signal == signal.SIGXFSZ:
-        return "output_limit"
-    if ran.timeout:
-        return "infra_error" if ran.starved else "run_timeout"
-    if ran.signal:
-        out_of_memory = ran.signal == signal.SIGABRT and b"memory allocation of" in ran.stderr
-        return "run_oom" if out_of_memory else "run_crash"
-    if not complete or ran.code != 0:
-        return "early_exit"
-    return "pass" if passed == cases else "tests_failed"
-
-
 def _load() -> float:
     """How many programs want each processor: the clock runs slower for a sample by as much."""
     return max(1.0, os.getloadavg()[0] / len(os.sched_getaffinity(0)))
-
-
-def _note(code: str | None, message: str) -> dict[str, Any]:
-    return {"code": code, "message": message, "line": None}
 
 
 def main() -> None:
