@@ -16,6 +16,7 @@ from typing import Any
 
 _LIFE = 1000  # jobs of one worker: a new one costs little, and whatever grew in the old is gone
 _TRIES = 8  # of a job whose worker died: no sample can end its worker, so what did is worth waiting out
+_STILLBORN = 20  # workers that may die in a row before they have begun
 _PATIENCE_S = 5  # with a worker that has been told to end
 
 
@@ -33,7 +34,7 @@ class Pool:
 
         Raises RuntimeError when a new worker cannot keep what the first one kept.
         """
-        waiting = deque((key, job, 1) for key, job in jobs.items())
+        waiting, stillborn = deque((key, job, 1) for key, job in jobs.items()), 0
         try:
             while waiting or any(worker.job for worker in self.workers):
                 while waiting and (worker := self._idle()):
@@ -44,8 +45,11 @@ class Pool:
                     verdict = worker.take(self.proved)
                     if verdict is None:  # it died: nothing that it began is believed
                         self.workers.remove(worker)
+                        stillborn = 0 if worker.begun else stillborn + 1
+                        if stillborn == _STILLBORN:
+                            raise RuntimeError(f"{_STILLBORN} grading workers in a row died at their start; see above")
                         if tries < _TRIES:
-                            waiting.appendleft((key, job, tries + 1))
+                            waiting.appendleft((key, job, tries + worker.begun))
                             continue
                     yield key, verdict
         except BaseException:  # an interrupt: what is under way belongs to nobody any more
@@ -103,6 +107,11 @@ class _Worker:
                 raise RuntimeError("a grading worker cannot start; its message stands above")
             self._hello = json.loads(line)
         return self._hello
+
+    @property
+    def begun(self) -> bool:
+        """Whether it ever said what it proved, and so was ready for a job."""
+        return self._hello is not None
 
     def give(self, job: tuple[str, dict[str, Any], int]) -> None:
         self.job, self.given = job, self.given + 1

@@ -477,7 +477,7 @@ def test_killed_workers_lose_no_sample():
     def killer():
         while not done.is_set() and len(kills) < 50:
             time.sleep(rng.uniform(0.2, 0.6))
-            if busy := [worker for worker in list(grader.pool.workers) if worker.job]:
+            if busy := [worker for worker in list(grader.pool.workers) if worker.job and worker.begun]:
                 kills.append(rng.choice(busy).pid)
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(kills[-1], signal.SIGKILL)
