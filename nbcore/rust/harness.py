@@ -66,6 +66,7 @@ _HEAD = re.compile(
 )
 _ATTRS = {"allow", "warn", "deny", "forbid", "expect", "doc", "feature", "no_std"}
 _ATTRS |= {"recursion_limit", "type_length_limit"}
+_KINDS = ("function_item", "struct_item", "enum_item", "type_item", "trait_item")
 _SHEBANG = re.compile(r"#!/[\w/. -]*\r?\n")
 
 
@@ -96,9 +97,11 @@ def build(code: str, tests: str, signature: str | None, edition: str) -> Source:
     defined = {name for name, _ in items(asked)}
     theirs = {name for name, _ in items(parse(tests))} | _imports(parse(tests))
     std = sorted((mentioned & _HOME.keys()) - own - defined - theirs)
-    # Only what the task defines: a trait of the candidate's would bring its methods along, a constant turn a binding
-    # into a pattern. Without a signature nobody knows better than the candidate what it defines.
-    offered = defined or _defined(rest)
+    # Only what the task defines, and functions: a trait of the candidate's would bring its methods along, a constant
+    # turn a binding into a pattern. Without a signature nobody knows better than the candidate what it defines.
+    offered = (
+        defined | _defined(rest, ("function_item",)) if defined else _defined(rest, _KINDS) | _imports(parse(rest))
+    )
     from_candidate = sorted((mentioned & offered) - set(std) - own - pinned - theirs)
     checks = "".join(f'report_{key}(&nonce, "{number}", {case.call(key)});\n' for number, case in enumerate(cases))
     generated = f"""extern crate std as {real};
@@ -167,12 +170,10 @@ def _crates(code: str) -> Iterator[str]:
             yield declaration
 
 
-def _defined(code: str) -> set[str]:
-    """The functions and types that a file defines or imports at its top level, whatever the configuration."""
-    kinds = ("function_item", "struct_item", "enum_item", "type_item", "trait_item")
-    root = parse(code)
-    names = {name_of(node) for node, before in introduced(root) if node.type in kinds and not conditional(before)}
-    return names | _imports(root)
+def _defined(code: str, kinds: tuple[str, ...]) -> set[str]:
+    """What a file defines at its top level, whatever the configuration."""
+    pairs = introduced(parse(code))
+    return {name_of(node) for node, before in pairs if node.type in kinds and not conditional(before)}
 
 
 def _imports(root: Any) -> set[str]:

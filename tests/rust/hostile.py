@@ -450,4 +450,10 @@ TASKS = [
         "pub const fn twice(x: i64) -> i64 { 2 * x }",
         {"pass"},
     ),
+    (
+        "a helper that only the tests name",
+        ("fn is_even(x: i64) -> bool {", "assert!(is_even(2)); assert_eq!(half(4), 2);"),
+        "fn is_even(x: i64) -> bool { x % 2 == 0 }\nfn half(x: i64) -> i64 { x / 2 }",
+        {"pass"},
+    ),
 ]
