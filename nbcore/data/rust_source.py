@@ -11,6 +11,8 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
+from nbcore.rust import syntax
+
 ITEMS = {"function_item", "struct_item", "enum_item", "trait_item"}
 LICENCE = "MIT OR Apache-2.0"
 
@@ -35,16 +37,12 @@ def library() -> Path:
 
 def documents(max_chars: int = 700) -> Iterator[dict]:
     """Documents {"id", "text", "source"} in a stable order, unique by text, each at most `max_chars` long."""
-    import tree_sitter_rust
-    from tree_sitter import Language, Parser
-
-    parser = Parser(Language(tree_sitter_rust.language()))
     root, seen = library(), set()
     for path in sorted(
         (root / crate / "src" / file) for crate in ("core", "alloc", "std") for file in _files(root / crate / "src")
     ):
         source = path.read_bytes()
-        for node in _items(parser.parse(source).root_node):
+        for node in _items(syntax.parse(source.decode())):
             text = _with_docs(source, node)
             if 40 <= len(text) <= max_chars and text.isascii() and "<|" not in text and text not in seen:
                 seen.add(text)

@@ -150,12 +150,12 @@ class RustGrader:
                 self._known[key] = answers[key]
             if progress:
                 progress(done, len(fresh))
-        verdicts, first = [], set(fresh)
+        graded, first = [], set(fresh)
         for sample, key in zip(samples, keys, strict=True):
             repeat = {"cpu_ms": 0.0, "wall_ms": 0.0, "cached": True} if key not in first else {}
             first.discard(key)
-            verdicts.append({"id": sample["id"], **copy.deepcopy(answers[key]), **repeat})
-        return verdicts
+            graded.append({"id": sample["id"], **copy.deepcopy(answers[key]), **repeat})
+        return graded
 
     def close(self) -> None:
         """End the workers and remove their files. A later call starts new ones only with a new grader."""

@@ -95,17 +95,16 @@ def build(code: str, tests: str, signature: str | None, edition: str) -> Source:
     pins, pinned = signatures.pins(asked)
     mentioned = set(re.findall(r"[A-Za-z_]\w*", blank(f"{tests}\n{signature or ''}")))
     defined = {name for name, _ in items(asked)}
-    theirs = {name for name, _ in items(parse(tests))} | _imports(parse(tests))
+    tree, tested = parse(rest), parse(tests)
+    theirs = {name for name, _ in items(tested)} | _imports(tested)
     std = sorted((mentioned & _HOME.keys()) - own - defined - theirs)
     # Only what the task defines, and functions: a trait of the candidate's would bring its methods along, a constant
     # turn a binding into a pattern. Without a signature nobody knows better than the candidate what it defines.
-    offered = (
-        defined | _defined(rest, ("function_item",)) if defined else _defined(rest, _KINDS) | _imports(parse(rest))
-    )
+    offered = defined | _defined(tree, ("function_item",)) if defined else _defined(tree, _KINDS) | _imports(tree)
     from_candidate = sorted((mentioned & offered) - set(std) - own - pinned - theirs)
     checks = "".join(f'report_{key}(&nonce, "{number}", {case.call(key)});\n' for number, case in enumerate(cases))
     generated = f"""extern crate std as {real};
-{"" if edition == "2015" else "".join(_crates(rest))}
+{"" if edition == "2015" else "".join(_crates(tree))}
 mod {module} {{
 {uses}
 {"".join(f"use ::{real}{_HOME[name].removeprefix('std')}::{name};" for name in std)}
@@ -161,19 +160,18 @@ def _rename_main(code: str, name: str) -> str:
     return raw.decode()
 
 
-def _crates(code: str) -> Iterator[str]:
+def _crates(root: Any) -> Iterator[str]:
     """Declarations that make another crate of that name a second one; the candidate's own such line is as good."""
-    pairs = introduced(parse(code))
+    pairs = introduced(root)
     own = [" ".join(text_of(node).split()) for node, before in pairs if not conditional(before)]
     for declaration in ("extern crate std;", "extern crate core;"):
         if declaration not in own:
             yield declaration
 
 
-def _defined(code: str, kinds: tuple[str, ...]) -> set[str]:
+def _defined(root: Any, kinds: tuple[str, ...]) -> set[str]:
     """What a file defines at its top level, whatever the configuration."""
-    pairs = introduced(parse(code))
-    return {name_of(node) for node, before in pairs if node.type in kinds and not conditional(before)}
+    return {name_of(node) for node, before in introduced(root) if node.type in kinds and not conditional(before)}
 
 
 def _imports(root: Any) -> set[str]:

@@ -11,7 +11,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from nbcore.rust import sandbox
+from nbcore.rust import sandbox, verdicts
 from nbcore.rust.jail import Jail
 
 _DRIVER = Path(__file__).with_name("python_driver.py").read_text("utf-8")
@@ -35,7 +35,7 @@ def judge(jail: Jail, limits: sandbox.Limits, here: Path, job: dict[str, Any], v
         return
     if len(program.encode(errors="replace")) > limits.source_kb << 10:
         verdict |= {"verdict": "rejected", "flags": ["too_long"]}
-        verdict["errors"] = [{"code": "too_long", "message": "refused before running", "line": None}]
+        verdict["errors"] = [verdicts.note("too_long", "refused before running")]
         return
     name = entry(prompt)
     options = {"cpu": limits.run_cpu_s, "as": limits.run_mem_mb * _MB, "fsize": _MB, "cwd": str(here)}
@@ -70,14 +70,14 @@ def judge(jail: Jail, limits: sandbox.Limits, here: Path, job: dict[str, Any], v
     kind, text = found[0] if len(found) == 1 and ran.code == 0 else ("", "")
     verdict["keep"] = ran.timeout != "wall"
     if kind == "syntax":
-        verdict |= {"verdict": "compile_error", "errors": [{"code": "SyntaxError", "message": text, "line": None}]}
+        verdict |= {"verdict": "compile_error", "errors": [verdicts.note("SyntaxError", text)]}
         return
     verdict["compiles"] = True
     if kind == "passed":
         verdict |= {"verdict": "pass", "tests_passed": 1}
     elif kind:
         verdict |= {"verdict": "tests_failed"}
-        verdict["errors"] = [{"code": None, "message": text[:300], "line": None}] if kind == "broken" else []
+        verdict["errors"] = [verdicts.note(None, text[:300])] if kind == "broken" else []
     elif ran.timeout or ended == -signal.SIGXCPU:
         verdict["verdict"] = "infra_error" if ran.starved else "run_timeout"
     elif ran.over:
@@ -88,7 +88,4 @@ def judge(jail: Jail, limits: sandbox.Limits, here: Path, job: dict[str, Any], v
 
 def _setup(**fields: str) -> int:
     """A descriptor that holds these fields, for one process alone."""
-    memory = os.memfd_create("setup", os.MFD_CLOEXEC)
-    os.write(memory, json.dumps(fields).encode())
-    os.lseek(memory, 0, os.SEEK_SET)
-    return memory
+    return sandbox.in_memory(json.dumps(fields).encode())

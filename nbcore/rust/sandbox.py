@@ -81,7 +81,12 @@ def holding(text: bytes) -> int:
         os.write(writer, text)
         os.close(writer)
         return reader
-    memory = os.memfd_create("stdin")
+    return in_memory(text)
+
+
+def in_memory(text: bytes) -> int:
+    """A descriptor to read `text` from, of any length."""
+    memory = os.memfd_create("text")
     os.write(memory, text)
     os.lseek(memory, 0, os.SEEK_SET)
     return memory
