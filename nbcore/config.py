@@ -158,6 +158,8 @@ class Training(Phase):
     """Trade compute for memory: recompute activations in the backward pass."""
     save_steps: Count = 50
     """A committed checkpoint every so many steps: what a lost runtime costs at most."""
+    keep_every: Count | None = None
+    """Milestones: checkpoints whose step is a multiple of this stay, beside the newest two and the best."""
     trainer: dict[str, Any] = {}
     """Escape hatch: handed to the TRL config, which checks it."""
 

@@ -55,7 +55,7 @@ def chain(store: str | Path) -> list[Stage]:
     evaluations = [
         run
         for run in finished  # one that measured only pass@k above 1, or nothing held out, compares with no other
-        if run.phase == "evaluate" and "pass@1" in run.info["metrics"].get("heldout", {}) and not run.verify()
+        if run.phase == "evaluate" and not run.verify() and "pass@1" in run.info["metrics"].get("heldout", {})
     ]
 
     # Compared are evaluations of one config only: other tasks or another decoding would be no comparison.

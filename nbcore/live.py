@@ -29,6 +29,7 @@ class Live:
         self.rows: list[Mapping] = []
         self.newest: dict[str, Any] = {}
         self.step = self.total = 0
+        self.note = ""  # what else the line should tell: how far the mirror is
         self.started: tuple[float, int] | None = None  # the first row seen: a resumed run does not begin at step 0
         self.shown = float("-inf")
         self.wait = REDRAW if self.screen else REPORT
@@ -57,6 +58,8 @@ class Live:
         parts.append(f"{_duration(gone)} gone")
         if first < self.step < self.total:
             parts.append(f"{_duration(gone / (self.step - first) * (self.total - self.step))} left")
+        if self.note:
+            parts.append(self.note)
         return " · ".join(parts)
 
     def _show(self) -> None:

@@ -9,11 +9,16 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import yaml
 
+from nbcore.redact import redact
+
+PATIENCE = 180.0  # seconds that a stopped notebook has for its step, its checkpoint and the mirror
 LOST = (138, 137, -signal.SIGKILL)  # what is left of papermill when its kernel, or itself, was killed for memory
 
 
@@ -47,11 +52,17 @@ def execute(
                 tick()
     finally:
         _stop(child)
-    return None if code == 0 else _cause(copy, log, code)
+    return None if code == 0 else redact(_cause(copy, log, code))
 
 
 def _stop(child: subprocess.Popen) -> None:
-    """End the process, politely first."""
+    """End the process: its kernel first, which finishes the step and saves; then papermill, politely, then not."""
+    if child.poll() is None:
+        with suppress(psutil.NoSuchProcess):
+            for kernel in psutil.Process(child.pid).children():
+                kernel.send_signal(signal.SIGINT)  # to papermill itself it would mean to kill the kernel
+        with suppress(subprocess.TimeoutExpired, KeyboardInterrupt):  # asked again: no more waiting
+            child.wait(timeout=PATIENCE)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
         if child.poll() is not None:
             return

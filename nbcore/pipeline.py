@@ -6,9 +6,9 @@ moment goes on where it stopped when the same command is given again.
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,10 +20,16 @@ from nbcore import config as configs
 from nbcore import papermilled, runs
 from nbcore.place import REPO
 from nbcore.progress import Show, flat, words_of
+from nbcore.redact import redact
+from nbcore.runs import opening
 
 
 class StageFailed(RuntimeError):
     """A notebook ended in an error; the message is one line with the cause and the path of the executed copy."""
+
+
+class StagePaused(runs.Paused):
+    """A notebook paused for want of room; the same command goes on once there is some."""
 
 
 class Stage(configs.Closed):
@@ -129,6 +135,8 @@ def run(pipeline: Pipeline, store: str | Path, progress: Show | None = None) -> 
         config = stage.load()
         parent = done[stage.parent] if stage.parent else None
         orphan = stage.parent is not None and parent is None
+        if not orphan:
+            opening.bring(config, store)
         found = None if orphan else runs.matching(config, store, parent)
         if stage.id not in chosen:
             # Another config of the same phase is as good a parent as the person has; the newest finished one is theirs.
@@ -176,20 +184,24 @@ def _execute(stage: Stage, config: Any, store: Path, parent: runs.Run | None, sh
     finished = runs.matching(config, store, parent)
     if error is None and not (finished and finished.finished):
         error = "its notebook ended without a finished run"
+    if error and error.startswith("Paused: "):
+        raise StagePaused(f"stage {stage.id}: {error.removeprefix('Paused: ')}")
     if error:
         raise StageFailed(f"stage {stage.id}: {error}; executed copy: {kept or 'none'}")
     return finished
 
 
 def _keep(copy: Path, run_: runs.Run | None, store: Path, stage: Stage) -> Path | None:
-    """Move the executed notebook into its run, or under store/failed/ where no run was opened."""
+    """Copy the executed notebook, without secrets, into its run, or to store/failed/ where no run was opened."""
     if not copy.is_file():
         return None
     target = store / "failed" / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{stage.id}.ipynb"
     if run_:
         target = run_.path / "notebook.ipynb"
     target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(copy, target)
+    target.write_text(redact(copy.read_text("utf-8")), "utf-8")
+    if run_ and run_.finished:
+        run_.publish()  # once more, with its notebook
     return target
 
 
@@ -218,5 +230,8 @@ def _set(pipeline: Pipeline, setting: str) -> Pipeline:
 def _usual_seconds(config: configs.Phase, store: Path) -> float | None:
     """What this very config took the last time, from whatever parent: evaluations repeat with every model."""
     ending = f"-{config.name}-{configs.digest(config)}"
-    took = [r.info["seconds"] for r in runs.listing(store, config.phase) if r.finished and r.path.name.endswith(ending)]
-    return took[-1] if took else None
+    for run_ in reversed(runs.listing(store, config.phase)):
+        if run_.finished and run_.path.name.endswith(ending):
+            with suppress(ValueError):  # a damaged one tells nothing
+                return run_.info["seconds"]
+    return None

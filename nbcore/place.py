@@ -98,9 +98,26 @@ def mount_drive() -> Path | None:
 def store(explicit: str | Path | None = None) -> Path:
     """Where run directories live: `explicit`, else $NBCORE_STORE, else `runs/` at the repository root.
 
-    Local on Colab too: the mirror copies finished runs to the Drive, which loses files that are written in place.
+    Local on Colab too: the mirror copies runs to the Drive, which loses files that are written in place. Raises
+    ValueError for a store on the Drive.
     """
-    return Path(explicit or os.environ.get("NBCORE_STORE") or REPO / "runs").expanduser().resolve()
+    found = Path(explicit or os.environ.get("NBCORE_STORE") or REPO / "runs").expanduser().resolve()
+    if found.is_relative_to(MOUNT):
+        raise ValueError(
+            f"store: {found} is on the Drive, which loses what is written in place; leave store out, and the mirror "
+            "copies every run to the Drive (NBCORE_MIRROR names another folder there)"
+        )
+    return found
+
+
+def mirror() -> str | None:
+    """Where runs are copied to: $NBCORE_MIRROR (a folder, or hf://buckets/OWNER/NAME), else the mounted Drive's folder
+    `nbcore`, else None. "off" turns it off."""
+    named = os.environ.get("NBCORE_MIRROR", "").strip()
+    if named:
+        return None if named == "off" else named
+    drive = drive_root()
+    return str(drive / "nbcore") if drive else None
 
 
 def secret(name: str) -> str | None:

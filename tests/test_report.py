@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from nbcore import lineage, report, runs
+from nbcore.runs import commit
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +142,7 @@ def test_evaluations_of_other_bases_and_damaged_ones_do_not_count(tmp_path):
     by_name = {run.config.name: run for run in runs.listing(tmp_path, "evaluate")}
     (by_name["tiny-sft"].path / "samples.jsonl").write_text("{}\n")
     marker = by_name["tiny-base"].path / "run.json"
-    marker.write_text(json.dumps(json.loads(marker.read_text()) | {"base": "another"}))
+    commit.write_sealed(marker, commit.read_sealed(marker) | {"base": "another"})
     stages = lineage.chain(tmp_path)
     assert [(stage.name, stage.evaluation) for stage in stages] == [("sft", None)]
 

@@ -5,7 +5,6 @@ A small model trained on windows learns nothing it can use; rows aligned to docu
 
 from __future__ import annotations
 
-import random
 from typing import Any
 
 from nbcore.chat import template
@@ -37,23 +36,3 @@ def encode(tokenizer: Any, documents: list[dict], max_tokens: int) -> tuple[list
     if not rows:
         raise ValueError(f"corpus: no document is left to train or measure on ({counts}); see corpus.sources")
     return rows, counts
-
-
-def in_order(rows: list[dict], steps: int, batch: int, seed: int, pool: int = 16) -> list[dict]:
-    """The exact sequence of rows for `steps` batches: epochs of seeded permutations, like lengths side by side.
-
-    Sorting inside a pool of batches saves most of the padding; shuffling the batches keeps the order random.
-    Being a plain list, it is the same after a resume.
-    """
-    sequence: list[dict] = []
-    epoch = 0
-    while len(sequence) < steps * batch:
-        shuffle = random.Random(f"{seed}:{epoch}")
-        order = shuffle.sample(rows, len(rows))
-        for start in range(0, len(order), pool * batch):
-            chunk = sorted(order[start : start + pool * batch], key=lambda row: len(row["input_ids"]))
-            batches = [chunk[at : at + batch] for at in range(0, len(chunk), batch)]
-            shuffle.shuffle(batches)
-            sequence += [row for each in batches for row in each]
-        epoch += 1
-    return sequence[: steps * batch]

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from peft import PeftModel
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
     BitsAndBytesConfig,
@@ -21,6 +22,7 @@ from transformers import (
 
 from nbcore import config as configs
 from nbcore import runs
+from nbcore.runs import commit
 
 SEEDLING = runs.SEEDLING
 
@@ -49,6 +51,20 @@ def base_of(run: runs.Run) -> str:
 def revision_of(run: runs.Run) -> str:
     """Commit or branch of a Hub base: the run's own, or the nearest ancestor's that names one, else "main"."""
     return run.config.model.revision or (revision_of(run.parent) if run.parent else "main")
+
+
+def fingerprint(run: runs.Run) -> str:
+    """What a run's base is, beyond its name: a hash of its weights, a Hub commit, or the manifest of the run it is."""
+    base = base_of(run)
+    if base.startswith("run:"):
+        of = run if base == f"run:{run.id}" else runs.find(run.store, base.removeprefix("run:"))
+        return f"{base}@{of.info['manifest']}" if of is not run else base
+    where = Path(folder(base, run.store))
+    if where.is_dir():
+        weights = sorted(where.glob("*.safetensors"))
+        return f"{where.name}@{' '.join(commit.sha256(path)[:16] for path in weights)}"
+    architecture = AutoConfig.from_pretrained(base, revision=revision_of(run))
+    return f"{base}@{architecture._commit_hash or revision_of(run)}"
 
 
 def adapter_of(run: runs.Run | None) -> Path | None:

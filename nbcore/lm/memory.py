@@ -1,8 +1,11 @@
-"""What a run will need in memory, estimated before anything is loaded."""
+"""Memory: what a run will need, estimated before anything is loaded; what to do where it was not enough."""
 
 from __future__ import annotations
 
+import gc
 import json
+import re
+import traceback
 from typing import Any
 
 import torch
@@ -42,6 +45,30 @@ def plan(run: runs.Run) -> dict[str, str]:
         **{name: f"{size / GIB:.2f} GiB" for name, size in estimate.items()},
         "together": f"{sum(estimate.values()) / GIB:.2f} GiB, activations apart",
     }
+
+
+LACK = re.compile(r"out of memory|can't allocate memory|CUBLAS_STATUS_ALLOC_FAILED|CUDNN_STATUS_ALLOC_FAILED", re.I)
+
+
+def is_lacking(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, on a GPU or in torch's own allocator."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and LACK.search(str(error)) is not None
+
+
+def release(error: BaseException | None = None) -> None:
+    """Give back what a failed attempt held. The frames of its traceback hold the model: they are emptied first."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
+    gc.collect()
+    torch.cuda.empty_cache()
+
+
+def smaller(batch_size: int, product: int) -> int | None:
+    """The largest micro-batch of at most half of this one that divides the effective batch; None below one row."""
+    return next((size for size in range(batch_size // 2, 0, -1) if product % size == 0), None)
 
 
 def _adapter(run: runs.Run) -> configs.Lora | None:

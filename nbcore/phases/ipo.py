@@ -18,7 +18,7 @@ from nbcore import runs
 from nbcore.chat import template
 from nbcore.data import sources
 from nbcore.live import Live
-from nbcore.lm import fit, load, rollout
+from nbcore.lm import fit, load, order, rollout
 from nbcore.runs import commit
 
 PAIRS = "pairs.jsonl"
@@ -36,7 +36,7 @@ class PairTrainer(DPOTrainer):
 
 @functools.lru_cache(maxsize=1)
 def data(run: runs.Run) -> dict[str, Any]:
-    """Pairs of prompt_ids, chosen_ids and rejected_ids from graded rollouts of the parent.
+    """Pairs of prompt_ids, chosen_ids and rejected_ids from graded rollouts of the parent, in training order.
 
     The rollouts cost minutes, so the pairs are written once and read back on a resume.
     Raises ValueError where the parent's answers give no pair.
@@ -46,20 +46,27 @@ def data(run: runs.Run) -> dict[str, Any]:
     if not (run.path / PAIRS).is_file():
         lines = [json.dumps(pair, ensure_ascii=False) for pair in _pairs(run, tokenizer)]
         commit.write_durably(run.path / PAIRS, "\n".join(lines) + "\n")
+        run.publish()
     pairs = sources.lines(run.path / PAIRS, ("id", "prompt", "chosen", "rejected"), "pairs")
     splits: dict[str, list[dict]] = {"train": [], "validation": []}
     counts = {"pairs": len(pairs), "tasks": len({pair["id"] for pair in pairs}), "too_long": 0}
     for pair in pairs:
         ids = _tokens(tokenizer, pair)
-        if len(ids["prompt_ids"]) + max(len(ids["chosen_ids"]), len(ids["rejected_ids"])) > config.max_length:
+        if _length(ids) > config.max_length:
             counts["too_long"] += 1
             continue
-        splits["validation" if sources.in_share(pair["id"], 0.1) else "train"].append(ids)
+        splits["validation" if sources.in_share(pair["id"], 0.1) else "train"].append({"id": pair["id"], **ids})
     for split, found in splits.items():
         if not found:
             raise ValueError(f"tasks: no {split} pairs ({counts}); raise tasks.limit, rollouts or max_length")
         counts[split] = len(found)
-    return {**splits, "tokenizer": tokenizer, "report": {**counts, "sha256": sources.digest(pairs)}}
+    batch = config.batch_size * config.gradient_accumulation
+    return {
+        "train": order.in_order(splits["train"], config.max_steps, batch, config.seed, length=_length),
+        "validation": splits["validation"],
+        "tokenizer": tokenizer,
+        "report": {**counts, "sha256": sources.digest(pairs)},
+    }
 
 
 def model(run: runs.Run) -> Any:
@@ -90,12 +97,7 @@ def trainer(run: runs.Run) -> PairTrainer:
 
 def train(run: runs.Run, live: Any = None) -> dict:
     """Train, resume where a checkpoint stands, and leave adapter/."""
-    if already := fit.done(run):
-        return already
-    preference = trainer(run)
-    result = fit.fit(preference, run, live)
-    fit.save_adapter(preference.model, run)
-    return fit.ended(run, result)
+    return fit.train(run, data(run), trainer, live)
 
 
 def see(run: runs.Run) -> list[dict]:
@@ -106,6 +108,10 @@ def see(run: runs.Run) -> list[dict]:
 def finish(run: runs.Run) -> runs.Run:
     """Commit the run."""
     return fit.finish(run, fit.last(run), data(run)["report"])
+
+
+def _length(row: dict[str, Any]) -> int:
+    return len(row["prompt_ids"]) + max(len(row["chosen_ids"]), len(row["rejected_ids"]))
 
 
 def _pairs(run: runs.Run, tokenizer: Any) -> list[dict]:

@@ -14,7 +14,7 @@ from trl import SFTConfig, SFTTrainer
 
 from nbcore import runs
 from nbcore.data import sources
-from nbcore.lm import corpus, fit, load, lora
+from nbcore.lm import corpus, fit, load, lora, order
 
 
 @functools.lru_cache(maxsize=1)
@@ -30,7 +30,7 @@ def data(run: runs.Run) -> dict[str, Any]:
     validation, _ = corpus.encode(tokenizer, heldout, config.corpus.max_tokens)
     batch = config.batch_size * config.gradient_accumulation
     return {
-        "train": corpus.in_order(rows, config.max_steps, batch, config.seed),
+        "train": order.in_order(rows, config.max_steps, batch, config.seed),
         "validation": validation,
         "tokenizer": tokenizer,
         "report": {**counts, "validation": len(validation), "sha256": sources.digest(train)},
@@ -46,30 +46,28 @@ def model(run: runs.Run) -> Any:
     return lora.attach(base, run.config.lora, gradient_checkpointing=run.config.gradient_checkpointing)
 
 
-def train(run: runs.Run, live: Any = None) -> dict:
-    """Train, resume where a checkpoint stands, and leave adapter/."""
-    if already := fit.done(run):
-        return already
-    rows = data(run)
-    config = run.config
+def trainer(run: runs.Run) -> SFTTrainer:
+    """The trainer as it stands before its first step."""
+    rows, config = data(run), run.config
     arguments = fit.arguments(
         SFTConfig,
         run,
         max_length=config.corpus.max_tokens,
-        train_sampling_strategy="sequential",
         eval_strategy="steps",
         eval_steps=max(1, config.max_steps // 4),
     )
-    trainer = SFTTrainer(
+    return SFTTrainer(
         model=model(run),
         args=arguments,
         train_dataset=Dataset.from_list(rows["train"]),
         eval_dataset=Dataset.from_list(rows["validation"]),
         processing_class=rows["tokenizer"],
     )
-    result = fit.fit(trainer, run, live)
-    fit.save_adapter(trainer.model, run)
-    return fit.ended(run, result)
+
+
+def train(run: runs.Run, live: Any = None) -> dict:
+    """Train, resume where a checkpoint stands, and leave adapter/."""
+    return fit.train(run, data(run), trainer, live)
 
 
 def finish(run: runs.Run) -> runs.Run:

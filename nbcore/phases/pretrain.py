@@ -14,7 +14,7 @@ from trl import SFTConfig, SFTTrainer
 
 from nbcore import runs
 from nbcore.data import sources
-from nbcore.lm import corpus, fit, load
+from nbcore.lm import corpus, fit, load, order
 from nbcore.lm import tokenizer as tokenizers
 
 
@@ -30,7 +30,7 @@ def data(run: runs.Run) -> dict[str, Any]:
     sequence: list[dict] = []
     for number, (length, steps) in enumerate(stages(config)):
         cut = [{"input_ids": row["input_ids"][:length], "labels": row["labels"][:length]} for row in rows]
-        sequence += corpus.in_order(cut, steps, config.batch_size * config.gradient_accumulation, config.seed + number)
+        sequence += order.in_order(cut, steps, config.batch_size * config.gradient_accumulation, config.seed + number)
     return {
         "train": sequence,
         "validation": validation,
@@ -70,31 +70,28 @@ def model(run: runs.Run) -> LlamaForCausalLM:
     return LlamaForCausalLM(architecture)
 
 
-def train(run: runs.Run, live: Any = None) -> dict:
-    """Train, resume where a checkpoint stands, and leave model/ (weights in safetensors, tokenizer beside them)."""
-    if already := fit.done(run):
-        return already
-    rows = data(run)
-    config = run.config
+def trainer(run: runs.Run) -> SFTTrainer:
+    """The trainer as it stands before its first step."""
+    rows, config = data(run), run.config
     arguments = fit.arguments(
         SFTConfig,
         run,
         max_length=config.corpus.max_tokens,
-        train_sampling_strategy="sequential",
         eval_strategy="steps",
         eval_steps=max(1, config.max_steps // 5),
     )
-    trainer = SFTTrainer(
+    return SFTTrainer(
         model=model(run),
         args=arguments,
         train_dataset=Dataset.from_list(rows["train"]),
         eval_dataset=Dataset.from_list(rows["validation"]),
         processing_class=rows["tokenizer"],
     )
-    result = fit.fit(trainer, run, live)
-    trainer.model.save_pretrained(run.path / "model")
-    rows["tokenizer"].save_pretrained(run.path / "model")
-    return fit.ended(run, result)
+
+
+def train(run: runs.Run, live: Any = None) -> dict:
+    """Train, resume where a checkpoint stands, and leave model/ (weights in safetensors, tokenizer beside them)."""
+    return fit.train(run, data(run), trainer, live)
 
 
 def finish(run: runs.Run) -> runs.Run:

@@ -9,18 +9,18 @@ import functools
 from typing import Any
 
 from datasets import Dataset
-from transformers import EarlyStoppingCallback
 from trl import SFTConfig, SFTTrainer
 
 from nbcore import runs
 from nbcore.chat import template
 from nbcore.data import sources
-from nbcore.lm import fit, load, rollout
+from nbcore.lm import fit, load, order, rollout
 
 
 @functools.lru_cache(maxsize=1)
 def data(run: runs.Run) -> dict[str, Any]:
-    """Rows of input_ids and labels; which rows validate is settled by a hash of their id.
+    """Rows of input_ids and labels in the order they are trained in; which rows validate is settled by a hash of
+    their id. "epoch" is how many steps go once through the rows.
 
     Raises ValueError where nothing is left to train or to validate on.
     """
@@ -40,7 +40,7 @@ def data(run: runs.Run) -> dict[str, Any]:
             continue
         counts["trained_tokens"] += sum(label != template.IGNORED for label in labels)
         split = "validation" if sources.in_share(row["id"], config.validation_share) else "train"
-        splits[split].append({"input_ids": ids, "labels": labels})
+        splits[split].append({"id": row["id"], "input_ids": ids, "labels": labels})
     for split, found in splits.items():
         if not found:
             raise ValueError(
@@ -48,7 +48,14 @@ def data(run: runs.Run) -> dict[str, Any]:
                 "limit, or validation_share"
             )
         counts[split] = len(found)
-    return {**splits, "tokenizer": tokenizer, "report": {**counts, "sha256": sources.digest(rows)}}
+    batch = config.batch_size * config.gradient_accumulation
+    return {
+        "train": order.in_order(splits["train"], config.max_steps, batch, config.seed),
+        "validation": splits["validation"],
+        "epoch": -(-len(splits["train"]) // batch),
+        "tokenizer": tokenizer,
+        "report": {**counts, "sha256": sources.digest(rows)},
+    }
 
 
 def model(run: runs.Run) -> Any:
@@ -56,33 +63,23 @@ def model(run: runs.Run) -> Any:
     return fit.trainable_policy(run)
 
 
-def train(run: runs.Run, live: Any = None) -> dict:
-    """Train to the lowest validation loss, resume where a checkpoint stands, and leave adapter/."""
-    if already := fit.done(run):
-        return already
+def trainer(run: runs.Run) -> SFTTrainer:
+    """The trainer as it stands before its first step; it evaluates after every epoch."""
     rows = data(run)
-    config = run.config
-    arguments = fit.arguments(
-        SFTConfig,
-        run,
-        max_length=config.max_length,
-        train_sampling_strategy="group_by_length",
-        eval_strategy="epoch",
-        save_strategy="epoch",
-        load_best_model_at_end=True,
-        metric_for_best_model="eval_loss",
-    )
-    trainer = SFTTrainer(
+    return SFTTrainer(
         model=model(run),
-        args=arguments,
+        args=fit.arguments(
+            SFTConfig, run, max_length=run.config.max_length, eval_strategy="steps", eval_steps=rows["epoch"]
+        ),
         train_dataset=Dataset.from_list(rows["train"]),
         eval_dataset=Dataset.from_list(rows["validation"]),
         processing_class=rows["tokenizer"],
-        callbacks=[EarlyStoppingCallback(early_stopping_patience=config.patience)],
     )
-    result = fit.fit(trainer, run, live)
-    fit.save_adapter(trainer.model, run)
-    return fit.ended(run, result)
+
+
+def train(run: runs.Run, live: Any = None) -> dict:
+    """Train to the lowest validation loss, resume where a checkpoint stands, and leave adapter/."""
+    return fit.train(run, data(run), trainer, live, patience=run.config.patience)
 
 
 def see(run: runs.Run) -> list[dict]:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 MANIFEST = "manifest.json"
@@ -30,11 +30,31 @@ def write_durably(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, path)
-    sync_directory(path.parent)
+    sync(path.parent)
 
 
-def sync_directory(path: Path) -> None:
-    """Make names created or replaced in the directory survive a power cut."""
+def write_sealed(path: Path, facts: Mapping[str, Any]) -> None:
+    """Write facts as JSON with a seal, a hash over themselves: a file that vouches for others vouches for itself."""
+    write_durably(path, json.dumps({**facts, "seal": _seal(facts)}, indent=1, default=float) + "\n")
+
+
+def read_sealed(path: Path) -> dict[str, Any]:
+    """The facts of a sealed file. Raises FileNotFoundError, or ValueError where they are not what was written."""
+    try:
+        facts = json.loads(path.read_text("utf-8"))
+    except ValueError as error:  # not UTF-8, not JSON
+        raise ValueError(f"{path.name}: not JSON ({error})") from None
+    if not isinstance(facts, dict) or facts.pop("seal", None) != _seal(facts):
+        raise ValueError(f"{path.name}: differs from what was written")
+    return facts
+
+
+def _seal(facts: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=float).encode()).hexdigest()
+
+
+def sync(path: Path) -> None:
+    """Make a file's content, or the names created and replaced in a directory, survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -43,40 +63,52 @@ def sync_directory(path: Path) -> None:
 
 
 def commit(directory: Path, marker: str, facts: Mapping[str, Any], without: tuple[str, ...] = ()) -> None:
-    """Vouch for every file under `directory` (folders named in `without` apart), then write the marker.
+    """Vouch for every file under `directory` (entries named in `without` apart), then write the marker.
 
     The marker holds `facts` and the manifest's own hash, which makes it an identity of the whole content.
+    Raises ValueError for a symbolic link: what it points to can change behind the manifest.
     """
     files = {}
     for path in sorted(directory.rglob("*")):
         name = path.relative_to(directory).as_posix()
-        if path.is_file() and name not in (MANIFEST, marker) and name.split("/")[0] not in without:
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
+        if name in (MANIFEST, marker) or name.split("/")[0] in without:
+            continue
+        if path.is_symlink():
+            raise ValueError(f"{path} is a symbolic link; a run holds files of its own only: put a copy there")
+        sync(path)
+        if path.is_file():
             files[name] = {"bytes": path.stat().st_size, "sha256": sha256(path)}
     write_durably(directory / MANIFEST, json.dumps({"files": files}, indent=1) + "\n")
-    write_durably(directory / marker, json.dumps({**facts, "manifest": sha256(directory / MANIFEST)}, indent=1) + "\n")
+    write_sealed(directory / marker, {**facts, "manifest": sha256(directory / MANIFEST)})
+    sync(directory.parent)
 
 
 def problems(directory: Path, marker: str) -> list[str]:
     """What keeps this directory from being trusted, one line each with the file's name; empty when nothing does."""
     try:
-        facts = json.loads((directory / marker).read_text("utf-8"))
-        manifest_text = (directory / MANIFEST).read_bytes()
-        manifest = json.loads(manifest_text)
+        facts = read_sealed(directory / marker)
+        manifest = (directory / MANIFEST).read_bytes()
     except FileNotFoundError as error:
         return [f"{Path(error.filename).name}: missing, so this was never committed"]
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        return [f"{marker} or {MANIFEST}: not JSON ({error})"]
-    if hashlib.sha256(manifest_text).hexdigest() != facts.get("manifest"):
+    except ValueError as error:
+        return [str(error)]
+    if hashlib.sha256(manifest).hexdigest() != facts.get("manifest"):
         return [f"{MANIFEST}: differs from what {marker} vouches for"]
     found = []
-    for name, expected in manifest["files"].items():
+    for name, expected in json.loads(manifest)["files"].items():
         path = directory / name
-        if not path.is_file():
+        if not is_confined(name):
+            found.append(f"{name}: names a file outside of the directory")
+        elif path.is_symlink() or not path.is_file():
             found.append(f"{name}: missing")
         elif path.stat().st_size != expected["bytes"]:
             found.append(f"{name}: {path.stat().st_size} bytes, {expected['bytes']} were committed")
         elif sha256(path) != expected["sha256"]:
             found.append(f"{name}: content differs from its committed sha256")
     return found
+
+
+def is_confined(name: str) -> bool:
+    """Whether a file name of a manifest or an archive stays inside its directory."""
+    parts = PurePosixPath(name).parts
+    return bool(parts) and not name.startswith("/") and ".." not in parts and "\\" not in name and "\0" not in name

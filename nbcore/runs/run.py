@@ -1,44 +1,43 @@
-"""A run directory: open, log, finish, find, verify.
+"""A run directory: log, sample, finish, publish, find, verify.
 
 <store>/<phase>/<utc time>-<name>-<config digest>/
     config.yaml      resolved; loading it reproduces the run
+    open.json        what the run was opened with; lets a new process find and resume it
     metrics.jsonl    one line per logged step
     samples.jsonl    completions with their verdicts
+    events.jsonl     what happened beside training: resumes, fall-backs, out-of-memory errors, changed settings
     adapter/ model/  what was trained
+    trained.json     that training has ended, and the hashes of what it left
     state/           committed checkpoints, for resuming
+    blessed.json     that the run, or a checkpoint of it, stays whatever the policy says
+    lease.json       which process writes here now
     notebook.ipynb   the executed notebook, when papermill ran it
-    manifest.json    every file: bytes and sha256 (state/ and notebook.ipynb apart: they outlive or follow the commit)
+    manifest.json    every file: bytes and sha256 (those that outlive or follow the commit apart)
     run.json         written last; a directory without it is unfinished and nobody's parent
 """
 
 from __future__ import annotations
 
-import json
-import os
-import platform
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from importlib import metadata
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from nbcore import config as configs
-from nbcore.runs import commit
+from nbcore.runs import checkpoints, commit, lease, lines, mirror, publisher, restore, retain, space
 
 MARKER = "run.json"
 SEEDLING = Path(__file__).parents[1] / "assets" / "seedling"  # the base model where a config names none
-OPENING = "open.json"  # what a run was opened with; lets a new process find and resume its own unfinished run
-OUTSIDE = ("state", "notebook.ipynb")
-PACKAGES = ("torch", "transformers", "trl", "peft", "datasets", "accelerate", "bitsandbytes", "tokenizers")
+OPENING = "open.json"
+OUTSIDE = (checkpoints.STATE, checkpoints.BLESSED, lease.LEASE, "notebook.ipynb")
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run directory. What may change is read when asked for; config and parent cannot change and are kept."""
+    """One run directory. What may change is read when asked for; config and parent are kept."""
 
     path: Path
 
@@ -56,7 +55,21 @@ class Run:
 
     @cached_property
     def config(self) -> Any:
-        return configs.load(self.path / "config.yaml")
+        """The config it was opened with, and over it the settings that were changed since without changing the result.
+
+        Raises ValueError where config.yaml is not the file that the run was opened with.
+        """
+        if not self.finished and commit.sha256(self.path / "config.yaml") != self.info["config"]:
+            raise ValueError(f"{self.id}: config.yaml is not the one it was opened with; restore it, or open a new run")
+        changed: dict[str, Any] = {}
+        for row in self.events("settings"):
+            changed |= row["values"]
+        return configs.load(self.path / "config.yaml", changed)
+
+    @property
+    def policy(self) -> retain.Policy:
+        """Which of its checkpoints stay."""
+        return retain.Policy(every=getattr(self.config, "keep_every", None))  # evaluate has none
 
     @property
     def finished(self) -> bool:
@@ -64,8 +77,8 @@ class Run:
 
     @property
     def info(self) -> dict:
-        """run.json of a finished run, open.json of an unfinished one."""
-        return json.loads((self.path / (MARKER if self.finished else OPENING)).read_text("utf-8"))
+        """run.json of a finished run, open.json of an unfinished one. Raises ValueError where its content changed."""
+        return commit.read_sealed(self.path / (MARKER if self.finished else OPENING))
 
     @cached_property
     def parent(self) -> Run | None:
@@ -87,28 +100,41 @@ class Run:
         return [self, *(parent.ancestors() if parent else [])]
 
     def log(self, **numbers: Any) -> None:
-        """Append one line to metrics.jsonl, stamped with the time."""
-        _append(self.path / "metrics.jsonl", {"time": round(time.time(), 3), **numbers})
+        """Append one line to metrics.jsonl, stamped with the time. Raises space.Paused where the disk is full."""
+        self._append("metrics.jsonl", {"time": round(time.time(), 3), **numbers})
 
     def sample(self, *rows: dict) -> None:
         """Append rows to samples.jsonl, all in one write: a kill leaves all of them, or a cut that `samples` shows."""
-        _append(self.path / "samples.jsonl", *rows)
+        self._append("samples.jsonl", *rows)
+
+    def event(self, kind: str, **facts: Any) -> None:
+        """Note in events.jsonl what happened beside training."""
+        self._append("events.jsonl", {"time": round(time.time(), 3), "event": kind, **facts})
+
+    def set(self, why: str, **values: Any) -> None:
+        """Change settings of an unfinished run that do not change its result, from now on."""
+        self.event("settings", values=values, why=why)
+        self.__dict__.pop("config", None)
 
     def metrics(self) -> list[dict]:
         """Rows of metrics.jsonl; where a resumed run logged a step twice, the later row counts."""
         rows: dict[Any, dict] = {}
-        for number, row in enumerate(_lines(self.path / "metrics.jsonl")):
+        for number, row in enumerate(lines.read(self.path / "metrics.jsonl")):
             # Training, evaluation and other rows of one step stand beside each other: the keys tell them apart.
             rows[(row["step"], frozenset(row)) if "step" in row else number] = row
         return list(rows.values())
 
     def samples(self) -> list[dict]:
         """Rows of samples.jsonl; of a row written twice by a repeated part, the later one counts."""
-        rows = _lines(self.path / "samples.jsonl")
+        rows = lines.read(self.path / "samples.jsonl")
         return list({(row.get("split"), row.get("when"), row["id"], row.get("sample")): row for row in rows}.values())
 
+    def events(self, kind: str | None = None) -> list[dict]:
+        """Rows of events.jsonl, of one kind or all."""
+        return [row for row in lines.read(self.path / "events.jsonl") if kind in (None, row["event"])]
+
     def finish(self, metrics: dict, **facts: Any) -> Run:
-        """Commit: the manifest, then run.json. A finished run is left as it is."""
+        """Commit: the manifest, then run.json; then copy to the mirror. A finished run is left as it is."""
         if not self.finished:
             opening = self.info
             ended = datetime.now(UTC)
@@ -120,82 +146,63 @@ class Run:
                 "metrics": metrics,
                 **facts,
             }
-            commit.commit(self.path, MARKER, facts, without=OUTSIDE)
+            space.write(self.path, lambda: commit.commit(self.path, MARKER, facts, without=OUTSIDE))
+            lease.release(self.path)
+            self.publish()
+            self.mirrored(wait=True)
         return self
+
+    def publish(self, checkpoint: checkpoints.Checkpoint | None = None, step: int = 0) -> None:
+        """Offer the run as it stands, with a checkpoint if there is one, to the mirror; returns at once."""
+        if found := publisher.here():
+            metric = checkpoint.facts.get("metric") if checkpoint else None
+            path, step = (checkpoint.path, checkpoint.step) if checkpoint else (None, step)
+            if self.finished and not step:
+                step = self.config.max_steps if isinstance(self.config, configs.Training) else 0
+            found.offer(publisher.Offer(self.path, step, path, metric, self.finished, self.policy))
+
+    def mirrored(self, wait: bool = False) -> str:
+        """How far the mirror is, in words; "" where there is none. `wait`: until it has everything, or stands still."""
+        if (found := publisher.here()) is None or self.path not in found.status:
+            return ""
+        if wait and not found.flush():
+            print(f"{self.id}: {found.status[self.path].words()}; it goes on as long as this process lives", flush=True)
+        return found.status[self.path].words()
 
     def verify(self) -> list[str]:
         """What is wrong with a finished run, one line a file; empty when nothing is."""
         return commit.problems(self.path, MARKER)
 
+    def _append(self, name: str, *rows: dict) -> None:
+        space.write(self.path, lambda: lines.append(self.path / name, *rows))
+
     def _active_seconds(self) -> float:
         # Wall time from open to finish would count the night a runtime was gone; rows far apart are such gaps.
         times = [datetime.fromisoformat(self.info["started"]).timestamp()]
-        times += [row["time"] for row in _lines(self.path / "metrics.jsonl")] + [time.time()]
+        times += [row["time"] for row in lines.read(self.path / "metrics.jsonl")] + [time.time()]
         return sum(gap for gap in (b - a for a, b in pairwise(times)) if 0 < gap < 3600)
 
 
-def open(config: configs.Phase, store: str | Path, parent: str | Path | Run | None = None) -> Run:
-    """The run directory of this config and parent: resumed where unfinished, handed back where finished, else new.
-
-    The parent is verified before anything is created, so a bad one leaves nothing behind.
-    Raises ValueError or FileNotFoundError with the field, the value and the remedy.
-    """
-    store = Path(store)
-    if parent is not None and not isinstance(parent, Run):
-        parent = find(store, parent)
-    if parent is not None and not (store / parent.id / OPENING).is_file():
-        raise ValueError(
-            f"parent: {parent.path} is in another store than {store}; copy it to {store / parent.id} first"
-        )
-    if found := matching(config, store, parent):
-        return found
-    digest = configs.digest(config)
-    now = datetime.now(UTC)
-    while (path := store / config.phase / f"{now:%Y%m%dT%H%M%SZ}-{config.name}-{digest}").exists():
-        time.sleep(1)  # names are never reused, and they have a resolution of one second
-        now = datetime.now(UTC)
-    path.mkdir(parents=True)
-    commit.write_durably(path / "config.yaml", configs.dump(config))
-    opening = {
-        "id": f"{config.phase}/{path.name}",
-        "phase": config.phase,
-        "name": config.name,
-        "parent": _reference(parent),
-        "seedling": seedling(config, parent),
-        "seed": config.seed,
-        "started": now.isoformat(timespec="seconds"),
-        "versions": {"python": platform.python_version(), **_versions()},
-    }
-    commit.write_durably(path / OPENING, json.dumps(opening, indent=1) + "\n")
-    return Run(path)
-
-
-def matching(config: configs.Phase, store: str | Path, parent: Run | None) -> Run | None:
-    """The newest run of exactly this config and parent, finished and sound or unfinished; None where there is none."""
-    ending = f"-{config.name}-{configs.digest(config)}"
-    named = [run for run in listing(store, config.phase) if run.path.name.endswith(ending)]
-    for run in reversed(named):
-        info = run.info
-        same = (info["parent"], info.get("seedling")) == (_reference(parent), seedling(config, parent))
-        if same and not (run.finished and run.verify()):
-            return run
-    return None
-
-
 def find(store: str | Path, reference: str | Path) -> Run:
-    """A finished, verified run by its path, its id ("sft/2026…") or its phase (the newest one).
+    """A finished, verified run by its path, its id ("sft/2026…") or its phase (the newest one); from the mirror, if
+    only that has it.
 
     Raises FileNotFoundError where there is none, ValueError where its content differs from its manifest.
     """
     store, text = Path(store), str(reference)
     if text in configs.PHASES:
         runs = [run for run in listing(store, text) if run.finished]
+        restore.bring_newest(store, text, than=runs[-1].id if runs else "")
+        runs = [run for run in listing(store, text) if run.finished]
         if not runs:
             raise FileNotFoundError(f"parent: no finished {text} run in {store}; run the {text} notebook first")
         run = runs[-1]
     else:
-        run = next((Run(path.resolve()) for path in (store / text, Path(text)) if (path / OPENING).is_file()), None)
-        if run is None:
+        if named := mirror.RUN_ID.fullmatch(text):
+            restore.bring(store, text.split("/")[0], lambda run: run == text)
+        path = store / text if named else Path(text)
+        run = Run(path.resolve()) if (path / OPENING).is_file() else None
+        if run is None or (named and not run.path.is_relative_to(store.resolve())):
             raise FileNotFoundError(
                 f"parent: {text!r} is neither a run in {store} nor a run directory; "
                 "`python -m nbcore runs list` shows what there is"
@@ -216,45 +223,3 @@ def listing(store: str | Path, phase: str | None = None) -> list[Run]:
     folders = [Path(store) / phase] if phase else [Path(store) / name for name in configs.PHASES]
     paths = [path for folder in folders if folder.is_dir() for path in folder.iterdir() if (path / OPENING).is_file()]
     return [Run(path.resolve()) for path in sorted(paths, key=lambda path: path.name)]
-
-
-def seedling(config: configs.Phase, parent: Run | None) -> str | None:
-    """sha256 of the shipped base model where a run starts from it: other weights there make it another run."""
-    if parent or config.model.base or config.phase == "pretrain":
-        return None
-    return commit.sha256(SEEDLING / "model.safetensors")
-
-
-def _reference(parent: Run | None) -> dict | None:
-    return {"id": parent.id, "hash": parent.info["manifest"]} if parent else None
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in PACKAGES:
-        with suppress(metadata.PackageNotFoundError):  # the base floor runs without the training packages
-            found[package] = metadata.version(package)
-    return found
-
-
-def _append(path: Path, *rows: dict) -> None:
-    # One write call, flushed to the system: a killed process leaves at most one cut line, which readers skip.
-    with path.open("ab+") as file:
-        if file.tell():
-            file.seek(-1, os.SEEK_END)
-            file.write(b"" if file.read(1) == b"\n" else b"\n")
-        file.write("".join(json.dumps(row, ensure_ascii=False, default=float) + "\n" for row in rows).encode())
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _lines(path: Path) -> list[dict]:
-    if not path.is_file():
-        return []
-    rows = []
-    for line in path.read_text("utf-8", errors="replace").splitlines():
-        try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue  # the line a kill cut short
-    return rows

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from nbcore import config as configs
-from nbcore.data import katas
+from nbcore.data import katas, sources
 from nbcore.phases import ipo
 
 SHORT = {
@@ -31,10 +31,16 @@ def walk(phase, run):
     return phase.finish(run)
 
 
-def write_pairs(run):
-    """Pairs as rollouts would give them: the reference passes, a program that returns the default does not."""
+def write_pairs(run, train=None):
+    """Pairs as rollouts would give them: the reference passes, a program that returns the default does not.
+
+    Of 60 tasks; or so many that train, and two that validate.
+    """
+    tasks = katas.load("train", demonstrated=True)
+    validation = [task for task in tasks if sources.in_share(task["id"], 0.1)]
+    chosen = tasks[:60] if train is None else [task for task in tasks if task not in validation][:train]
     pairs = []
-    for task in katas.load("train", demonstrated=True)[:60]:
+    for task in chosen + (validation[:2] if train else []):
         wrong = task["signature"] + "\n    Default::default()\n}"
         pair = {"id": task["id"], "prompt": task["prompt"], "chosen": katas.code(task), "rejected": wrong}
         pairs.append(json.dumps(pair))

@@ -5,7 +5,7 @@ from phases.short_runs import same_losses, short, walk
 
 from nbcore import config as configs
 from nbcore import runs
-from nbcore.lm import corpus, load
+from nbcore.lm import load, order
 from nbcore.phases import lang_adapter, pretrain
 
 
@@ -44,6 +44,6 @@ def test_what_it_leaves_is_a_base(run):
 def test_every_epoch_holds_every_row_once():
     """A sampler that repeats rows within an epoch trains some data twice and some never."""
     rows = [{"input_ids": list(range(n % 7 + 1)), "n": n} for n in range(40)]
-    order = corpus.in_order(rows, steps=20, batch=4, seed=1)
-    assert sorted(row["n"] for row in order[:40]) == sorted(row["n"] for row in order[40:]) == list(range(40))
-    assert order == corpus.in_order(rows, steps=20, batch=4, seed=1) != corpus.in_order(rows, 20, 4, seed=2)
+    found = order.in_order(rows, steps=20, batch=4, seed=1)
+    assert sorted(row["n"] for row in found[:40]) == sorted(row["n"] for row in found[40:]) == list(range(40))
+    assert found == order.in_order(rows, steps=20, batch=4, seed=1) != order.in_order(rows, 20, 4, seed=2)

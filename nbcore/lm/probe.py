@@ -1,0 +1,32 @@
+"""One pass over the longest batch before training, so that a lack of memory shows now and not after hours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+
+def run(trainer: Any, longest: Callable[[Any], torch.Tensor]) -> None:
+    """Forward and backward through `longest`, the loss of the longest batch.
+
+    Leaves no trace: gradients, metrics and random numbers are as before.
+    """
+    devices = list(range(torch.cuda.device_count()))
+    with torch.random.fork_rng(devices=devices), trainer.compute_loss_context_manager():
+        trainer.model.train()
+        longest(trainer).backward()
+    trainer.model.zero_grad()
+    trainer._metrics["train"].clear()
+    trainer._total_train_tokens = 0
+
+
+def longest_rows(trainer: Any) -> torch.Tensor:
+    """The loss of a micro-batch of the longest row, as the trainer computes it."""
+    row = max(trainer.train_dataset, key=lambda row: sum(len(ids) for ids in row.values() if isinstance(ids, list)))
+    batch = trainer.data_collator([row] * trainer.args.per_device_train_batch_size)
+    device = trainer.accelerator.device
+    batch = {name: value.to(device) if torch.is_tensor(value) else value for name, value in batch.items()}
+    trainer.model.to(device)
+    return trainer.compute_loss(trainer.model, batch)

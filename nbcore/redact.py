@@ -1,0 +1,30 @@
+"""Take secrets out of text before it is shown, logged or copied anywhere."""
+
+from __future__ import annotations
+
+import os
+import re
+
+# What the tokens of the services a run meets look like: Hugging Face, GitHub, AWS, Google, OpenAI-like, Weights &
+# Biases and JSON web tokens. A prefix alone is no secret; that many characters after it are.
+TOKENS = re.compile(
+    r"\bhf_[A-Za-z0-9]{20,}"
+    r"|\bapi_org_[A-Za-z0-9]{20,}"
+    r"|\bgh[pousr]_[A-Za-z0-9]{30,}"
+    r"|\bgithub_pat_[A-Za-z0-9_]{40,}"
+    r"|\bA(?:KIA|SIA)[A-Z0-9]{16}\b"
+    r"|\bAIza[A-Za-z0-9_-]{35}"
+    r"|\bya29\.[A-Za-z0-9_-]{20,}"
+    r"|\bsk-[A-Za-z0-9_-]{20,}"
+    r"|\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}"
+)
+SECRETS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "GITHUB_TOKEN", "WANDB_API_KEY", "OPENAI_API_KEY")
+HIDDEN = "[redacted]"
+
+
+def redact(text: str) -> str:
+    """`text` with every token, and the value of every secret of the environment, replaced. Nothing of it is kept."""
+    for value in (os.environ.get(name, "") for name in SECRETS):
+        if len(value) >= 8:
+            text = text.replace(value, HIDDEN)
+    return TOKENS.sub(HIDDEN, text)

@@ -1,0 +1,152 @@
+"""A run as it stands, packed into uncompressed parts and unpacked again: what travels to the mirror and back."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import shutil
+import tarfile
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from nbcore.runs import commit
+
+PART = 2**30  # bytes of a part: a Drive has trouble with files of 10 GB
+SLACK = 2**20  # an archive is larger than its files by its headers
+MEMBERS = 100_000
+
+
+class Part(NamedTuple):
+    """One part of a bundle, as it lies in the staging folder."""
+
+    path: Path
+    bytes: int
+    sha256: str
+
+
+def contents(run: Path, checkpoint: Path | None) -> list[tuple[Path, int]]:
+    """(file, bytes) of a run, and of one of its checkpoints, as they stand now.
+
+    Files of a run are written once or only grow, so their beginnings are as good as a copy. The checkpoints are left
+    out but for the one; so is what belongs to this machine or is not whole yet.
+    """
+    found = [path for path in run.iterdir() if path.name not in ("state", "lease.json") and path.name[0] != "."]
+    found += [checkpoint] if checkpoint else []
+    files: list[Path] = []
+    for path in found:
+        files += [inner for inner in sorted(path.rglob("*")) if inner.is_file()] if path.is_dir() else [path]
+    return [(path, path.stat().st_size) for path in files]
+
+
+def pack(
+    run: Path,
+    files: Iterable[tuple[Path, int]],
+    staging: Path,
+    deliver: Callable[[Part], None],
+    limit: int = PART,
+) -> int:
+    """Archive files under their names within the run; returns the bytes of the whole archive.
+
+    It is cut into parts of at most `limit` bytes, and `deliver` gets each as soon as it is whole; then the part is
+    deleted, so that staging never holds two.
+    """
+    parts = _Parts(staging, limit, deliver)
+    with tarfile.open(fileobj=parts, mode="w|", format=tarfile.PAX_FORMAT, bufsize=1 << 20) as archive:
+        for path, size in files:
+            member = tarfile.TarInfo(path.relative_to(run).as_posix())
+            member.size = size
+            with path.open("rb") as file:
+                archive.addfile(member, _Beginning(file, size))
+    parts.close()
+    return parts.bytes
+
+
+class _Beginning(io.RawIOBase):
+    """The first `size` bytes of a file that may be growing, read as a stream."""
+
+    def __init__(self, file: Any, size: int):
+        self.file, self.left = file, size
+
+    def read(self, count: int = -1) -> bytes:
+        data = self.file.read(min(self.left, count if count >= 0 else self.left))
+        if not data and self.left:
+            raise OSError(f"{self.file.name} shrank while it was copied")
+        self.left -= len(data)
+        return data
+
+
+class _Parts:
+    """A writable stream that cuts itself into files."""
+
+    def __init__(self, staging: Path, limit: int, deliver: Callable[[Part], None]):
+        self.staging, self.limit, self.deliver = staging, limit, deliver
+        self.path, self.file, self.bytes = staging / "part", None, 0
+
+    def write(self, data: bytes) -> int:
+        view = memoryview(data)
+        while view:
+            if self.file is None:
+                self.file, self.hash, self.room = self.path.open("wb"), hashlib.sha256(), self.limit
+            piece = view[: self.room]
+            self.file.write(piece)
+            self.hash.update(piece)
+            self.bytes += len(piece)
+            self.room -= len(piece)
+            view = view[len(piece) :]
+            if not self.room:
+                self.close()
+        return len(data)
+
+    def close(self) -> None:
+        if self.file is None:
+            return
+        self.file.close()
+        self.file = None
+        self.deliver(Part(self.path, self.limit - self.room, self.hash.hexdigest()))
+        self.path.unlink()
+
+
+def unpack(parts: Sequence[Path], target: Path, size: int) -> None:
+    """Extract a bundle of `size` bytes into the new folder `target`: regular files inside it, and nothing else.
+
+    Raises ValueError for a link, a device, a name that leads outside, a name twice, or more than was announced.
+    """
+    target.mkdir(parents=True)
+    seen: set[str] = set()
+    left = size + SLACK
+    with _joined(parts) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
+        for member in archive:
+            name = member.name
+            if not member.isreg() or not commit.is_confined(name):
+                raise ValueError(f"archive: {name!r} is a link, a device or outside of the run")
+            left -= member.size
+            if name in seen or len(seen) >= MEMBERS or left < 0:
+                raise ValueError(f"archive: {name!r} comes twice, or the archive holds more than its {size} bytes")
+            seen.add(name)
+            path = target / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("xb") as file:
+                shutil.copyfileobj(archive.extractfile(member), file, 1 << 20)
+            commit.sync(path)
+    for folder in {target, *(path for path in target.rglob("*") if path.is_dir())}:
+        commit.sync(folder)
+
+
+class _joined(io.RawIOBase):
+    """Parts read one after the other as one stream."""
+
+    def __init__(self, parts: Sequence[Path]):
+        self.parts, self.file = list(parts), None
+
+    def read(self, count: int = -1) -> bytes:
+        while True:
+            if self.file is None:
+                if not self.parts:
+                    return b""
+                self.file = self.parts.pop(0).open("rb")
+            data = self.file.read(count)
+            if data or count == 0:
+                return data
+            self.file.close()
+            self.file = None

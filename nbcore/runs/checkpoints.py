@@ -1,0 +1,184 @@
+"""Checkpoints of a run: committed, verified, chosen, dropped.
+
+    state/attempt-<8 hex digits>/checkpoint-<step>/     what Trainer writes, plus manifest.json and commit.json
+
+A process that trains writes into an attempt of its own, so no name is ever used twice and nothing is overwritten.
+What a kill left without its marker, or a disk changed since, is never chosen.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from nbcore.runs import commit, lines, retain
+
+MARKER = "commit.json"
+STATE = "state"
+BLESSED = "blessed.json"
+TRAINED = "trained.json"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One checkpoint folder, committed or not."""
+
+    path: Path
+
+    @property
+    def step(self) -> int:
+        return int(self.path.name.rpartition("-")[2])
+
+    @property
+    def name(self) -> str:
+        """As a person reads it: attempt-1f2e3d4c/checkpoint-480."""
+        return f"{self.path.parent.name}/{self.path.name}"
+
+    @property
+    def committed(self) -> bool:
+        return (self.path / MARKER).is_file()
+
+    @property
+    def order(self) -> float:
+        """Seconds of its commit, 0 where it has no marker that can be read."""
+        try:
+            return self.facts.get("time", 0.0)
+        except (FileNotFoundError, ValueError):
+            return 0.0
+
+    @cached_property
+    def facts(self) -> dict:
+        """What the marker says beside the manifest's hash: step, config, data, parent, base, versions, metric …"""
+        return commit.read_sealed(self.path / MARKER)
+
+    def problems(self) -> list[str]:
+        """What keeps it from being trusted; empty when nothing does. Reads every byte."""
+        found = commit.problems(self.path, MARKER)
+        if not found:
+            found = [f"{path.name}: {why}" for path in self.path.rglob("*.safetensors") if (why := _unreadable(path))]
+        if not found and self.facts.get("step") != self.step:
+            found = [f"{MARKER}: is of step {self.facts.get('step')}, the folder of step {self.step}"]
+        return found
+
+    def bytes(self) -> int:
+        return sum(path.stat().st_size for path in self.path.rglob("*") if path.is_file())
+
+
+def new_attempt(run: Path) -> Path:
+    """A folder for one process to train in; made when Trainer first writes."""
+    return run / STATE / f"attempt-{uuid.uuid4().hex[:8]}"
+
+
+def listing(run: Path) -> list[Checkpoint]:
+    """Every checkpoint folder of a run, by step; of one step the later commit last."""
+    found = [Checkpoint(path) for path in (run / STATE).glob("attempt-*/checkpoint-*") if path.is_dir()]
+    return sorted(found, key=lambda each: (each.step, each.order))
+
+
+def save(path: Path, facts: Mapping[str, Any]) -> Checkpoint:
+    """Commit a folder that Trainer has just written. Raises ValueError where its weights are no safetensors file."""
+    for file in path.rglob("*.safetensors"):
+        if why := _unreadable(file):
+            raise ValueError(f"{file}: {why}; it was not written whole")
+    commit.commit(path, MARKER, facts)
+    commit.sync(path.parent.parent)
+    commit.sync(path.parent.parent.parent)
+    return Checkpoint(path)
+
+
+def newest(run: Path) -> tuple[Checkpoint | None, dict[str, list[str]]]:
+    """The newest checkpoint that verifies, and what is wrong with each newer one, by name."""
+    wrong: dict[str, list[str]] = {}
+    for checkpoint in reversed(listing(run)):
+        if not (found := checkpoint.problems()):
+            return checkpoint, wrong
+        wrong[checkpoint.name] = found
+    return None, wrong
+
+
+def drop(checkpoint: Checkpoint) -> None:
+    """Delete it, the marker first: half deleted it must not look whole."""
+    (checkpoint.path / MARKER).unlink(missing_ok=True)
+    commit.sync(checkpoint.path)
+    shutil.rmtree(checkpoint.path)
+
+
+def items(run: Path, trusted: set[Path] = frozenset()) -> list[retain.Item]:
+    """The checkpoints as retention sees them; those in `trusted` are not read again."""
+    steps = blessed(run)["steps"]
+    found = []
+    for each in listing(run):
+        sound = each.path in trusted or not each.problems()
+        metric = each.facts.get("metric") if sound else None
+        found.append(retain.Item(each.name, each.step, sound, sound, metric, str(each.step) in steps))
+    return found
+
+
+def blessed(run: Path) -> dict[str, Any]:
+    """{"run": why it stays or None, "steps": {step: why}}: what a person or a gate said is never deleted."""
+    path = run / BLESSED
+    return commit.read_sealed(path) if path.is_file() else {"run": None, "steps": {}}
+
+
+def bless(run: Path, why: str | None, step: int | None = None) -> None:
+    """Keep a run, or one checkpoint of it, whatever the policy says; `why` None takes it back.
+
+    Raises ValueError where the run has no checkpoint of that step.
+    """
+    found = blessed(run)
+    if step is None:
+        found["run"] = why
+    else:
+        if why and not any(each.step == step and each.committed for each in listing(run)):
+            there = ", ".join(str(each.step) for each in listing(run) if each.committed) or "none"
+            raise ValueError(f"step: {run.name} has no checkpoint of step {step}; there are {there}")
+        found["steps"].pop(str(step), None)
+        found["steps"] |= {str(step): why} if why else {}
+    commit.write_sealed(run / BLESSED, found)
+
+
+def trained(run: Path) -> dict[str, Any]:
+    """What training returned once it had ended; empty while it has not, or where the weights it left have changed."""
+    try:
+        found = commit.read_sealed(run / TRAINED)
+        sound = all(commit.sha256(run / name) == sha256 for name, sha256 in found["files"].items())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found["result"] if sound else {}
+
+
+def ended(run: Path, result: Mapping[str, Any], weights: str) -> None:
+    """Note that training has ended with `result` and left its weights in the folder `weights` of the run."""
+    paths = [path for path in sorted((run / weights).rglob("*")) if path.is_file()]
+    for path in paths:
+        commit.sync(path)
+    commit.sync(run / weights)
+    files = {path.relative_to(run).as_posix(): commit.sha256(path) for path in paths}
+    commit.write_sealed(run / TRAINED, {"result": dict(result), "files": files})
+
+
+def event(run: Path, kind: str, **facts: Any) -> None:
+    """Note in events.jsonl what happened to a run beside training: a resume, a fall-back, an out-of-memory error."""
+    lines.append(run / "events.jsonl", {"time": round(time.time(), 3), "event": kind, **facts})
+
+
+def _unreadable(path: Path) -> str | None:
+    """What is wrong with the header of a safetensors file, None where nothing is. The tensors are not read."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if size < 8 or length > size - 8:
+            return f"is cut short: {size} bytes, its header says {length}"
+        try:
+            header = json.loads(file.read(length))
+            end = max((entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"), default=0)
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError):
+            return "has no safetensors header"
+    return None if 8 + length + end == size else f"has {size} bytes, its header describes {8 + length + end}"

@@ -1,0 +1,202 @@
+"""The mirror: copies of runs on a second root, each a bundle with a commit record that is written last.
+
+    <root>/<phase>/<run>/step-000120.<8 hex digits>.tar.000 …            parts, written once
+    <root>/<phase>/<run>/step-000120.<8 hex digits>.commit.json          once every part was read back
+    <root>/<phase>/<run>/finished.<8 hex digits>.…                        the same, of a run that has finished
+
+A bundle is the whole run directory with one checkpoint, so any one of them is enough to go on from. Readers trust
+content, never presence: a synchronised folder shows small files before large ones, and doubles names with " (1)".
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tarfile
+import tempfile
+import uuid
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from nbcore import place
+from nbcore.runs import backends, bundle, checkpoints, commit, retain
+
+FINISHED = "finished"
+RUN_ID = re.compile(r"[a-z_]+/\d{8}T\d{6}Z-[a-z0-9][a-z0-9._-]{0,63}-[0-9a-f]{12}")
+RECORD = re.compile(r"(?P<kind>step-\d{6,}|finished)\.(?P<unique>[0-9a-f]{8})\.commit(?: ?\(\d+\))?\.json")
+COPY = re.compile(r" ?\(\d+\)")  # what a synchronised folder puts into a name that it thinks is taken
+FAILED = (OSError, ValueError, tarfile.TarError)  # of a medium, or of what it gave back
+
+
+class Record(NamedTuple):
+    """A commit record: what a bundle holds, and by which hashes its parts are known."""
+
+    name: str
+    run: str
+    step: int
+    finished: bool
+    bytes: int
+    parts: list[dict[str, Any]]
+    created: str
+    metric: float | None = None
+    checkpoint: str | None = None
+
+    @property
+    def order(self) -> tuple[bool, int, str]:
+        """The newest state is the greatest."""
+        return self.finished, self.step, self.created
+
+
+class Mirror:
+    """Bundles of runs on a backend. Every method raises what the medium raises, mostly OSError."""
+
+    def __init__(self, backend: backends.Folder | backends.Bucket, part: int = bundle.PART):
+        self.backend, self.part = backend, part
+
+    def runs(self, phase: str) -> list[str]:
+        """Ids of the runs of a phase, oldest first; names of any other form are not looked at."""
+        return [name for name in self.backend.list(phase) if RUN_ID.fullmatch(name)]
+
+    def records(self, run: str) -> list[Record]:
+        """The commit records of a run that can be read, the newest state first."""
+        found: dict[str, Record] = {}
+        with folder() as staging:
+            for name in self.backend.list(run):
+                if RECORD.fullmatch(name.removeprefix(f"{run}/")):
+                    try:
+                        self.backend.get(name, staging / "record")
+                        record = Record(**commit.read_sealed(staging / "record") | {"name": name})
+                    except (ValueError, TypeError):
+                        continue  # empty or cut: it has not arrived yet
+                    if record.run == run:
+                        found[COPY.sub("", name)] = record
+        return sorted(found.values(), key=lambda record: record.order, reverse=True)
+
+    def has_finished(self, run: str) -> bool:
+        """Whether a record of the finished run is there, by its name alone."""
+        return any(Path(name).name.startswith(f"{FINISHED}.") for name in self.backend.list(run) if ".json" in name)
+
+    def publish(self, run: Path, step: int, checkpoint: Path | None, metric: float | None, finished: bool) -> Record:
+        """Copy a run with one checkpoint, read every part back, then write the record."""
+        id_ = f"{run.parent.name}/{run.name}"
+        stem = f"{id_}/{FINISHED if finished else f'step-{step:06}'}.{uuid.uuid4().hex[:8]}"
+        parts: list[dict[str, Any]] = []
+        with folder(run) as staging:
+
+            def deliver(part: bundle.Part) -> None:
+                name = f"{stem}.tar.{len(parts):03}"
+                parts.append({"name": name, "bytes": part.bytes, "sha256": part.sha256})
+                self._put(name, part.path, part.sha256, staging)
+
+            try:
+                size = bundle.pack(run, bundle.contents(run, checkpoint), staging, deliver, self.part)
+                inside = checkpoint.relative_to(run).as_posix() if checkpoint else None
+                now = datetime.now(UTC).isoformat(timespec="milliseconds")
+                record = Record(f"{stem}.commit.json", id_, step, finished, size, parts, now, metric, inside)
+                commit.write_sealed(staging / "record", record._asdict())
+                self._put(record.name, staging / "record", commit.sha256(staging / "record"), staging)
+            except BaseException:
+                self._remove([part["name"] for part in parts])
+                raise
+        return record
+
+    def confirmed(self, record: Record) -> bool | None:
+        """Whether the medium has every file of a bundle; None where it cannot tell."""
+        stats = [self.backend.stat(name) for name in (record.name, *(part["name"] for part in record.parts))]
+        if any(stat is None or stat.confirmed is False for stat in stats):
+            return False
+        return None if any(stat.confirmed is None for stat in stats) else True
+
+    def fetch(self, record: Record, target: Path, staging: Path) -> None:
+        """Bring a bundle back into the new folder `target`. Raises ValueError where anything is not as recorded."""
+        files = []
+        names = self.backend.list(record.run)
+        for number, part in enumerate(record.parts):
+            files.append(staging / f"{number:03}")
+            for name in sorted(name for name in names if COPY.sub("", name) == part["name"]):
+                self.backend.get(name, files[-1])
+                if files[-1].stat().st_size == part["bytes"] and commit.sha256(files[-1]) == part["sha256"]:
+                    break
+            else:
+                raise ValueError(f"{part['name']}: missing, or its content differs from its record")
+        bundle.unpack(files, target, record.bytes)
+        if record.finished:
+            problems = commit.problems(target, "run.json")
+        elif record.checkpoint:
+            problems = checkpoints.Checkpoint(target / record.checkpoint).problems()
+        else:
+            problems = [] if (target / "open.json").is_file() else ["open.json: missing"]
+        if problems:
+            raise ValueError(f"{record.name}: {problems[0]}")
+
+    def prune(self, run: str, blessed: dict[str, Any], policy: retain.Policy, dry_run: bool = False) -> list[Record]:
+        """Delete the bundles that nobody needs; those, the oldest first. Of a finished run its own bundle is enough."""
+        records = self.records(run)
+        ended = [record for record in records if record.finished]
+        if ended:
+            policy = retain.Policy(newest=1, best=0)
+        last = max((record.step for record in records), default=0) + 1
+        items = [
+            retain.Item(
+                record.name,
+                last if record.finished else record.step,
+                confirmed=bool(self.confirmed(record)),
+                metric=record.metric,
+                blessed=str(record.step) in blessed["steps"] and not record.finished,
+            )
+            for record in reversed(records)
+        ]
+        named = {record.name: record for record in records}
+        gone = [named[item.name] for item in retain.expendable(items, policy)]
+        if not dry_run:
+            for record in gone:
+                self._remove([record.name, *(part["name"] for part in record.parts)])
+            self._remove(self._orphans(run, records, max((item.step for item in items if item.confirmed), default=0)))
+        return gone
+
+    def _orphans(self, run: str, records: list[Record], safe: int) -> list[str]:
+        """Parts that no record names and that a confirmed state is ahead of: a kill left them."""
+        known = {part["name"] for record in records for part in record.parts}
+        found = []
+        for name in self.backend.list(run):
+            step = re.match(r"step-(\d+)\.", name.removeprefix(f"{run}/"))
+            if step and ".tar." in name and COPY.sub("", name) not in known and int(step[1]) < safe:
+                found.append(name)
+        return found
+
+    def _put(self, name: str, path: Path, sha256: str, staging: Path) -> None:
+        self.backend.put(name, path)
+        if not self.backend.acknowledges:
+            self.backend.get(name, staging / "back")
+            if commit.sha256(staging / "back") != sha256:
+                raise OSError(f"{name}: read back other bytes than were written")
+            (staging / "back").unlink()
+
+    def _remove(self, names: list[str]) -> None:
+        for name in names:
+            try:
+                self.backend.delete(name)
+            except OSError:
+                continue  # what cannot be deleted now is worth less than what called this
+
+
+def here() -> Mirror | None:
+    """The mirror of this place: see place.mirror."""
+    address = place.mirror()
+    return Mirror(backends.at(address)) if address else None
+
+
+@contextmanager
+def folder(beside: Path | None = None):
+    """A folder that is gone afterwards; on the disk of the store, where what it holds can be renamed into place."""
+    parent = None
+    if beside is not None:
+        parent = beside.parent.parent / ".incoming"
+        parent.mkdir(parents=True, exist_ok=True)
+    path = Path(tempfile.mkdtemp(prefix="nbcore-", dir=parent))
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
