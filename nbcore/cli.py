@@ -1,11 +1,11 @@
 """`python -m nbcore …`: a thin wrapper over functions that notebooks call as well.
 
-Exit codes: 0 success, 1 a judged failure, 2 bad usage, 130 interrupted; each but the first with one clear line.
+Exit codes: 0 success, 1 a judged failure, 2 bad usage, 75 paused for want of room, 130 interrupted; each but the
+first with one clear line.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from nbcore import config as configs
 from nbcore import place, runs
+from nbcore.cli_runs import Judged, Store, err, out, runs_app
+from nbcore.redact import redact
+from nbcore.runs import space
 
 app = typer.Typer(
     name="python -m nbcore",
@@ -25,16 +25,9 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
-runs_app = typer.Typer(help="Look at the run directories of a store.", rich_markup_mode=None)
 app.add_typer(runs_app, name="runs")
 # typer has carried its own click since 0.26 and Colab may bring an older one: this base class is right for both.
 UsageError = typer.BadParameter.__base__
-PLAIN = {"soft_wrap": True, "markup": False, "highlight": False}  # paths and ids are text, never markup
-out, err = Console(**PLAIN), Console(stderr=True, **PLAIN)
-
-Store = Annotated[
-    Path | None, typer.Option(help="Folder of run directories; without it $NBCORE_STORE, then runs/.", metavar="DIR")
-]
 
 
 @app.callback()
@@ -148,66 +141,6 @@ def report(
     out.print(f"report: {page}")
 
 
-@runs_app.command("list")
-def list_(store: Store = None, phase: Annotated[str | None, typer.Option(help="Only this phase.")] = None):
-    """Every run, oldest first.
-
-    Example: python -m nbcore runs list --phase sft
-    """
-    if phase is not None and phase not in configs.PHASES:
-        raise ValueError(f"phase: no phase {phase!r}; there are {', '.join(configs.PHASES)}")
-    where = place.store(store)
-    table = Table("run", "state", "parent", "minutes", box=None)
-    for found in runs.listing(where, phase):
-        info = found.info
-        minutes = f"{info['seconds'] / 60:.1f}" if found.finished else ""
-        parent = info["parent"]["id"] if info["parent"] else ""
-        table.add_row(found.id, "finished" if found.finished else "unfinished", parent, minutes)
-    out.print(table if table.row_count else f"no runs in {where}")
-
-
-@runs_app.command()
-def show(
-    reference: Annotated[str, typer.Argument(metavar="RUN", help="Path, id (sft/2026…) or phase: its newest.")],
-    store: Store = None,
-):
-    """What one run is: its facts, its numbers, its config.
-
-    Example: python -m nbcore runs show sft
-    """
-    found = _find(place.store(store), reference)
-    table = Table("field", "value", box=None)
-    for name, value in found.info.items():
-        table.add_row(name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
-    out.print(table)
-    out.print(f"\n{configs.dump(found.config)}", end="")
-
-
-@runs_app.command()
-def verify(
-    reference: Annotated[str | None, typer.Argument(metavar="[RUN]", help="One run; without it every run.")] = None,
-    store: Store = None,
-):
-    """Compare every file of finished runs with its manifest.
-
-    Example: python -m nbcore runs verify
-    """
-    where = place.store(store)
-    chosen = [_find(where, reference)] if reference else runs.listing(where)
-    damaged = 0
-    for found in chosen:
-        problems = found.verify() if found.finished else []
-        damaged += bool(problems)
-        words = "; ".join(problems) or ("ok" if found.finished else "unfinished: nothing to verify yet")
-        out.print(f"{found.id}  {words}")
-    if damaged:
-        raise Judged(f"{damaged} of {len(chosen)} runs are damaged; run their stages again")
-
-
-class Judged(RuntimeError):
-    """The command did its work and the answer is no."""
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; returns its exit code and never raises, except for a fault of our own (or with --debug)."""
     given = sys.argv[1:] if arguments is None else arguments
@@ -224,23 +157,13 @@ def main(arguments: list[str] | None = None) -> int:
         return _say(f"{error.format_message()} ({command} --help tells more)", 2, debug)
     except (ValueError, OSError) as error:
         return _say(error, 2, debug)
+    except runs.Paused as error:
+        return _say(error, space.EXIT, debug)
     except RuntimeError as error:
         return _say(error, 1, debug)
     if code == 130:
         err.print("interrupted; the same command goes on from here")
     return code
-
-
-def _find(store: Path, reference: str) -> runs.Run:
-    """Like runs.find, but an unfinished or damaged run may be looked at too."""
-    try:
-        return runs.find(store, reference)
-    except (ValueError, FileNotFoundError):
-        named = [run for run in runs.listing(store) if reference in (run.id, str(run.path))]
-        newest = [run for run in runs.listing(store) if run.phase == reference]
-        if not (named or newest):
-            raise
-        return (named or newest)[-1]
 
 
 def _interrupt(*_) -> None:
@@ -251,5 +174,5 @@ def _say(error: Exception | str, code: int, debug: bool) -> int:
     if debug:
         err.print_exception()
     else:
-        err.print(f"error: {' '.join(str(error).split())}")
+        err.print(redact(f"error: {' '.join(str(error).split())}"))
     return code

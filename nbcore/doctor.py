@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from nbcore import place
+from nbcore.runs import backends
 
 SETUP = "bash colab_setup.sh"
 FROM_COLAB = {"torch", "numpy", "ipykernel", "ipywidgets"}  # colab_setup.sh leaves these as Colab brings them
@@ -35,7 +36,7 @@ class Check:
 def report(store: str | Path | None = None) -> list[Check]:
     """Every check, in the order a person would ask. `store` as for `place.store`."""
     device = place.device()
-    machine = [_python(), _machine(), _disk(place.store(store)), _device(device)]
+    machine = [_python(), _machine(), _disk(place.store(store)), _mirror(), _device(device)]
     return [*machine, *_packages(), *_rust(), *_sandbox(), *_access()]
 
 
@@ -101,6 +102,20 @@ def _disk(store: Path) -> Check:
         if free < least:
             return Check("disk", state, found, "free some space, or set NBCORE_STORE to a larger disk")
     return Check("disk", "ok", found)
+
+
+def _mirror() -> Check:
+    try:
+        address = place.mirror()
+        backend = backends.at(address) if address else None
+    except ValueError as error:
+        return Check("mirror", "warn", str(error), "correct NBCORE_MIRROR, or unset it")
+    if backend:
+        return Check("mirror", "ok", f"{backend}: every run is copied there")
+    remedy = (
+        "mount the Drive (second cell)" if place.on_colab() else "NBCORE_MIRROR=/another/disk copies every run there"
+    )
+    return Check("mirror", "warn" if place.on_colab() else "ok", "none: runs stay on this disk alone", remedy)
 
 
 def _device(device: place.Device) -> Check:

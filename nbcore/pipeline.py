@@ -163,6 +163,25 @@ def run(pipeline: Pipeline, store: str | Path, progress: Show | None = None) -> 
     return [done[name] for name in chosen]
 
 
+def resume(unfinished: runs.Run, overrides: dict[str, Any], progress: Show | None = None) -> runs.Run:
+    """Execute the notebook of an unfinished run to its end, with its own config and parent; returns it, finished.
+
+    `overrides` may hold what does not change the result: a smaller batch_size with more gradient_accumulation.
+    """
+    show = progress or Show()
+    stage = Stage(
+        id=unfinished.phase, phase=unfinished.phase, config=str(unfinished.path / "config.yaml"), overrides=overrides
+    )
+    show.start(1, 1, stage.id)
+    try:
+        finished = _execute(stage, stage.load(), unfinished.store, unfinished.parent, show)
+    except BaseException as error:
+        show.end("stopped" if isinstance(error, KeyboardInterrupt) else "failed")
+        raise
+    show.end(f"finished · {finished.id}")
+    return finished
+
+
 def _execute(stage: Stage, config: Any, store: Path, parent: runs.Run | None, show: Show) -> runs.Run:
     parameters = {
         "config": stage.config,

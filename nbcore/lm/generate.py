@@ -10,6 +10,7 @@ from transformers import set_seed
 
 from nbcore import config as configs
 from nbcore.chat import template
+from nbcore.lm import memory
 
 
 class Completion(NamedTuple):
@@ -31,8 +32,8 @@ def generate(
 ) -> list[Completion]:
     """One completion for each prompt (token ids), in order; deterministic in the seed on one machine.
 
-    Prompts of like length share a batch: padding costs, and left padding keeps positions right. `progress` is called
-    with the number done after every batch.
+    Prompts of like length share a batch: padding costs, and left padding keeps positions right. Where memory runs out
+    the batches are halved. `progress` is called with the number done after every batch.
     """
     set_seed(seed)
     model.eval()
@@ -42,8 +43,8 @@ def generate(
     sampling = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
     if generation.temperature > 0:
         sampling = {"do_sample": True, "temperature": generation.temperature, "top_p": generation.top_p, "top_k": 0}
-    for start in range(0, len(order), generation.batch_size):
-        chosen = order[start : start + generation.batch_size]
+
+    def complete(chosen: list[int]) -> None:
         width = max(len(prompts[index]) for index in chosen)
         ids = torch.full((len(chosen), width), tokenizer.pad_token_id)
         mask = torch.zeros((len(chosen), width), dtype=torch.long)
@@ -60,5 +61,7 @@ def generate(
         )
         for index, tokens in zip(chosen, output[:, width:].tolist(), strict=True):
             answers[index] = Completion(*template.answer(tokenizer, tokens))
-        progress(start + len(chosen))
+
+    for done in memory.in_batches(order, generation.batch_size, complete):
+        progress(done)
     return answers

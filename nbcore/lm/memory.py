@@ -6,6 +6,7 @@ import gc
 import json
 import re
 import traceback
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -64,6 +65,25 @@ def release(error: BaseException | None = None) -> None:
         error = error.__cause__ or error.__context__
     gc.collect()
     torch.cuda.empty_cache()
+
+
+def in_batches(items: Sequence[Any], size: int, work: Callable[[Any], None]) -> Iterator[int]:
+    """`work` on `size` items at a time, yielding how many are done; where memory runs out, on half as many from then
+    on. Raises what `work` raises where one item alone is too much."""
+    done = 0
+    while done < len(items):
+        batch = items[done : done + size]
+        try:
+            work(batch)
+        except RuntimeError as error:
+            if not is_lacking(error) or len(batch) == 1:
+                raise
+            release(error)
+            size = len(batch) // 2
+            print(f"out of memory with {len(batch)} side by side: going on with {size}", flush=True)
+            continue
+        done += len(batch)
+        yield done
 
 
 def smaller(batch_size: int, product: int) -> int | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import math
 import time
-from collections import Counter
+from collections import Counter, deque
 from typing import Any
 
 import torch
@@ -16,7 +16,7 @@ import torch
 from nbcore import reward, runs, stats
 from nbcore.data import sources
 from nbcore.live import Live
-from nbcore.lm import corpus, fit, load, rollout
+from nbcore.lm import corpus, fit, load, memory, rollout
 from nbcore.rust import metrics
 from nbcore.rust.screen import extract
 
@@ -139,15 +139,18 @@ def perplexity(model: Any, tokenizer: Any, documents: list[dict], max_tokens: in
     rows, _ = corpus.encode(tokenizer, documents, max_tokens)
     rows.sort(key=lambda row: len(row["input_ids"]))
     losses: list[tuple[float, int]] = []
-    for start in range(0, len(rows), 16):
-        batch = [row["input_ids"] for row in rows[start : start + 16]]
+
+    def measure(some: list[dict]) -> None:
+        batch = [row["input_ids"] for row in some]
         width = max(len(ids) for ids in batch)
         ids = torch.tensor([ids + [tokenizer.pad_token_id] * (width - len(ids)) for ids in batch], device=model.device)
         lengths = torch.tensor([len(ids) for ids in batch], device=model.device)
         mask = torch.arange(width, device=model.device)[None] < lengths[:, None]
         logits = model(input_ids=ids, attention_mask=mask.long()).logits[:, :-1].float()
         nll = torch.nn.functional.cross_entropy(logits.transpose(1, 2), ids[:, 1:], reduction="none") * mask[:, 1:]
-        losses += list(zip(nll.sum(1).tolist(), (lengths - 1).tolist(), strict=True))
+        losses.extend(zip(nll.sum(1).tolist(), (lengths - 1).tolist(), strict=True))
+
+    deque(memory.in_batches(rows, 16, measure), maxlen=0)
     total, tokens = sum(loss for loss, _ in losses), sum(count for _, count in losses)
     # Documents differ in length: each one's pull on the ratio total/tokens is what the bootstrap resamples.
     pulls = [total / tokens + (loss - total / tokens * count) * len(losses) / tokens for loss, count in losses]

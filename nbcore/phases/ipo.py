@@ -46,7 +46,12 @@ def data(run: runs.Run) -> dict[str, Any]:
     if not (run.path / PAIRS).is_file():
         lines = [json.dumps(pair, ensure_ascii=False) for pair in _pairs(run, tokenizer)]
         commit.write_durably(run.path / PAIRS, "\n".join(lines) + "\n")
+        run.event("pairs", sha256=commit.sha256(run.path / PAIRS))
         run.publish()
+    if any(row["sha256"] != commit.sha256(run.path / PAIRS) for row in run.events("pairs")[-1:]):
+        raise ValueError(
+            f"pairs: {run.path / PAIRS} is not what was written; delete it, and the rollouts are drawn anew"
+        )
     pairs = sources.lines(run.path / PAIRS, ("id", "prompt", "chosen", "rejected"), "pairs")
     splits: dict[str, list[dict]] = {"train": [], "validation": []}
     counts = {"pairs": len(pairs), "tasks": len({pair["id"] for pair in pairs}), "too_long": 0}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import metadata
@@ -40,8 +40,13 @@ def open(config: configs.Phase, store: str | Path, parent: str | Path | Run | No
             f"parent: {parent.path} is in another store than {store}; copy it to {store / parent.id} first"
         )
     bring(config, store)
-    found = matching(config, store, parent) or _namesake(config, store, parent)
-    if found and (found.finished or lease.take(found.path)):
+    found = matching(config, store, parent)
+    if found and found.finished:
+        return found
+    if found and lease.take(found.path):
+        if changed := changes(found.config, config):
+            found.set("opened again with them", **{path: new for path, (_, new) in changed.items()})
+            print(f"{found.id} goes on with {_words(changed)}", flush=True)
         return found
     if found:
         other = lease.holder(found.path) or {"pid": "?", "beat": 0.0}
@@ -50,6 +55,8 @@ def open(config: configs.Phase, store: str | Path, parent: str | Path | Run | No
             "this is a new attempt, in a directory of its own",
             flush=True,
         )
+    else:
+        _refuse_drift(config, store, parent)
     digest = configs.digest(config)
     while True:  # names are never reused, and they have a resolution of one second
         now = datetime.now(UTC)
@@ -77,65 +84,73 @@ def open(config: configs.Phase, store: str | Path, parent: str | Path | Run | No
 
 
 def bring(config: configs.Phase, store: str | Path) -> None:
-    """Bring back from the mirror what it has further of runs of this config than this disk."""
-    ending = _ending(config)
-    restore.bring(Path(store).resolve(), config.phase, lambda run: run.endswith(ending))
+    """Bring back what is further on the mirror than here: runs of this config, else the newest of its name."""
+
+    def chosen(ids: list[str]) -> list[str]:
+        named = [run for run in ids if f"Z-{config.name}-" in run]
+        return [run for run in named if run.endswith(configs.digest(config))] or named[-1:]
+
+    restore.bring(Path(store).resolve(), config.phase, chosen)
 
 
 def matching(config: configs.Phase, store: str | Path, parent: Run | None) -> Run | None:
-    """The newest run of exactly this config and parent, finished and sound or unfinished; None where there is none."""
-    ending = _ending(config)
-    return next(_of_parent(config, store, parent, lambda run: run.path.name.endswith(ending)), None)
+    """The newest run of this config and parent, finished and sound or unfinished; None where there is none.
+
+    A run whose config differs in nothing that changes the result is one of this config, too.
+    """
+    named = list(_of_parent(config, store, parent))
+    exact = [run for run in named if run.path.name.endswith(configs.digest(config))]
+    return next((run for run in exact or named if is_elastic(changes(run.config, config), config)), None)
 
 
-def _ending(config: configs.Phase) -> str:
-    return f"-{config.name}-{configs.digest(config)}"
+def changes(was: configs.Phase, now: configs.Phase) -> dict[str, tuple]:
+    """Field -> (old value, new value) of what differs between two configs of a phase."""
+    old, new = ({leaf.path: leaf.value for leaf in configs.leaves(config)} for config in (was, now))
+    return {path: (old.get(path), new.get(path)) for path in old | new if old.get(path) != new.get(path)}
 
 
-def _of_parent(
-    config: configs.Phase, store: str | Path, parent: Run | None, wanted: Callable[[Run], bool]
-) -> Iterator[Run]:
-    """Wanted runs of this phase and parent that can be trusted, the newest first."""
-    for run in filter(wanted, reversed(runs.listing(store, config.phase))):
+def is_elastic(changed: dict[str, tuple], config: configs.Phase) -> bool:
+    """Whether changes towards `config` leave the result as it is."""
+    if not all(path in ELASTIC for path in changed):
+        return False
+    was = {name: changed[name][0] for name in BATCH if name in changed}
+    return not was or effective_batch(config) == effective_batch(config.model_copy(update=was))
+
+
+def _of_parent(config: configs.Phase, store: str | Path, parent: Run | None) -> Iterator[Run]:
+    """Runs of this name and parent that can be trusted, the newest first."""
+    for run in reversed(runs.listing(store, config.phase)):
+        if f"Z-{config.name}-" not in run.path.name:
+            continue
         try:
-            info = run.info
+            info, _ = run.info, run.config
         except ValueError:
-            continue  # run.json or open.json has changed since it was written: `runs verify` tells
+            continue  # a file of it has changed since it was written: `runs verify` tells
         same = (info["parent"], info.get("seedling")) == (_reference(parent), seedling(config, parent))
-        if same and not (run.finished and run.verify()):
+        if same and info["name"] == config.name and not (run.finished and run.verify()):
             yield run
 
 
-def _namesake(config: configs.Phase, store: str | Path, parent: Run | None) -> Run | None:
-    """The newest run of this name and parent, where it is unfinished and goes on with this config; else None.
-
-    Raises ValueError with what differs, where it has come as far as a checkpoint and cannot go on with this config.
-    """
-    run = next(_of_parent(config, store, parent, lambda run: f"-{config.name}-" in run.path.name), None)
-    if run is None or run.finished or run.info["name"] != config.name or lease.holder(run.path):
-        return None
-    was = {leaf.path: leaf.value for leaf in configs.leaves(run.config)}
-    now = {leaf.path: leaf.value for leaf in configs.leaves(config)}
-    changed = {path: now.get(path) for path in was | now if was.get(path) != now.get(path)}
-    same_batch = isinstance(config, configs.Training) and effective_batch(config) == effective_batch(run.config)
-    if all(path in ELASTIC and (path not in BATCH or same_batch) for path in changed):
-        if lease.take(run.path):
-            run.set("the config it was opened with again", **changed)
-            print(f"{run.id} goes on with {_words(was, changed)}", flush=True)
-        return run
+def _refuse_drift(config: configs.Phase, store: str | Path, parent: Run | None) -> None:
+    """Raises ValueError with what differs, where the newest run of this name has a checkpoint that a new run, with
+    another config under the same name, would leave behind."""
+    run = next(_of_parent(config, store, parent), None)
+    if run is None or run.finished or lease.holder(run.path):
+        return
     checkpoint, _ = checkpoints.newest(run.path)
     if checkpoint is None:
-        return None
-    field, value = next(iter(changed.items()))
+        return
+    changed = changes(run.config, config)
+    field, (old, new) = next(iter(changed.items()))
     raise ValueError(
-        f"{field}: is {value!r}, and {run.id}, unfinished at step {checkpoint.step}, was begun with {was.get(field)!r} "
-        f"(in all: {_words(was, changed)}). To go on with it, set that back; to leave it and begin another, give the "
+        f"{field}: is {new!r}, and {run.id}, unfinished at step {checkpoint.step}, was begun with {old!r} "
+        f"(in all: {_words(changed)}). To go on with it, set that back; to leave it and begin another, give the "
         'new one a name of its own: overrides = {"name": "…"}, or --set name=…'
     )
 
 
-def _words(was: dict, changed: dict) -> str:
-    return ", ".join(f"{path} {was.get(path)!r} → {value!r}" for path, value in changed.items())
+def _words(changed: dict[str, tuple]) -> str:
+    return ", ".join(f"{path} {old!r} → {new!r}" for path, (old, new) in changed.items())
 
 
 def effective_batch(config: configs.Training) -> int:

@@ -10,8 +10,8 @@ from pathlib import Path
 from nbcore.runs import checkpoints, commit, mirror
 
 
-def bring(store: Path, phase: str, wanted: Callable[[str], bool]) -> None:
-    """Bring back every run of a phase that `wanted` names and that is further on the mirror than here.
+def bring(store: Path, phase: str, choose: Callable[[list[str]], list[str]]) -> None:
+    """Bring back those runs of a phase that `choose` takes from the mirror's ids and that are further there than here.
 
     A mirror that cannot be read is told, and never stops anybody.
     """
@@ -19,9 +19,8 @@ def bring(store: Path, phase: str, wanted: Callable[[str], bool]) -> None:
     if found is None:
         return
     try:
-        for run in found.runs(phase):
-            if wanted(run):
-                restore(found, store, run)
+        for run in choose(found.runs(phase)):
+            restore(found, store, run)
     except Exception as error:  # whatever the medium's library raises
         print(f"the mirror {found.backend} cannot be read ({error}); going by this disk alone", flush=True)
 
@@ -29,14 +28,11 @@ def bring(store: Path, phase: str, wanted: Callable[[str], bool]) -> None:
 def bring_newest(store: Path, phase: str, than: str) -> None:
     """Bring back the newest finished run of a phase, where its id is greater (later) than `than`."""
     found = mirror.here()
-    if found is None:
-        return
-    try:
-        later = [run for run in found.runs(phase) if run > than]
-        newest = next((run for run in reversed(later) if found.has_finished(run)), None)
-    except Exception:
-        newest = None  # `bring` meets the same failure, and tells it
-    bring(store, phase, lambda run: run == newest)
+
+    def newest(ids: list[str]) -> list[str]:
+        return [run for run in ids if run > than and found.has_finished(run)][-1:]
+
+    bring(store, phase, newest)
 
 
 def restore(of: mirror.Mirror, store: Path, run: str) -> mirror.Record | None:

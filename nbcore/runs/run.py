@@ -173,6 +173,26 @@ class Run:
         """What is wrong with a finished run, one line a file; empty when nothing is."""
         return commit.problems(self.path, MARKER)
 
+    def look(self) -> tuple[list[str], list[str]]:
+        """(what is damaged, what can be trusted) of a run, finished or not, its checkpoints included."""
+        problems, good = [], []
+        try:
+            _ = self.info, self.config
+        except ValueError as error:
+            problems.append(str(error))
+        if self.finished and not problems:
+            problems = self.verify()
+            good += [] if problems else ["the run"]
+        for checkpoint in checkpoints.listing(self.path):
+            if checkpoint.committed:  # else a kill came in the middle of a save: it never was anything
+                wrong = checkpoint.problems()
+                problems += [f"{checkpoint.name}/{problem}" for problem in wrong]
+                good += [] if wrong else [f"checkpoint of step {checkpoint.step}"]
+        ended = (self.path / checkpoints.TRAINED).is_file()
+        if ended and not self.finished and not checkpoints.trained(self.path):
+            problems.append(f"{checkpoints.TRAINED}: differs, or the weights that it vouches for do")
+        return problems, good
+
     def _append(self, name: str, *rows: dict) -> None:
         space.write(self.path, lambda: lines.append(self.path / name, *rows))
 
@@ -199,7 +219,7 @@ def find(store: str | Path, reference: str | Path) -> Run:
         run = runs[-1]
     else:
         if named := mirror.RUN_ID.fullmatch(text):
-            restore.bring(store, text.split("/")[0], lambda run: run == text)
+            restore.bring(store, text.split("/")[0], lambda ids: [run for run in ids if run == text])
         path = store / text if named else Path(text)
         run = Run(path.resolve()) if (path / OPENING).is_file() else None
         if run is None or (named and not run.path.is_relative_to(store.resolve())):

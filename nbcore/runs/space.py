@@ -8,11 +8,12 @@ from __future__ import annotations
 import errno
 import re
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from nbcore.runs import checkpoints, retain
+from nbcore.runs import checkpoints, commit, retain
 
 EXIT = 75  # what batch systems read as "not now, try again"
 MARGIN = 64 * 2**20  # bytes that stay free: logs, the next metrics, the notebook's own copy
@@ -42,24 +43,31 @@ def is_refused(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EIO, errno.ENOTCONN)
 
 
+def expendable(
+    run: Path, trusted: set[Path] = frozenset(), policy: retain.Policy = retain.USUAL
+) -> list[checkpoints.Checkpoint]:
+    """The checkpoints of a run that the policy does not keep; of a finished run all that are not blessed.
+
+    `trusted` ones, which this process committed itself, are not read again to be verified.
+    """
+    items = checkpoints.items(run, trusted)
+    if not commit.problems(run, "run.json"):
+        items.append(retain.Item("finished", sys.maxsize))
+        policy = retain.Policy(newest=1, best=0)
+    named = {each.name: each for each in checkpoints.listing(run)}
+    return [named[item.name] for item in retain.expendable(items, policy)]
+
+
 def make(
     run: Path,
     busy: set[Path | None] = frozenset(),
     trusted: set[Path] = frozenset(),
     policy: retain.Policy = retain.USUAL,
-) -> int:
-    """Delete the checkpoints of a run that the policy does not keep; the bytes that this freed.
-
-    `busy` ones, on their way to the mirror, stay this time; `trusted` ones, which this process committed itself, are
-    not read again to be verified.
-    """
-    named = {each.name: each for each in checkpoints.listing(run)}
-    freed = 0
-    for item in retain.expendable(checkpoints.items(run, trusted), policy):
-        if named[item.name].path not in busy:
-            freed += named[item.name].bytes()
-            checkpoints.drop(named[item.name])
-    return freed
+) -> None:
+    """Delete what is expendable; `busy` ones, on their way to the mirror, stay this time."""
+    for checkpoint in expendable(run, trusted, policy):
+        if checkpoint.path not in busy:
+            checkpoints.drop(checkpoint)
 
 
 def require(run: Path, bytes_: int, what: str) -> None:
