@@ -56,7 +56,8 @@ def list_(store: Store = None, phase: Annotated[str | None, typer.Option(help="O
             if id_ not in listed:
                 table.add_row(id_, "not on this disk", _copy(copies, id_), "", "")
     # Whole ids, to be copied: where they do not fit beside the rest, the terminal breaks the line, not the table.
-    out.print(table if table.row_count else f"no runs in {where}", width=max(out.width, 150), crop=False)
+    wide = Console(width=max(out.width, 150), **PLAIN)
+    wide.print(table if table.row_count else f"no runs in {where}")
 
 
 @runs_app.command()
