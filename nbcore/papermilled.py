@@ -58,6 +58,7 @@ def execute(
 def _stop(child: subprocess.Popen) -> None:
     """End the process: its kernel first, which finishes the step and saves; then papermill, politely, then not."""
     if child.poll() is None:
+        print("stopping: the step in hand is ended and saved first (again: at once)", file=sys.stderr, flush=True)
         with suppress(psutil.NoSuchProcess):
             for kernel in psutil.Process(child.pid).children():
                 kernel.send_signal(signal.SIGINT)  # to papermill itself it would mean to kill the kernel

@@ -151,6 +151,7 @@ def run(pipeline: Pipeline, store: str | Path, progress: Show | None = None) -> 
             )
         if found and found.finished:
             show.skip(number, count, stage.id, f"done already · {found.id}")
+            found.copy(wait=False)
             done[stage.id] = found
             continue
         show.start(number, count, stage.id, _usual_seconds(config, store))
@@ -160,6 +161,8 @@ def run(pipeline: Pipeline, store: str | Path, progress: Show | None = None) -> 
             show.end("stopped" if isinstance(error, KeyboardInterrupt) else "failed")
             raise
         show.end(" · ".join(["finished", *words_of(flat(done[stage.id].info["metrics"])), done[stage.id].id]))
+    for name in chosen:
+        done[name].mirrored(wait=True)
     return [done[name] for name in chosen]
 
 

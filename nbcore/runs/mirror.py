@@ -137,16 +137,16 @@ class Mirror:
         ended = [record for record in records if record.finished]
         if ended:
             policy = retain.Policy(newest=1, best=0)
-        last = max((record.step for record in records), default=0) + 1
+        last = max((record.step for record in records), default=0) + 1  # the finished come after all, in their order
         items = [
             retain.Item(
                 record.name,
-                last if record.finished else record.step,
+                last + number if record.finished else record.step,
                 confirmed=bool(self.confirmed(record)),
                 metric=record.metric,
                 blessed=str(record.step) in blessed["steps"] and not record.finished,
             )
-            for record in reversed(records)
+            for number, record in enumerate(reversed(records))
         ]
         named = {record.name: record for record in records}
         gone = [named[item.name] for item in retain.expendable(items, policy)]

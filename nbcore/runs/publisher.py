@@ -18,6 +18,7 @@ from typing import NamedTuple
 from nbcore.runs import checkpoints, mirror, retain
 
 BACK_OFF = (2.0, 300.0)  # seconds before the first new try, doubling up to the second
+FAILING = 20.0  # seconds that a wait lasts while every try fails
 POLL = 15.0  # seconds between two looks whether a copy is confirmed
 
 
@@ -62,6 +63,7 @@ class Publisher:
         self.status: dict[Path, Status] = {}
         self.changed = threading.Condition()
         self.thread: threading.Thread | None = None
+        self.failing = False  # the last try
 
     def offer(self, offer: Offer) -> None:
         """Take note of a committed state and return at once."""
@@ -73,6 +75,13 @@ class Publisher:
                 self.thread = threading.Thread(target=self._work, name="nbcore-mirror", daemon=True)
                 self.thread.start()
             self.changed.notify_all()
+
+    def has(self, run: str) -> bool:
+        """Whether the mirror has a finished run; False where it cannot be asked."""
+        try:
+            return self.mirror.has_finished(run)
+        except Exception:  # a medium fails in ways nobody can list; the thread meets the same one, and tells it
+            return False
 
     def busy_with(self, run: Path) -> Path | None:
         """The checkpoint of a run that is being copied or waits for it, which must stay for so long."""
@@ -88,7 +97,7 @@ class Publisher:
                 self.changed.wait(timeout=0.5)
                 if self.mirror.backend.moved != moved:
                     moved, since = self.mirror.backend.moved, time.monotonic()
-                if time.monotonic() - since > patience:
+                if time.monotonic() - since > (min(patience, FAILING) if self.failing else patience):
                     return False
         return True
 
@@ -107,9 +116,10 @@ class Publisher:
                 if offer:
                     self._publish(offer)
                 self._confirm()
-                pause = BACK_OFF[0]
+                pause, self.failing = BACK_OFF[0], False
             except Exception as error:  # a medium fails in ways nobody can list, and none of them may reach training
                 with self.changed:
+                    self.failing = True
                     if offer:
                         self._note(offer.run, error=f"{type(error).__name__}: {error}")
                         self.waiting.setdefault(offer.run, offer)

@@ -134,7 +134,7 @@ class Run:
         return [row for row in lines.read(self.path / "events.jsonl") if kind in (None, row["event"])]
 
     def finish(self, metrics: dict, **facts: Any) -> Run:
-        """Commit: the manifest, then run.json; then copy to the mirror. A finished run is left as it is."""
+        """Commit: the manifest, then run.json; then copy to the mirror. A finished run is only copied, if need be."""
         if not self.finished:
             opening = self.info
             ended = datetime.now(UTC)
@@ -148,9 +148,15 @@ class Run:
             }
             space.write(self.path, lambda: commit.commit(self.path, MARKER, facts, without=OUTSIDE))
             lease.release(self.path)
-            self.publish()
-            self.mirrored(wait=True)
+        self.copy()
         return self
+
+    def copy(self, wait: bool = True) -> None:
+        """See to it that a finished run is on the mirror, where there is one; `wait` until it is, or it stands still."""
+        if found := publisher.here():
+            if not found.has(self.id):
+                self.publish()
+            self.mirrored(wait=wait)
 
     def publish(self, checkpoint: checkpoints.Checkpoint | None = None, step: int = 0) -> None:
         """Offer the run as it stands, with a checkpoint if there is one, to the mirror; returns at once."""
