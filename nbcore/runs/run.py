@@ -152,7 +152,7 @@ class Run:
         return self
 
     def copy(self, wait: bool = True) -> None:
-        """See to it that a finished run is on the mirror, where there is one; `wait` until it is, or it stands still."""
+        """See to it that a finished run is on the mirror, where there is one; `wait` until it is or stands still."""
         if found := publisher.here():
             if not found.has(self.id):
                 self.publish()
@@ -168,9 +168,11 @@ class Run:
             found.offer(publisher.Offer(self.path, step, path, metric, self.finished, self.policy))
 
     def mirrored(self, wait: bool = False) -> str:
-        """How far the mirror is, in words; "" where there is none. `wait`: until it has everything, or stands still."""
-        if (found := publisher.here()) is None or self.path not in found.status:
-            return ""
+        """How far the mirror is, in words. `wait`: until it has everything that was offered, or stands still."""
+        if (found := publisher.here()) is None:
+            return "mirror: none, this run is on this disk alone"
+        if self.path not in found.status:
+            return f"mirror: {found.mirror.backend}, nothing new for it"
         if wait and not found.flush():
             print(f"{self.id}: {found.status[self.path].words()}; it goes on as long as this process lives", flush=True)
         return found.status[self.path].words()
