@@ -6,6 +6,7 @@ and no renaming, which a synchronised folder answers with "name (1)", stale cach
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -53,14 +54,9 @@ class Folder:
             self._copy(read, write)
             write.flush()
             os.fsync(write.fileno())
-        directory = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        except OSError as error:
-            if error.errno not in (22, 95, 38):  # EINVAL, ENOTSUP, ENOSYS: many FUSE mounts cannot sync a directory
-                raise
-        finally:
-            os.close(directory)
+        for folder in (target.parent, *target.parent.parents):
+            if folder.is_relative_to(self.root):
+                self._sync(folder)
 
     def get(self, name: str, target: Path) -> None:
         """Copy a file out."""
@@ -88,6 +84,16 @@ class Folder:
         except (OSError, AttributeError):
             return Stat(size, None)
         return Stat(size, not found.startswith(PROVISIONAL))
+
+    def _sync(self, folder: Path) -> None:
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):  # many FUSE mounts cannot sync a folder
+                raise
+        finally:
+            os.close(descriptor)
 
     def _copy(self, read: BinaryIO, write: BinaryIO) -> None:
         while data := read.read(1 << 20):

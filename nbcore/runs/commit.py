@@ -41,10 +41,11 @@ def write_sealed(path: Path, facts: Mapping[str, Any]) -> None:
 def read_sealed(path: Path) -> dict[str, Any]:
     """The facts of a sealed file. Raises FileNotFoundError, or ValueError where they are not what was written."""
     try:
-        facts = json.loads(path.read_text("utf-8"))
+        text = path.read_text("utf-8")
+        facts = json.loads(text)
     except ValueError as error:  # not UTF-8, not JSON
         raise ValueError(f"{path.name}: not JSON ({error})") from None
-    if not isinstance(facts, dict) or facts.pop("seal", None) != _seal(facts):
+    if not text.endswith("}\n") or not isinstance(facts, dict) or facts.pop("seal", None) != _seal(facts):
         raise ValueError(f"{path.name}: differs from what was written")
     return facts
 

@@ -79,6 +79,8 @@ def open(config: configs.Phase, store: str | Path, parent: str | Path | Run | No
         "versions": versions(),
     }
     commit.write_sealed(path / OPENING, opening)
+    commit.sync(path.parent)
+    commit.sync(path.parent.parent)
     lease.take(path)
     return Run(path)
 

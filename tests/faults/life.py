@@ -1,0 +1,25 @@
+"""Everything the store writes in the life of a run, without a trainer: `python life.py STORE MIRROR`."""
+
+import os
+import sys
+from pathlib import Path
+
+os.environ["NBCORE_MIRROR"] = "off"
+
+from runs.helpers import opened, saved, weights
+
+from nbcore.runs import backends, checkpoints, mirror, retain, space
+
+run = opened(Path(sys.argv[1]))
+copies = mirror.Mirror(backends.Folder(Path(sys.argv[2])), part=5000)
+for step in (10, 20, 30):
+    checkpoint = saved(run, step)
+    copies.publish(run.path, step, checkpoint.path, None, False)
+    copies.prune(run.id, checkpoints.blessed(run.path), retain.Policy(newest=1))
+    space.make(run.path, policy=retain.Policy(newest=1))
+checkpoints.bless(run.path, "the last", 30)
+(run.path / "adapter").mkdir()
+weights(run.path / "adapter" / "adapter_model.safetensors", b"w" * 3000)
+checkpoints.ended(run.path, {"steps": 30}, "adapter")
+run.finish({"loss": 1.0}, base="seedling")
+copies.publish(run.path, 30, None, None, True)

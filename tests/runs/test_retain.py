@@ -1,0 +1,87 @@
+"""Retention: whatever is saved, damaged, blessed and confirmed, the last good copy never goes."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from runs.helpers import opened, saved
+
+from nbcore.runs import checkpoints, retain, space
+
+ITEM = st.builds(
+    retain.Item,
+    name=st.uuids().map(str),
+    step=st.integers(0, 50),
+    verified=st.booleans(),
+    confirmed=st.booleans(),
+    metric=st.none() | st.floats(allow_nan=True),
+    blessed=st.booleans(),
+)
+ITEMS = st.lists(ITEM, max_size=12, unique_by=lambda item: item.name)
+POLICY = st.builds(
+    retain.Policy, newest=st.integers(1, 4), best=st.integers(0, 3), every=st.none() | st.integers(1, 20)
+)
+
+
+@given(ITEMS, POLICY)
+def test_what_stays_stays(items, policy):
+    """Each promise of the docstring, over everything hypothesis can think of."""
+    gone = retain.expendable(items, policy)
+    assert not any(item.blessed for item in gone)
+    sound = sorted((item for item in items if item.verified), key=lambda item: item.step)
+    assert not set(sound[max(0, len(sound) - policy.newest) :]) & set(gone)
+    if policy.every:
+        assert not any(item.verified and item.step % policy.every == 0 for item in gone)
+    for item in gone:
+        newer = [other for other in items if other.step > item.step and other.verified and other.confirmed]
+        assert newer and not all(other in gone for other in newer)
+    best = [item for item in sound if item.metric is not None and item.metric == item.metric]
+    for item in gone:
+        if item in best:
+            assert sum(other.metric <= item.metric for other in best if other not in gone) >= policy.best
+    assert [item.step for item in gone] == sorted(item.step for item in gone)
+
+
+@given(ITEMS, POLICY, st.randoms())
+def test_neither_order_nor_a_second_time_changes_anything(items, policy, random):
+    """Two processes, or a prune after a prune, agree; times of modification play no part, for there are none."""
+    gone = set(retain.expendable(items, policy))
+    shuffled = random.sample(items, len(items))
+    steps = sorted(item.step for item in gone)
+    assert sorted(item.step for item in retain.expendable(shuffled, policy)) == steps
+    left = [item for item in items if item not in gone]
+    assert retain.expendable(left, policy) == []
+
+
+@given(ITEMS, POLICY)
+def test_a_damaged_one_never_protects(items, policy):
+    """Were a broken checkpoint counted among the newest two, a sound one would go for it."""
+    sound_only = [item for item in items if item.verified]
+    gone = {item for item in retain.expendable(items, policy) if item.verified}
+    assert gone == set(retain.expendable(sound_only, policy))
+
+
+def test_by_example():
+    steps = [retain.Item(f"s{n}", n, metric=abs(n - 30) / 10) for n in (10, 20, 30, 40, 50, 60)]
+    assert [item.step for item in retain.expendable(steps)] == [10, 20, 40]
+    assert [item.step for item in retain.expendable(steps, retain.Policy(every=20))] == [10]
+    unconfirmed = [item._replace(confirmed=item.step < 30) for item in steps]
+    assert [item.step for item in retain.expendable(unconfirmed)] == [10], "nothing from 20 on has a safe successor"
+
+
+def test_on_disk(tmp_path):
+    """The pure function and the folders agree: damaged ones go once there is something newer, blessed ones stay."""
+    run = opened(tmp_path)
+    for step, metric in ((10, 0.5), (20, 0.1), (30, 0.4), (40, 0.3), (50, None)):
+        saved(run, step, metric)
+    (run.path / "state" / "attempt-00000001" / "checkpoint-40" / "optimizer.pt").write_bytes(b"")
+    checkpoints.bless(run.path, "seen in the paper", 10)
+    space.make(run.path)
+    assert [each.step for each in checkpoints.listing(run.path)] == [10, 20, 30, 50]
+    checkpoints.bless(run.path, None, 10)
+    space.make(run.path, busy={run.path / "state" / "attempt-00000001" / "checkpoint-10"})
+    assert [each.step for each in checkpoints.listing(run.path)] == [10, 20, 30, 50], "it is on its way to the mirror"
+    run.finish({"loss": 1.0})
+    space.make(run.path)
+    assert checkpoints.listing(run.path) == [], "what a finished run left is enough"
+    with pytest.raises(ValueError, match=r"step: .* has no checkpoint of step 10; there are none"):
+        checkpoints.bless(run.path, "gone", 10)
