@@ -217,9 +217,8 @@ def _keep(copy: Path, run_: runs.Run | None, store: Path, stage: Stage) -> Path 
     """Copy the executed notebook, without secrets, into its run, or to store/failed/ where no run was opened."""
     if not copy.is_file():
         return None
-    target = store / "failed" / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{stage.id}.ipynb"
-    if run_:
-        target = run_.path / "notebook.ipynb"
+    failed = f"failed/{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{stage.id}.ipynb"
+    target = run_.path / "notebook.ipynb" if run_ else store / failed
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(redact(copy.read_text("utf-8")), "utf-8")
     if run_ and run_.finished:

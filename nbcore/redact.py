@@ -7,16 +7,19 @@ import re
 
 # What the tokens of the services a run meets look like: Hugging Face, GitHub, AWS, Google, OpenAI-like, Weights &
 # Biases and JSON web tokens. A prefix alone is no secret; that many characters after it are.
+BEGINNING = r"(?:(?<![A-Za-z0-9_])|(?<=\\[nrt]))"  # of a word; a notebook's JSON writes a line break as \\n
 TOKENS = re.compile(
-    r"\bhf_[A-Za-z0-9]{20,}"
-    r"|\bapi_org_[A-Za-z0-9]{20,}"
-    r"|\bgh[pousr]_[A-Za-z0-9]{30,}"
-    r"|\bgithub_pat_[A-Za-z0-9_]{40,}"
-    r"|\bA(?:KIA|SIA)[A-Z0-9]{16}\b"
-    r"|\bAIza[A-Za-z0-9_-]{35}"
-    r"|\bya29\.[A-Za-z0-9_-]{20,}"
-    r"|\bsk-[A-Za-z0-9_-]{20,}"
-    r"|\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}"
+    BEGINNING + r"(?:"
+    r"hf_[A-Za-z0-9]{20,}"
+    r"|api_org_[A-Za-z0-9]{20,}"
+    r"|gh[pousr]_[A-Za-z0-9]{30,}"
+    r"|github_pat_[A-Za-z0-9_]{40,}"
+    r"|A(?:KIA|SIA)[A-Z0-9]{16}\b"
+    r"|AIza[A-Za-z0-9_-]{35}"
+    r"|ya29\.[A-Za-z0-9_-]{20,}"
+    r"|sk-[A-Za-z0-9_-]{20,}"
+    r"|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}"
+    r")"
 )
 SECRETS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "GITHUB_TOKEN", "WANDB_API_KEY", "OPENAI_API_KEY")
 HIDDEN = "[redacted]"

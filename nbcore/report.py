@@ -16,6 +16,7 @@ from typing import Any
 
 from nbcore import config, figures, lineage, place, runs, show
 from nbcore.lineage import ABSENT, Stage
+from nbcore.redact import redact
 
 LINES = 12  # printed of one program
 
@@ -76,7 +77,7 @@ def build(store: str | Path, out: str | Path | None = None) -> Path:
 """
     path = Path(out) if out else Path(store) / "report.html"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page, "utf-8")
+    path.write_text(redact(page), "utf-8")
     return path
 
 

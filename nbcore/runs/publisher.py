@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from nbcore.redact import redact
 from nbcore.runs import checkpoints, mirror, retain
 
 BACK_OFF = (2.0, 300.0)  # seconds before the first new try, doubling up to the second
@@ -121,7 +122,7 @@ class Publisher:
                 with self.changed:
                     self.failing = True
                     if offer:
-                        self._note(offer.run, error=f"{type(error).__name__}: {error}")
+                        self._note(offer.run, error=redact(f"{type(error).__name__}: {error}"))
                         self.waiting.setdefault(offer.run, offer)
                     self.current = None
                     self.changed.wait_for(lambda: False, timeout=pause)
