@@ -14,7 +14,8 @@ os.environ.update(
     MPLBACKEND="Agg",
     TQDM_MININTERVAL="30",
 )
-os.environ.pop("NBCORE_STORE", None)  # a person's store is not a test's
+for name in ("NBCORE_STORE", "NBCORE_MIRROR"):  # a person's runs are not a test's
+    os.environ.pop(name, None)
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,10 @@ import subprocess
 import sys
 
 import pytest
+from runs import helpers as made
 
 from nbcore import cli, papermilled, pipeline, runs
+from nbcore.runs import checkpoints
 from nbcore.rust import batch, grader
 
 TINY = "configs/pipeline/tiny.yaml"
@@ -57,7 +59,13 @@ def test_debug_shows_the_traceback(capsys):
     assert code == 2 and "Traceback" in err and "no.yaml" in err
 
 
-@pytest.mark.parametrize("command", ["run", "doctor", "grade", "report", "runs list", "runs show", "runs verify"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("run", "doctor", "grade", "report"),
+        *(f"runs {name}" for name in ("list", "show", "verify", "bless", "usage", "prune", "archive", "resume")),
+    ],
+)
 def test_help_teaches_by_example(capsys, command):
     code, out, _ = call(capsys, *command.split(), "--help")
     assert code == 0 and f"Example: python -m nbcore {command}" in " ".join(out.split())
@@ -106,6 +114,84 @@ def test_runs_list_show_verify(capsys, store):
     assert code == 1 and "metrics.jsonl" in out and "still good: nothing" in out
     assert err.startswith("error: 1 of 1 runs are damaged; ") and err.count("\n") == 1
     assert call(capsys, "runs", "show", "lang_adapter", "--store", store)[0] == 0
+
+
+def test_a_pause_is_75_with_one_line(capsys, store, monkeypatch):
+    """Batch systems read 75 as "not now, try again"; 1 would be a failed experiment."""
+    monkeypatch.setattr(papermilled, "execute", lambda *_: "Paused: sft/x is paused: the disk is full. Make room")
+    code, _, err = call(capsys, "run", TINY, "--store", store)
+    assert code == 75 and err == "error: stage pretrain: sft/x is paused: the disk is full. Make room\n"
+
+
+def test_an_error_line_holds_no_token(capsys, store, monkeypatch):
+    """A failed download names the address it used, token and all."""
+    token = "hf_" + "aB3" * 12
+    monkeypatch.setattr(papermilled, "execute", lambda *_: f"OSError: https://user:{token}@huggingface.co: 401")
+    _, _, err = call(capsys, "run", TINY, "--store", store)
+    assert token not in err and "[redacted]" in err
+
+
+def test_one_flipped_byte_names_the_run_the_file_and_what_is_still_good(capsys, tmp_path, monkeypatch):
+    """Finding out which of forty runs is broken, and whether anything is left of it, is what verify is for."""
+    monkeypatch.setenv("NBCORE_MIRROR", str(tmp_path / "mirror"))
+    store = tmp_path / "store"
+    whole = made.finished(store, name="whole")
+    run = made.opened(store, name="going")
+    for step in (10, 20):
+        made.saved(run, step)
+    assert call(capsys, "runs", "verify", "--store", store)[0] == 0
+    broken = run.path / "state" / "attempt-00000001" / "checkpoint-20" / "optimizer.pt"
+    for path in (broken, whole.path / "adapter" / "adapter_model.safetensors"):
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+    code, out, err = call(capsys, "runs", "verify", "--store", store)
+    lines = out.splitlines()
+    at = next(number for number, line in enumerate(lines) if line.startswith(run.id))
+    assert lines[at] == (
+        f"{run.id}  attempt-00000001/checkpoint-20/optimizer.pt: content differs from its committed sha256"
+    )
+    assert lines[at + 1].strip() == "still good: checkpoint of step 10"
+    at = next(number for number, line in enumerate(lines) if line.startswith(whole.id))
+    assert "adapter/adapter_model.safetensors: content differs" in lines[at]
+    assert lines[at + 1].strip() == "still good: its copy on the mirror (finished CONFIRMED)"
+    assert code == 1 and err.startswith("error: 2 of 2 runs are damaged") and err.count("\n") == 1
+    assert runs.find(store, whole.id).verify() == [], "and what the mirror has comes back by itself"
+
+
+def test_bless_usage_prune_and_archive(capsys, tmp_path, monkeypatch):
+    """The life of a store that fills up; --dry-run only tells."""
+    store = tmp_path / "store"
+    run = made.opened(store, name="going")
+    for step in (10, 20, 30, 40):
+        made.saved(run, step)
+    assert call(capsys, "runs", "bless", run.id, "--step", 10, "--why", "in the paper", "--store", store)[0] == 0
+    code, _, err = call(capsys, "runs", "bless", run.id, "--step", 11, "--store", store)
+    assert code == 2 and "has no checkpoint of step 11; there are 10, 20, 30, 40" in err
+    code, out, _ = call(capsys, "runs", "usage", "--store", store)
+    assert code == 0 and run.id in out and "together" in out and "are free in" in out
+    code, out, _ = call(capsys, "runs", "prune", "--dry-run", "--store", store)
+    assert code == 0 and "checkpoint-20" in out and "would be deleted" in out
+    assert [each.step for each in checkpoints.listing(run.path)] == [10, 20, 30, 40]
+    call(capsys, "runs", "prune", "--store", store)
+    assert [each.step for each in checkpoints.listing(run.path)] == [10, 30, 40]
+    whole = made.finished(store, name="whole")
+    code, _, err = call(capsys, "runs", "archive", whole.id, "--store", store)
+    assert code == 2 and "NBCORE_MIRROR" in err
+    monkeypatch.setenv("NBCORE_MIRROR", str(tmp_path / "mirror"))
+    call(capsys, "runs", "bless", whole.id, "--store", store)
+    code, _, err = call(capsys, "runs", "archive", whole.id, "--store", store)
+    assert code == 2 and "is blessed" in err
+    call(capsys, "runs", "bless", whole.id, "--undo", "--store", store)
+    assert call(capsys, "runs", "archive", whole.id, "--dry-run", "--store", store)[0] == 0 and whole.path.is_dir()
+    code, out, _ = call(capsys, "runs", "archive", whole.id, "--store", store)
+    assert code == 0 and "freed here" in out and not whole.path.exists()
+    code, out, _ = call(capsys, "runs", "list", "--store", store)
+    assert f"{whole.id}" in out and "not on this disk" in out and "finished CONFIRMED" in out
+    assert "unfinished, step 40" in out
+    assert runs.find(store, whole.id).info["metrics"] == {"loss": 2.5}
+    code, out, _ = call(capsys, "runs", "show", run.id, "--store", store)
+    assert code == 0 and "step 40, " in out
 
 
 class Fake:

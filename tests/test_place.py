@@ -191,3 +191,21 @@ def test_rustup_s_tools_are_found_from_a_kernel_that_was_no_login_shell(tmp_path
     environment = {"PATH": "/usr/nowhere", "CARGO_HOME": str(tmp_path / "cargo"), "PYTHONPATH": str(repo)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert done.stdout.strip() == str(tools / "rustc"), done.stderr
+
+
+def test_a_mirror_is_named_or_the_mounted_drive_or_none(colab, monkeypatch, tmp_path):
+    """Mounting is all that a person on Colab has to do; an engineer names a folder; "off" is off."""
+    monkeypatch.delenv("NBCORE_MIRROR", raising=False)
+    assert place.mirror() is None
+    place.mount_drive()
+    assert place.mirror() == str(place.MOUNT / "MyDrive" / "nbcore")
+    monkeypatch.setenv("NBCORE_MIRROR", "hf://buckets/me/runs")
+    assert place.mirror() == "hf://buckets/me/runs"
+    monkeypatch.setenv("NBCORE_MIRROR", "off")
+    assert place.mirror() is None
+
+
+def test_a_store_on_the_drive_is_refused(colab, monkeypatch):
+    """Files written there in place are lost; the mirror is the way there."""
+    with pytest.raises(ValueError, match=r"store: .* is on the Drive, .* leave store out"):
+        place.store(place.MOUNT / "MyDrive" / "runs")

@@ -86,6 +86,8 @@ def commit(directory: Path, marker: str, facts: Mapping[str, Any], without: tupl
 
 def problems(directory: Path, marker: str) -> list[str]:
     """What keeps this directory from being trusted, one line each with the file's name; empty when nothing does."""
+    if link := next((name for name in (marker, MANIFEST) if (directory / name).is_symlink()), None):
+        return [f"{link}: is a symbolic link"]
     try:
         facts = read_sealed(directory / marker)
         manifest = (directory / MANIFEST).read_bytes()

@@ -160,3 +160,42 @@ def test_a_folded_adapter_gives_the_same_logits_and_leaves_no_trace():
         assert not torch.allclose(model(ids).logits, apart, atol=1e-2)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert trainable == [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+
+
+def test_generation_halves_its_batches_where_memory_runs_out(run, capsys):
+    """An evaluation that dies after an hour for one batch of long prompts; the answers are the same in smaller ones."""
+    model = load.policy(run, None)
+    prompts = [template.prompt_ids(SEEDLING, sources.question(task)) for task in katas.load("heldout")[:8]]
+    settings = configs.Generation(max_new_tokens=8, batch_size=8)
+    calm = generate.generate(model, SEEDLING, prompts, settings)
+    real, sizes = model.generate, []
+
+    def tight(input_ids, **rest):
+        sizes.append(len(input_ids))
+        if len(input_ids) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 MiB")
+        return real(input_ids=input_ids, **rest)
+
+    model.generate = tight
+    done = []
+    assert generate.generate(model, SEEDLING, prompts, settings, progress=done.append) == calm
+    assert sizes == [8, 4, 2, 2, 2, 2] and done == [2, 4, 6, 8]
+    assert "out of memory with 8 side by side: going on with 4" in capsys.readouterr().out
+
+
+def test_what_is_a_lack_of_memory_and_what_is_not():
+    """A typo taken for a full GPU would be tried four times, each slower; the reverse would end a run."""
+    for lack in (
+        torch.OutOfMemoryError("x"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory: 9 bytes"),
+    ):
+        assert memory.is_lacking(lack)
+    for other in (RuntimeError("shape mismatch"), ValueError("out of memory"), KeyError("memory")):
+        assert not memory.is_lacking(other)
+
+
+def test_a_smaller_micro_batch_divides_the_effective_one():
+    """batch 6 × 4: half of 6 is 3, and 24 is 8 threes; of 5 × 1 only ones are left."""
+    cases = {(6, 24): 3, (3, 24): 1, (5, 5): 1, (64, 64): 32, (10, 40): 5, (2, 2): 1, (1, 8): None}
+    assert {case: memory.smaller(*case) for case in cases} == cases

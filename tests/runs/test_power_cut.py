@@ -84,8 +84,13 @@ def test_what_a_marker_vouches_for_is_on_the_disk_before_it(traced):
 def test_a_marker_is_on_the_disk_before_an_older_one_goes(traced):
     """Deleting step 10 while the name of step 20 is only in memory can lose both."""
     root, operations = traced
-    disk, removed = Disk(), 0
+    disk, removed, gone = Disk(), 0, set()
     for what, path, other in operations:
+        folder = Path(path).parent
+        if what == "unlink" and folder.name.startswith("checkpoint-") and str(root / "store") in path:
+            marker = str(folder / "commit.json")
+            assert path == marker or marker in gone, f"{path} goes while {marker} still says that all is there"
+            gone.add(path)
         if what == "unlink" and Path(path).name == "commit.json" and str(root / "store") in path:
             pending = [name for names in disk.unnamed.values() for name in names if name.endswith("commit.json")]
             assert pending == [], f"{path} goes while {pending[0]} can still be lost"
