@@ -221,8 +221,8 @@ def _keep(copy: Path, run_: runs.Run | None, store: Path, stage: Stage) -> Path 
     target = run_.path / "notebook.ipynb" if run_ else store / failed
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(redact(copy.read_text("utf-8")), "utf-8")
-    if run_ and run_.finished:
-        run_.publish()  # once more, with its notebook
+    if run_:
+        run_.publish_notebook()
     return target
 
 

@@ -3,6 +3,7 @@
     <root>/<phase>/<run>/step-000120.<8 hex digits>.tar.000 …            parts, written once
     <root>/<phase>/<run>/step-000120.<8 hex digits>.commit.json          once every part was read back
     <root>/<phase>/<run>/finished.<8 hex digits>.…                        the same, of a run that has finished
+    <root>/<phase>/<run>/notebook.<utc time>.ipynb                        the executed notebook, to look at
 
 A bundle is the whole run directory with one checkpoint, so any one of them is enough to go on from. Readers trust
 content, never presence: a synchronised folder shows small files before large ones, and doubles names with " (1)".
@@ -102,6 +103,11 @@ class Mirror:
                 raise
         return record
 
+    def put_notebook(self, run: Path) -> None:
+        """Copy the executed notebook of a run as a file of its own, to be opened where it lies."""
+        name = f"{run.parent.name}/{run.name}/notebook.{datetime.now(UTC):%Y%m%dT%H%M%SZ}.ipynb"
+        self.backend.put(name, run / "notebook.ipynb")
+
     def confirmed(self, record: Record) -> bool | None:
         """Whether the medium has every file of a bundle; None where it cannot tell."""
         stats = [self.backend.stat(name) for name in (record.name, *(part["name"] for part in record.parts))]
@@ -122,6 +128,8 @@ class Mirror:
             else:
                 raise ValueError(f"{part['name']}: missing, or its content differs from its record")
         bundle.unpack(files, target, record.bytes)
+        for name in [name for name in names if "/notebook." in name][-1:]:
+            self.backend.get(name, target / "notebook.ipynb")
         if record.finished:
             problems = commit.problems(target, "run.json")
         elif record.checkpoint:

@@ -15,6 +15,7 @@ from importlib import metadata
 from pathlib import Path
 
 from nbcore import config as configs
+from nbcore import place
 from nbcore.runs import checkpoints, commit, lease, restore
 from nbcore.runs import run as runs
 from nbcore.runs.run import OPENING, Run
@@ -33,6 +34,7 @@ def open(config: configs.Phase, store: str | Path, parent: str | Path | Run | No
     Raises ValueError or FileNotFoundError with the field, the value and the remedy.
     """
     store = Path(store)
+    _refuse_mirror_within(store)
     if parent is not None and not isinstance(parent, Run):
         parent = runs.find(store, parent)
     if parent is not None and not (store / parent.id / OPENING).is_file():
@@ -149,6 +151,18 @@ def _refuse_drift(config: configs.Phase, store: str | Path, parent: Run | None) 
         f"(in all: {_words(changed)}). To go on with it, set that back; to leave it and begin another, give the "
         'new one a name of its own: overrides = {"name": "…"}, or --set name=…'
     )
+
+
+def _refuse_mirror_within(store: Path) -> None:
+    """Raises ValueError for a mirror and a store in one another: each copy would be copied again."""
+    address = place.mirror()
+    if address is None or address.startswith("hf://"):
+        return
+    copies, here = Path(address).expanduser().resolve(), store.resolve()
+    if copies.is_relative_to(here) or here.is_relative_to(copies):
+        raise ValueError(
+            f"mirror: NBCORE_MIRROR is {address}, and the store is {store}; give the copies another folder"
+        )
 
 
 def _words(changed: dict[str, tuple]) -> str:

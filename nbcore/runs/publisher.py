@@ -32,6 +32,8 @@ class Offer(NamedTuple):
     metric: float | None
     finished: bool
     policy: retain.Policy = retain.USUAL
+    notebook: bool = False
+    """Only the executed notebook, which comes when the run has been copied already."""
 
 
 class Status(NamedTuple):
@@ -71,7 +73,7 @@ class Publisher:
         with self.changed:
             self.waiting.pop(offer.run, None)
             self.waiting[offer.run] = offer
-            self._note(offer.run, local=(offer.step, time.time()))
+            self._note(offer.run, **({} if offer.notebook else {"local": (offer.step, time.time())}))
             if self.thread is None:
                 self.thread = threading.Thread(target=self._work, name="nbcore-mirror", daemon=True)
                 self.thread.start()
@@ -132,6 +134,9 @@ class Publisher:
                 self.changed.notify_all()
 
     def _publish(self, offer: Offer) -> None:
+        if offer.notebook:
+            self.mirror.put_notebook(offer.run)
+            return
         try:
             record = self.mirror.publish(offer.run, offer.step, offer.checkpoint, offer.metric, offer.finished)
         except FileNotFoundError:

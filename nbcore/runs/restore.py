@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-from nbcore.runs import checkpoints, commit, mirror
+from nbcore.runs import checkpoints, commit, lease, mirror
 
 
 def bring(store: Path, phase: str, choose: Callable[[list[str]], list[str]]) -> None:
@@ -41,6 +41,8 @@ def restore(of: mirror.Mirror, store: Path, run: str) -> mirror.Record | None:
     What stood here before goes to <store>/aside/, so nothing is lost.
     """
     path = store / run
+    if lease.holder(path):
+        return None  # another process is at work in it
     for record in of.records(run):
         if (record.finished, record.step) <= reached(path):
             return None

@@ -167,6 +167,11 @@ class Run:
                 step = self.config.max_steps if isinstance(self.config, configs.Training) else 0
             found.offer(publisher.Offer(self.path, step, path, metric, self.finished, self.policy))
 
+    def publish_notebook(self) -> None:
+        """Offer the executed notebook to the mirror; returns at once."""
+        if found := publisher.here():
+            found.offer(publisher.Offer(self.path, 0, None, None, self.finished, notebook=True))
+
     def mirrored(self, wait: bool = False) -> str:
         """How far the mirror is, in words. `wait`: until it has everything that was offered, or stands still."""
         if (found := publisher.here()) is None:

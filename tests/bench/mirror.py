@@ -4,8 +4,8 @@
 
 The tiny profile's language adapter, batches as shipped, three times: without saves, with saves and no mirror, with
 saves and the slow mirror. "blocked" is the time the training thread stands still for a save: Trainer's writing,
-hashing, syncing, retention and the offer to the mirror. Copying itself runs beside training on its thread, so its price shows,
-if anywhere, in the time of a step.
+hashing, syncing, retention and the offer to the mirror. Copying itself runs beside training on its thread, so its
+price shows, if anywhere, in the time of a step.
 """
 
 from __future__ import annotations

@@ -79,7 +79,11 @@ MUTATIONS = {
     "archives may hold links": (BUNDLE, "if not member.isreg() or not", "if not"),
     "archives of any size": (BUNDLE, "or left < 0:", "or False:"),
     "the last good one may go": (RETAIN, "and item.step < safe)", ")"),
-    "damaged ones count": (RETAIN, "(item for item in items if item.verified), key", "(item for item in items), key"),
+    "damaged ones count": (
+        RETAIN,
+        "(item for item in items if item.verified), key=_age",
+        "(item for item in items), key=_age",
+    ),
     "blessed ones go": (RETAIN, "    kept |= {item for item in items if item.blessed}\n", ""),
     "two hold one lease": (LEASE, "        if holder(run):\n            return False\n", ""),
     "the dead hold leases": (
