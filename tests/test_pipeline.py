@@ -17,6 +17,7 @@ from rich.console import Console
 from nbcore import config as configs
 from nbcore import papermilled, pipeline, progress, runs
 from nbcore.place import REPO
+from nbcore.runs import backends, checkpoints, mirror
 
 TINY = REPO / "configs" / "pipeline" / "tiny.yaml"
 
@@ -245,3 +246,33 @@ def wait_for(found, seconds=40):
             return value
         time.sleep(0.2)
     return None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_pipeline_loses_no_step(tmp_path, number):
+    """Ctrl-C, or a batch system that wants its machine back: the kernel ends its step and saves before it goes."""
+    path = write(tmp_path / "one.yaml", [stage("lang_adapter", max_steps=3000, save_steps=2000)])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "nbcore", "run", str(path), "--store", str(tmp_path / "store")],
+        cwd=REPO,
+        env={**os.environ, "NBCORE_MIRROR": str(tmp_path / "mirror")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+
+    def steps():
+        found = runs.listing(tmp_path / "store")
+        return [row["step"] for row in found[0].metrics() if "loss" in row] if found else []
+
+    assert wait_for(lambda: len(steps()) >= 3, seconds=180)
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 130 and "the same command goes on from here" in output, output
+    (run,) = runs.listing(tmp_path / "store")
+    saved, _ = checkpoints.newest(run.path)
+    assert saved.step == max(steps()) < 2000
+    copies = mirror.Mirror(backends.Folder(tmp_path / "mirror"))
+    assert copies.records(run.id)[0].step == saved.step, "and the mirror has it"
