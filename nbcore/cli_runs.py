@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 import yaml
@@ -18,7 +19,7 @@ from rich.table import Column, Table
 
 from nbcore import config as configs
 from nbcore import place, runs
-from nbcore.runs import checkpoints, lease, mirror, restore, space
+from nbcore.runs import checkpoints, health, lease, mirror, restore, space
 
 runs_app = typer.Typer(
     help="Look at the runs of a store, verify them, make room, go on with one.", rich_markup_mode=None
@@ -30,6 +31,9 @@ Store = Annotated[
     Path | None, typer.Option(help="Folder of run directories; without it $NBCORE_STORE, then runs/.", metavar="DIR")
 ]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="Path, id (sft/2026…) or phase: its newest.")]
+Unconfirmed = Annotated[
+    bool, typer.Option("--unconfirmed", help="Where the mirror cannot tell what it has, take a copy for safe.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only tell what would be done.")]
 
 
@@ -52,7 +56,7 @@ def list_(store: Store = None, phase: Annotated[str | None, typer.Option(help="O
         listed.add(found.id)
         table.add_row(found.id, _state(found), _copy(copies, found.id), *_parent_and_minutes(found))
     for name in [phase] if phase else configs.PHASES if copies else ():
-        for id_ in copies.runs(name) if copies else ():
+        for id_ in _ask(lambda: copies.runs(name), ()) if copies else ():  # noqa: B023 - asked at once
             if id_ not in listed:
                 table.add_row(id_, "not on this disk", _copy(copies, id_), "", "")
     # Whole ids, to be copied: where they do not fit beside the rest, the terminal breaks the line, not the table.
@@ -92,7 +96,7 @@ def verify(
     chosen = [_find(where, reference)] if reference else runs.listing(where)
     damaged = 0
     for found in chosen:
-        problems, good = found.look()
+        problems, good = health.look(found)
         damaged += bool(problems)
         state = "ok" if found.finished else "unfinished, ok" if good else "unfinished: nothing to verify yet"
         out.print(f"{found.id}  {'; '.join(problems) or state}")
@@ -125,7 +129,7 @@ def bless(
 
 
 @runs_app.command()
-def prune(dry_run: DryRun = False, store: Store = None):
+def prune(dry_run: DryRun = False, unconfirmed: Unconfirmed = False, store: Store = None):
     """Delete checkpoints that nobody needs any more, here and on the mirror, and what kills left half done.
 
     Of an unfinished run the newest two, the best, milestones and what is blessed stay; of a finished one what is
@@ -137,15 +141,19 @@ def prune(dry_run: DryRun = False, store: Store = None):
         if lease.holder(found.path):
             table.add_row(f"{found.id}: in use, left alone", "")
             continue
-        for checkpoint in space.expendable(found.path, policy=found.policy):
-            table.add_row(f"{found.id} {checkpoint.name}", _size(checkpoint.bytes()))
-            if not dry_run:
-                checkpoints.drop(checkpoint)
-        if copies:
-            for record in copies.prune(found.id, checkpoints.blessed(found.path), found.policy, dry_run):
+        try:
+            kept, rules = checkpoints.blessed(found.path), space.policy(found.path)
+            for checkpoint in space.expendable(found.path):
+                table.add_row(f"{found.id} {checkpoint.name}", _size(checkpoint.bytes()))
+                if not dry_run:
+                    checkpoints.drop(checkpoint)
+            for record in copies.prune(found.id, kept, rules, dry_run, unconfirmed) if copies else ():
                 table.add_row(f"mirror {record.name}", _size(record.bytes))
-    for folder in [path for name in ("aside", ".incoming") for path in (where / name).glob("*")]:
-        if time.time() - folder.stat().st_mtime > 3600:  # younger ones may be at work
+        except ValueError as error:
+            table.add_row(f"{found.id}: left alone ({error})", "")
+    for folder in [*(where / "aside").glob("*/*"), *(where / ".incoming").glob("*")]:
+        # Younger ones may be at work; what was blessed before it was set aside stays.
+        if time.time() - folder.stat().st_ctime > 3600 and not (folder / checkpoints.BLESSED).is_file():
             table.add_row(f"{folder.relative_to(where)}", _size(_bytes(folder)))
             if not dry_run:
                 shutil.rmtree(folder)
@@ -154,21 +162,31 @@ def prune(dry_run: DryRun = False, store: Store = None):
 
 
 @runs_app.command()
-def archive(reference: RunName, dry_run: DryRun = False, store: Store = None):
+def archive(reference: RunName, dry_run: DryRun = False, unconfirmed: Unconfirmed = False, store: Store = None):
     """Move a finished run to the mirror: copied, read back, confirmed, and only then deleted here.
 
     Whatever needs it later brings it back by itself. Example: python -m nbcore runs archive sft/20261124T101500Z-…
     """
     where, copies = place.store(store), _mirror()
     found = runs.find(where, reference)
-    if checkpoints.blessed(found.path)["run"]:
-        raise ValueError(f"RUN: {found.id} is blessed ({checkpoints.blessed(found.path)['run']}); bless --undo first")
+    kept = checkpoints.blessed(found.path)
+    if why := kept["run"] or next(iter(kept["steps"].values()), None):
+        raise ValueError(f"RUN: {found.id}, or a checkpoint of it, is blessed ({why}); bless --undo first")
     if dry_run:
         return out.print(f"{found.id}, {_size(_bytes(found.path))}, would move to {copies.backend}")
-    record = next((record for record in copies.records(found.id) if record.finished), None)
-    record = record or copies.publish(found.path, 0, None, None, finished=True)
-    if copies.confirmed(record) is not True:
-        raise Judged(f"{found.id} is copied, but the mirror does not confirm it yet: give the command again later")
+    with mirror.folder(found.path) as staging:
+        record = copies.finished(found.id)
+        try:  # what was copied some time ago is read again, every byte, before the original goes
+            if record:
+                copies.fetch(record, staging / "run", staging)
+        except mirror.FAILED:
+            record = None
+        record = record or copies.publish(found.path, 0, None, None, finished=True)
+    if not copies.confirmed(record) and not (unconfirmed and copies.confirmed(record) is None):
+        raise Judged(
+            f"{found.id} is copied, but the mirror does not confirm it yet: give the command again later, or with "
+            "--unconfirmed where it never does"
+        )
     freed = _bytes(found.path)
     shutil.rmtree(found.path)
     out.print(f"{found.id} is on {copies.backend}; {_size(freed)} freed here")
@@ -185,7 +203,8 @@ def usage(store: Store = None):
     sums = [0, 0, 0]
     for found in runs.listing(where):
         saved = sum(checkpoint.bytes() for checkpoint in checkpoints.listing(found.path))
-        there = sum(record.bytes for record in copies.records(found.id)) if copies else 0
+        records = _ask(lambda: copies.records(found.id), ()) if copies else ()  # noqa: B023 - asked at once
+        there = sum(record.bytes for record in records)
         row = [saved, _bytes(found.path), there]
         sums = [a + b for a, b in zip(sums, row, strict=True)]
         table.add_row(found.id, *map(_size, row))
@@ -214,7 +233,8 @@ def resume(
     phase = reference.split("/")[0]
     if phase in configs.PHASES:
         restore.bring(where, phase, lambda ids: [run for run in ids if run == reference] or ids[-1:])
-    found = _find(where, reference)
+    going = [run for run in runs.listing(where) if run.phase == reference and not run.finished]
+    found = going[-1] if going else _find(where, reference)
     if found.finished:
         return out.print(f"{found.id} has finished; `python -m nbcore runs show {found.id}` tells its numbers")
     overrides = {}
@@ -232,7 +252,7 @@ def _state(found: runs.Run) -> str:
     steps = [checkpoint.step for checkpoint in checkpoints.listing(found.path) if checkpoint.committed]
     words = "finished" if found.finished else f"unfinished, step {steps[-1]}" if steps else "unfinished"
     words += f", in use by process {holder['pid']}" if holder else ""
-    return words + (", blessed" if checkpoints.blessed(found.path)["run"] else "")
+    return words + (", blessed" if (found.path / checkpoints.BLESSED).is_file() else "")
 
 
 def _copy(copies: mirror.Mirror | None, run: str) -> str:
@@ -243,8 +263,8 @@ def _copy(copies: mirror.Mirror | None, run: str) -> str:
             return "–"
         state = "finished" if records[0].finished else f"step {records[0].step}"
         return f"{state} {'CONFIRMED' if copies.confirmed(records[0]) else 'COPIED'}"
-    except OSError as error:
-        return f"unreachable ({error.strerror or error})"
+    except Exception as error:  # whatever the medium's library raises
+        return f"unreachable ({type(error).__name__})"
 
 
 def _parent_and_minutes(found: runs.Run) -> tuple[str, str]:
@@ -255,6 +275,14 @@ def _parent_and_minutes(found: runs.Run) -> tuple[str, str]:
     return info["parent"]["id"] if info["parent"] else "", f"{info['seconds'] / 60:.1f}" if found.finished else ""
 
 
+def _ask(question: Callable[[], Any], otherwise: Any) -> Any:
+    """The answer of a mirror, or `otherwise` where it has none: a table with a gap beats no table."""
+    try:
+        return question()
+    except Exception:  # whatever the medium's library raises
+        return otherwise
+
+
 def _mirror(optional: bool = False) -> mirror.Mirror | None:
     found = mirror.here()
     if found is None and not optional:
@@ -263,15 +291,9 @@ def _mirror(optional: bool = False) -> mirror.Mirror | None:
 
 
 def _find(store: Path, reference: str) -> runs.Run:
-    """Like runs.find, but an unfinished or damaged run may be looked at too."""
-    try:
-        return runs.find(store, reference)
-    except (ValueError, FileNotFoundError):
-        named = [run for run in runs.listing(store) if reference in (run.id, str(run.path))]
-        newest = [run for run in runs.listing(store) if run.phase == reference]
-        if not (named or newest):
-            raise
-        return (named or newest)[-1]
+    """Like runs.find, but an unfinished or damaged run may be looked at too; of a phase its newest, whatever it is."""
+    known = [run for run in runs.listing(store) if reference in (run.id, run.phase, str(run.path))]
+    return known[-1] if known else runs.find(store, reference)
 
 
 def _bytes(folder: Path) -> int:

@@ -83,7 +83,10 @@ def _die_with_parent() -> Callable[[], Any] | None:
 
 
 def _cause(copy: Path, log: Path, code: int) -> str:
-    cells = json.loads(copy.read_text("utf-8"))["cells"] if copy.is_file() else []
+    try:
+        cells = json.loads(copy.read_text("utf-8"))["cells"]
+    except (OSError, ValueError):  # none was written, or a full disk or a kill cut it short
+        cells = []
     outputs = [output for cell in cells for output in cell.get("outputs", ())]
     errors = [f"{o['ename']}: {o['evalue']}" for o in outputs if o["output_type"] == "error"]
     if errors:

@@ -135,9 +135,10 @@ def run(pipeline: Pipeline, store: str | Path, progress: Show | None = None) -> 
         config = stage.load()
         parent = done[stage.parent] if stage.parent else None
         orphan = stage.parent is not None and parent is None
-        if not orphan:
-            opening.bring(config, store)
         found = None if orphan else runs.matching(config, store, parent)
+        if not orphan and not (found and found.finished):
+            opening.bring(config, store, parent)
+            found = runs.matching(config, store, parent)
         if stage.id not in chosen:
             # Another config of the same phase is as good a parent as the person has; the newest finished one is theirs.
             others = [other for other in runs.listing(store, stage.phase) if other.finished]
@@ -167,11 +168,10 @@ def run(pipeline: Pipeline, store: str | Path, progress: Show | None = None) -> 
 
 
 def resume(unfinished: runs.Run, overrides: dict[str, Any], progress: Show | None = None) -> runs.Run:
-    """Execute the notebook of an unfinished run to its end, with its own config and parent; returns it, finished.
-
-    `overrides` may hold what does not change the result: a smaller batch_size with more gradient_accumulation.
-    """
+    """Execute the notebook of an unfinished run to its end; `overrides` may change what leaves the result as it is."""
     show = progress or Show()
+    changed = opening.changes(configs.load(unfinished.path / "config.yaml"), unfinished.requested)
+    overrides = {path: now for path, (_, now) in changed.items()} | overrides
     stage = Stage(
         id=unfinished.phase, phase=unfinished.phase, config=str(unfinished.path / "config.yaml"), overrides=overrides
     )
@@ -202,7 +202,8 @@ def _execute(stage: Stage, config: Any, store: Path, parent: runs.Run | None, sh
         try:
             error = papermilled.execute(stage.notebook, copy, parameters, REPO, look)
         finally:
-            kept = _keep(copy, runs.matching(config, store, parent), store, stage)
+            with suppress(OSError):  # a full disk: what it did to the run is the news
+                kept = _keep(copy, runs.matching(config, store, parent), store, stage)
     finished = runs.matching(config, store, parent)
     if error is None and not (finished and finished.finished):
         error = "its notebook ended without a finished run"
@@ -210,6 +211,7 @@ def _execute(stage: Stage, config: Any, store: Path, parent: runs.Run | None, sh
         raise StagePaused(f"stage {stage.id}: {error.removeprefix('Paused: ')}")
     if error:
         raise StageFailed(f"stage {stage.id}: {error}; executed copy: {kept or 'none'}")
+    finished.copy(wait=False)  # where its own process gave up waiting for the mirror
     return finished
 
 

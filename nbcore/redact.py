@@ -9,12 +9,12 @@ import re
 # Biases and JSON web tokens. A prefix alone is no secret; that many characters after it are.
 BEGINNING = r"(?:(?<![A-Za-z0-9_])|(?<=\\[nrt]))"  # of a word; a notebook's JSON writes a line break as \\n
 TOKENS = re.compile(
-    BEGINNING + r"(?:"
-    r"hf_[A-Za-z0-9]{20,}"
+    r"hf_[A-Za-z0-9]{20,}"  # these say by themselves what they are, whatever stands before: a colour code, %3D
     r"|api_org_[A-Za-z0-9]{20,}"
     r"|gh[pousr]_[A-Za-z0-9]{30,}"
     r"|github_pat_[A-Za-z0-9_]{40,}"
-    r"|A(?:KIA|SIA)[A-Z0-9]{16}\b"
+    r"|" + BEGINNING + r"(?:"
+    r"A(?:KIA|SIA)[A-Z0-9]{16}\b"
     r"|AIza[A-Za-z0-9_-]{35}"
     r"|ya29\.[A-Za-z0-9_-]{20,}"
     r"|sk-[A-Za-z0-9_-]{20,}"

@@ -141,7 +141,7 @@ def _attempt(
         keeper.leave_best()
         weights = "model" if run.phase == "pretrain" else "adapter"
         space.write(run.path, lambda: _leave(run, weights, trainer, data["tokenizer"]))
-        checkpoints.ended(run.path, result, weights)
+        space.write(run.path, lambda: checkpoints.ended(run.path, result, weights))
         run.publish(step=steps)
     if keeper.asked:
         run.mirrored(wait=True)
@@ -175,7 +175,7 @@ def _resume_from(run: runs.Run, facts: dict[str, Any]) -> checkpoints.Checkpoint
 
 def _halve(run: runs.Run, words: str) -> None:
     """Go on with half the micro-batch. Raises ValueError where it is one row already, or was halved often enough."""
-    config, tries = run.config, len(run.events("out_of_memory"))
+    config, tries = run.config, run.halvings
     size = memory.smaller(config.batch_size, opening.effective_batch(config))
     run.event("out_of_memory", batch_size=config.batch_size, error=words)
     if size is None or tries >= HALVINGS:
@@ -218,6 +218,8 @@ def _asked_to_stop(keeper: Keeper):
 
 def _leave(run: runs.Run, name: str, trainer: Any, tokenizer: Any) -> None:
     """Write the trained weights, as safetensors; the folder has its name once it is whole."""
+    for left in run.path.glob(f".{name}.*"):
+        shutil.rmtree(left)  # of an attempt that was killed here
     folder = run.path / f".{name}.{uuid.uuid4().hex[:8]}"
     if name == "model":
         trainer.model.save_pretrained(folder)

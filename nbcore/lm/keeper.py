@@ -118,9 +118,7 @@ class Keeper(TrainerCallback):
         self.mine.add(path)
         self.saved = step
         self.run.publish(checkpoint)
-        found = publisher.here()
-        busy = {found.busy_with(self.run.path)} if found else set()
-        space.make(self.run.path, busy, self.mine, self.run.policy)
+        space.make(self.run.path, self.mine)
         self.seconds += time.monotonic() - began
 
     def _write(self, path: Path, model: Any, trial: Any, facts: dict[str, Any]) -> checkpoints.Checkpoint:

@@ -148,7 +148,7 @@ def trainer(run: runs.Run) -> FoldedTrainer:
         train_dataset=Dataset.from_list(rows["train"]),
         processing_class=rows["tokenizer"],
     )
-    built.chunks = 2 ** len(run.events("out_of_memory"))
+    built.chunks = 2**run.halvings
     return built
 
 

@@ -19,7 +19,7 @@ from nbcore.chat import template
 from nbcore.data import sources
 from nbcore.live import Live
 from nbcore.lm import fit, load, order, rollout
-from nbcore.runs import commit
+from nbcore.runs import commit, space
 
 PAIRS = "pairs.jsonl"
 
@@ -45,7 +45,7 @@ def data(run: runs.Run) -> dict[str, Any]:
     tokenizer = load.tokenizer(run)
     if not (run.path / PAIRS).is_file():
         lines = [json.dumps(pair, ensure_ascii=False) for pair in _pairs(run, tokenizer)]
-        commit.write_durably(run.path / PAIRS, "\n".join(lines) + "\n")
+        space.write(run.path, lambda: commit.write_durably(run.path / PAIRS, "\n".join(lines) + "\n"))
         run.event("pairs", sha256=commit.sha256(run.path / PAIRS))
         run.publish()
     if any(row["sha256"] != commit.sha256(run.path / PAIRS) for row in run.events("pairs")[-1:]):

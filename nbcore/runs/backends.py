@@ -11,6 +11,8 @@ import os
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+import psutil
+
 from nbcore import place
 
 DRIVE_ID = "user.drive.id"  # the attribute under which Colab's mount tells a file's id on the Drive
@@ -31,6 +33,7 @@ class Folder:
 
     def __init__(self, root: Path):
         self.root = root
+        self.device: int | None = None  # of the disk that holds the root, since the first write
         self.moved = 0  # bytes, so that a wait can tell slow from stuck
 
     def __str__(self) -> str:
@@ -50,6 +53,7 @@ class Folder:
         self._reachable()
         target = self.root / name
         target.parent.mkdir(parents=True, exist_ok=True)
+        self.device = self.root.stat().st_dev
         with source.open("rb") as read, target.open("xb") as write:
             self._copy(read, write)
             write.flush()
@@ -77,7 +81,7 @@ class Folder:
             size = path.stat().st_size
         except FileNotFoundError:
             return None
-        if not self.root.is_relative_to(place.MOUNT):
+        if not self._remote():
             return Stat(size, True)  # what was synced to a disk is there
         try:
             found = os.getxattr(path, DRIVE_ID).decode("utf-8", "replace")
@@ -100,8 +104,16 @@ class Folder:
             write.write(data)
             self.moved += len(data)
 
+    def _remote(self) -> bool:
+        """Whether a program, and not the kernel, keeps these files: what it synced may not have left this machine."""
+        mounts = [part for part in psutil.disk_partitions(all=True) if self.root.is_relative_to(part.mountpoint)]
+        deepest = max(mounts, key=lambda part: len(part.mountpoint), default=None)
+        return self.root.is_relative_to(place.MOUNT) or (deepest is not None and deepest.fstype.startswith("fuse"))
+
     def _reachable(self) -> None:
         # A mount that has dropped leaves an empty folder behind: writing there would fill the local disk unseen.
+        if self.device is not None and (not self.root.is_dir() or self.root.stat().st_dev != self.device):
+            raise ConnectionError(f"{self.root} is not on the disk it was on: was it unmounted?")
         if self.root.is_relative_to(place.MOUNT) and place.drive_root() is None:
             raise ConnectionError(f"the Drive is not mounted at {place.MOUNT} any more")
 

@@ -31,12 +31,13 @@ def contents(run: Path, checkpoint: Path | None) -> list[tuple[Path, int]]:
     Files of a run are written once or only grow, so their beginnings are as good as a copy. The checkpoints are left
     out but for the one; so is what belongs to this machine or is not whole yet.
     """
-    found = [path for path in run.iterdir() if path.name not in ("state", "lease.json") and path.name[0] != "."]
+    found = [path for path in run.iterdir() if path.name not in ("state", "lease.json")]
     found += [checkpoint] if checkpoint else []
     files: list[Path] = []
     for path in found:
         files += [inner for inner in sorted(path.rglob("*")) if inner.is_file()] if path.is_dir() else [path]
-    return [(path, path.stat().st_size) for path in files]
+    visible = [path for path in files if not commit.is_hidden(path.relative_to(run).as_posix())]
+    return [(path, path.stat().st_size) for path in visible]
 
 
 def pack(

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from nbcore.runs import commit, lines, retain
+from nbcore.runs import commit, retain
 
 MARKER = "commit.json"
 STATE = "state"
@@ -50,7 +49,7 @@ class Checkpoint:
         """Seconds of its commit, 0 where it has no marker that can be read."""
         try:
             return self.facts.get("time", 0.0)
-        except (FileNotFoundError, ValueError):
+        except (OSError, ValueError):
             return 0.0
 
     @cached_property
@@ -61,8 +60,12 @@ class Checkpoint:
     def problems(self) -> list[str]:
         """What keeps it from being trusted; empty when nothing does. Reads every byte."""
         found = commit.problems(self.path, MARKER)
-        if not found:
-            found = [f"{path.name}: {why}" for path in self.path.rglob("*.safetensors") if (why := _unreadable(path))]
+        try:
+            if not found:
+                weights = self.path.rglob("*.safetensors")
+                found = [f"{path.name}: {why}" for path in weights if (why := _unreadable(path))]
+        except OSError as error:
+            found = [f"{self.name}: cannot be read ({error.strerror})"]
         if not found and self.facts.get("step") != self.step:
             found = [f"{MARKER}: is of step {self.facts.get('step')}, the folder of step {self.step}"]
         return found
@@ -141,7 +144,10 @@ def bless(run: Path, why: str | None, step: int | None = None) -> None:
             raise ValueError(f"step: {run.name} has no checkpoint of step {step}; there are {there}")
         found["steps"].pop(str(step), None)
         found["steps"] |= {str(step): why} if why else {}
-    commit.write_sealed(run / BLESSED, found)
+    if found["run"] or found["steps"]:
+        commit.write_sealed(run / BLESSED, found)
+    else:
+        (run / BLESSED).unlink(missing_ok=True)
 
 
 def trained(run: Path) -> dict[str, Any]:
@@ -149,7 +155,7 @@ def trained(run: Path) -> dict[str, Any]:
     try:
         found = commit.read_sealed(run / TRAINED)
         sound = all(commit.sha256(run / name) == sha256 for name, sha256 in found["files"].items())
-    except (FileNotFoundError, ValueError):
+    except (OSError, ValueError):
         return {}
     return found["result"] if sound else {}
 
@@ -162,11 +168,6 @@ def ended(run: Path, result: Mapping[str, Any], weights: str) -> None:
     commit.sync(run / weights)
     files = {path.relative_to(run).as_posix(): commit.sha256(path) for path in paths}
     commit.write_sealed(run / TRAINED, {"result": dict(result), "files": files})
-
-
-def event(run: Path, kind: str, **facts: Any) -> None:
-    """Note in events.jsonl what happened to a run beside training: a resume, a fall-back, an out-of-memory error."""
-    lines.append(run / "events.jsonl", {"time": round(time.time(), 3), "event": kind, **facts})
 
 
 def _unreadable(path: Path) -> str | None:

@@ -64,7 +64,7 @@ def sync(path: Path) -> None:
 
 
 def commit(directory: Path, marker: str, facts: Mapping[str, Any], without: tuple[str, ...] = ()) -> None:
-    """Vouch for every file under `directory` (entries named in `without` apart), then write the marker.
+    """Vouch for every file under `directory` (hidden ones and entries named in `without` apart), then write the marker.
 
     The marker holds `facts` and the manifest's own hash, which makes it an identity of the whole content.
     Raises ValueError for a symbolic link: what it points to can change behind the manifest.
@@ -72,7 +72,7 @@ def commit(directory: Path, marker: str, facts: Mapping[str, Any], without: tupl
     files = {}
     for path in sorted(directory.rglob("*")):
         name = path.relative_to(directory).as_posix()
-        if name in (MANIFEST, marker) or name.split("/")[0] in without:
+        if name in (MANIFEST, marker) or name.split("/")[0] in without or is_hidden(name):
             continue
         if path.is_symlink():
             raise ValueError(f"{path} is a symbolic link; a run holds files of its own only: put a copy there")
@@ -93,22 +93,36 @@ def problems(directory: Path, marker: str) -> list[str]:
         manifest = (directory / MANIFEST).read_bytes()
     except FileNotFoundError as error:
         return [f"{Path(error.filename).name}: missing, so this was never committed"]
+    except OSError as error:
+        return [f"{marker} or {MANIFEST}: cannot be read ({error.strerror})"]
     except ValueError as error:
         return [str(error)]
     if hashlib.sha256(manifest).hexdigest() != facts.get("manifest"):
         return [f"{MANIFEST}: differs from what {marker} vouches for"]
     found = []
     for name, expected in json.loads(manifest)["files"].items():
-        path = directory / name
         if not is_confined(name):
             found.append(f"{name}: names a file outside of the directory")
-        elif path.is_symlink() or not path.is_file():
-            found.append(f"{name}: missing")
-        elif path.stat().st_size != expected["bytes"]:
-            found.append(f"{name}: {path.stat().st_size} bytes, {expected['bytes']} were committed")
-        elif sha256(path) != expected["sha256"]:
-            found.append(f"{name}: content differs from its committed sha256")
+            continue
+        try:
+            if wrong := _differs(directory / name, expected):
+                found.append(f"{name}: {wrong}")
+        except OSError as error:
+            found.append(f"{name}: cannot be read ({error.strerror})")
     return found
+
+
+def _differs(path: Path, expected: Mapping[str, Any]) -> str | None:
+    if path.is_symlink() or not path.is_file():
+        return "missing"
+    if path.stat().st_size != expected["bytes"]:
+        return f"{path.stat().st_size} bytes, {expected['bytes']} were committed"
+    return None if sha256(path) == expected["sha256"] else "content differs from its committed sha256"
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file of a directory is nobody's business but its writer's: temporary, or not whole yet."""
+    return any(part.startswith(".") for part in PurePosixPath(name).parts)
 
 
 def is_confined(name: str) -> bool:

@@ -21,6 +21,8 @@ from typing import Any
 
 import psutil
 
+from nbcore.runs import commit
+
 LEASE = "lease.json"
 BEAT = 15.0  # seconds
 SILENCE = 120.0  # seconds without a beat after which another machine's lease is free
@@ -54,7 +56,7 @@ def take(run: Path) -> bool:
             _held[run] = uuid.uuid4().hex
             threading.Thread(target=_beat, args=(run, _held[run]), name="nbcore-lease", daemon=True).start()
         facts = {"id": _held[run], "pid": os.getpid(), "started": _started(os.getpid()), "host": _host()}
-        (run / LEASE).write_text(json.dumps(facts | {"since": round(time.time())}) + "\n", "utf-8")
+        commit.write_durably(run / LEASE, json.dumps(facts | {"since": round(time.time())}) + "\n")
     finally:
         os.close(directory)
     return True
@@ -62,15 +64,24 @@ def take(run: Path) -> bool:
 
 def release(run: Path) -> None:
     """Give a run back."""
-    if _held.pop(run, None):
+    if (id_ := _held.pop(run, None)) and _is(run, id_):
         (run / LEASE).unlink(missing_ok=True)
 
 
 def _beat(run: Path, id_: str) -> None:
     while _held.get(run) == id_:
         with suppress(OSError):
-            os.utime(run / LEASE)
+            if _is(run, id_):
+                os.utime(run / LEASE)
         time.sleep(BEAT)
+
+
+def _is(run: Path, id_: str) -> bool:
+    """Whether a run's lease is the one with this id, and not one that somebody took over."""
+    try:
+        return json.loads((run / LEASE).read_text("utf-8"))["id"] == id_
+    except (OSError, ValueError):
+        return False
 
 
 @atexit.register
@@ -87,9 +98,15 @@ def _host() -> str:
 
 
 def _started(pid: int) -> float | None:
-    """When a living process was started, so that a number used again is not taken for it; None where there is none."""
+    """When a living process was started, so that a number used again is not taken for it; None where there is none.
+
+    In ticks since the machine was started where the system tells: seconds of the calendar move with the clock.
+    """
     try:
         process = psutil.Process(pid)
-        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
-    except psutil.NoSuchProcess:
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        stat = Path(f"/proc/{pid}/stat")
+        return float(stat.read_text().rpartition(")")[2].split()[19]) if stat.exists() else process.create_time()
+    except (psutil.NoSuchProcess, FileNotFoundError):
         return None

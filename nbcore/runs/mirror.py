@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import re
 import shutil
+import sys
 import tarfile
 import tempfile
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,6 +28,7 @@ from nbcore.runs import backends, bundle, checkpoints, commit, retain
 FINISHED = "finished"
 RUN_ID = re.compile(r"[a-z_]+/\d{8}T\d{6}Z-[a-z0-9][a-z0-9._-]{0,63}-[0-9a-f]{12}")
 RECORD = re.compile(r"(?P<kind>step-\d{6,}|finished)\.(?P<unique>[0-9a-f]{8})\.commit(?: ?\(\d+\))?\.json")
+STEM = re.compile(r"(?P<kind>step-\d{6,}|finished)\.(?P<unique>[0-9a-f]{8})\.")
 COPY = re.compile(r" ?\(\d+\)")  # what a synchronised folder puts into a name that it thinks is taken
 FAILED = (OSError, ValueError, tarfile.TarError)  # of a medium, or of what it gave back
 
@@ -43,6 +45,7 @@ class Record(NamedTuple):
     created: str
     metric: float | None = None
     checkpoint: str | None = None
+    parent: str | None = None
 
     @property
     def order(self) -> tuple[bool, int, str]:
@@ -61,23 +64,30 @@ class Mirror:
         return [name for name in self.backend.list(phase) if RUN_ID.fullmatch(name)]
 
     def records(self, run: str) -> list[Record]:
-        """The commit records of a run that can be read, the newest state first."""
+        """The commit records of a run that can be read, the newest state first. Raises where none can."""
         found: dict[str, Record] = {}
+        failed = None
         with folder() as staging:
             for name in self.backend.list(run):
                 if RECORD.fullmatch(name.removeprefix(f"{run}/")):
                     try:
                         self.backend.get(name, staging / "record")
                         record = Record(**commit.read_sealed(staging / "record") | {"name": name})
+                    except OSError as error:  # gone since it was listed, or unreadable: the others may be fine
+                        failed = error
+                        continue
                     except (ValueError, TypeError):
                         continue  # empty or cut: it has not arrived yet
                     if record.run == run:
                         found[COPY.sub("", name)] = record
+        if failed and not found:
+            raise failed
         return sorted(found.values(), key=lambda record: record.order, reverse=True)
 
-    def has_finished(self, run: str) -> bool:
-        """Whether a record of the finished run is there, by its name alone."""
-        return any(Path(name).name.startswith(f"{FINISHED}.") for name in self.backend.list(run) if ".json" in name)
+    def finished(self, run: str) -> Record | None:
+        """The record of the finished run, if every file of the bundle is there and has its size."""
+        records = [record for record in self.records(run) if record.finished]
+        return next((record for record in records if self.confirmed(record) is not False), None)
 
     def publish(self, run: Path, step: int, checkpoint: Path | None, metric: float | None, finished: bool) -> Record:
         """Copy a run with one checkpoint, read every part back, then write the record."""
@@ -95,11 +105,12 @@ class Mirror:
                 size = bundle.pack(run, bundle.contents(run, checkpoint), staging, deliver, self.part)
                 inside = checkpoint.relative_to(run).as_posix() if checkpoint else None
                 now = datetime.now(UTC).isoformat(timespec="milliseconds")
-                record = Record(f"{stem}.commit.json", id_, step, finished, size, parts, now, metric, inside)
+                parent = (commit.read_sealed(run / "open.json")["parent"] or {}).get("id")
+                record = Record(f"{stem}.commit.json", id_, step, finished, size, parts, now, metric, inside, parent)
                 commit.write_sealed(staging / "record", record._asdict())
                 self._put(record.name, staging / "record", commit.sha256(staging / "record"), staging)
             except BaseException:
-                self._remove([part["name"] for part in parts])
+                self._remove([f"{stem}.commit.json", *(part["name"] for part in parts)])
                 raise
         return record
 
@@ -109,10 +120,13 @@ class Mirror:
         self.backend.put(name, run / "notebook.ipynb")
 
     def confirmed(self, record: Record) -> bool | None:
-        """Whether the medium has every file of a bundle; None where it cannot tell."""
-        stats = [self.backend.stat(name) for name in (record.name, *(part["name"] for part in record.parts))]
-        if any(stat is None or stat.confirmed is False for stat in stats):
-            return False
+        """Whether the medium has every file of a bundle, whole; None where it cannot tell."""
+        sizes = {record.name: None} | {part["name"]: part["bytes"] for part in record.parts}
+        stats = []
+        for name, size in sizes.items():
+            stats.append(stat := self.backend.stat(name))
+            if stat is None or stat.confirmed is False or size not in (None, stat.bytes):
+                return False
         return None if any(stat.confirmed is None for stat in stats) else True
 
     def fetch(self, record: Record, target: Path, staging: Path) -> None:
@@ -129,7 +143,8 @@ class Mirror:
                 raise ValueError(f"{part['name']}: missing, or its content differs from its record")
         bundle.unpack(files, target, record.bytes)
         for name in [name for name in names if "/notebook." in name][-1:]:
-            self.backend.get(name, target / "notebook.ipynb")
+            with suppress(OSError):  # to look at; nothing depends on it
+                self.backend.get(name, target / "notebook.ipynb")
         if record.finished:
             problems = commit.problems(target, "run.json")
         elif record.checkpoint:
@@ -139,8 +154,18 @@ class Mirror:
         if problems:
             raise ValueError(f"{record.name}: {problems[0]}")
 
-    def prune(self, run: str, blessed: dict[str, Any], policy: retain.Policy, dry_run: bool = False) -> list[Record]:
-        """Delete the bundles that nobody needs; those, the oldest first. Of a finished run its own bundle is enough."""
+    def prune(
+        self,
+        run: str,
+        blessed: dict[str, Any],
+        policy: retain.Policy,
+        dry_run: bool = False,
+        unconfirmed: bool = False,
+    ) -> list[Record]:
+        """Delete the bundles that nobody needs; those, the oldest first. Of a finished run its own bundle is enough.
+
+        `unconfirmed`: take a medium that cannot tell whether it has something at its word.
+        """
         records = self.records(run)
         ended = [record for record in records if record.finished]
         if ended:
@@ -150,7 +175,7 @@ class Mirror:
             retain.Item(
                 record.name,
                 last + number if record.finished else record.step,
-                confirmed=bool(self.confirmed(record)),
+                confirmed=self.confirmed(record) in ((True, None) if unconfirmed else (True,)),
                 metric=record.metric,
                 blessed=str(record.step) in blessed["steps"] and not record.finished,
             )
@@ -165,13 +190,15 @@ class Mirror:
         return gone
 
     def _orphans(self, run: str, records: list[Record], safe: int) -> list[str]:
-        """Parts that no record names and that a confirmed state is ahead of: a kill left them."""
-        known = {part["name"] for record in records for part in record.parts}
+        """What belongs to no bundle and has a confirmed state ahead of it: a kill, or the medium, left it so."""
+        known = {record.name.split(".")[-3] for record in records}
+        ended = max((record.step for record in records if record.finished), default=sys.maxsize)
         found = []
         for name in self.backend.list(run):
-            step = re.match(r"step-(\d+)\.", name.removeprefix(f"{run}/"))
-            if step and ".tar." in name and COPY.sub("", name) not in known and int(step[1]) < safe:
-                found.append(name)
+            stem = STEM.match(name.removeprefix(f"{run}/"))
+            if stem and stem["unique"] not in known:
+                step = ended if stem["kind"] == FINISHED else int(stem["kind"].removeprefix("step-"))
+                found += [name] if step < safe else []
         return found
 
     def _put(self, name: str, path: Path, sha256: str, staging: Path) -> None:

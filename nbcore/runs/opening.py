@@ -16,7 +16,7 @@ from pathlib import Path
 
 from nbcore import config as configs
 from nbcore import place
-from nbcore.runs import checkpoints, commit, lease, restore
+from nbcore.runs import checkpoints, commit, lease, restore, space
 from nbcore.runs import run as runs
 from nbcore.runs.run import OPENING, Run
 
@@ -41,24 +41,39 @@ def open(config: configs.Phase, store: str | Path, parent: str | Path | Run | No
         raise ValueError(
             f"parent: {parent.path} is in another store than {store}; copy it to {store / parent.id} first"
         )
-    bring(config, store)
-    found = matching(config, store, parent)
-    if found and found.finished:
-        return found
-    if found and lease.take(found.path):
-        if changed := changes(found.config, config):
-            found.set("opened again with them", **{path: new for path, (_, new) in changed.items()})
-            print(f"{found.id} goes on with {_words(changed)}", flush=True)
-        return found
+    found = candidates(config, store, parent)
+    if not (found and found[0].finished):
+        bring(config, store, parent)
+        found = candidates(config, store, parent)
+    for run in found:
+        if run.finished:
+            return run
+        if lease.take(run.path):
+            if changed := changes(run.requested, config):
+                run.set(runs.ASKED, **{path: new for path, (_, new) in changed.items()})
+                print(f"{run.id} goes on with {_words(changed)}", flush=True)
+            return run
     if found:
-        other = lease.holder(found.path) or {"pid": "?", "beat": 0.0}
+        other = lease.holder(found[0].path) or {"pid": "?", "beat": 0.0}
         print(
-            f"{found.id} is in use by process {other['pid']} (last sign of life {other['beat']:.0f} s ago): "
+            f"{found[0].id} is in use by process {other['pid']} (last sign of life {other['beat']:.0f} s ago): "
             "this is a new attempt, in a directory of its own",
             flush=True,
         )
     else:
         _refuse_drift(config, store, parent)
+    try:
+        return _create(config, store, parent)
+    except OSError as error:
+        if not space.is_full(error):
+            raise
+        raise space.Paused(
+            f"no {config.phase} run can be opened: the disk of {store} is full. Make room (`python -m nbcore runs "
+            "usage`, `runs prune`), then give the same command again"
+        ) from error
+
+
+def _create(config: configs.Phase, store: Path, parent: Run | None) -> Run:
     digest = configs.digest(config)
     while True:  # names are never reused, and they have a resolution of one second
         now = datetime.now(UTC)
@@ -87,24 +102,32 @@ def open(config: configs.Phase, store: str | Path, parent: str | Path | Run | No
     return Run(path)
 
 
-def bring(config: configs.Phase, store: str | Path) -> None:
-    """Bring back what is further on the mirror than here: runs of this config, else the newest of its name."""
+def bring(config: configs.Phase, store: str | Path, parent: Run | None) -> None:
+    """Bring back what is further on the mirror than here: a run of this config, else the newest of its name."""
 
-    def chosen(ids: list[str]) -> list[str]:
+    def wanted(ids: list[str]) -> list[str]:
         named = [run for run in ids if f"Z-{config.name}-" in run]
         return [run for run in named if run.endswith(configs.digest(config))] or named[-1:]
 
-    restore.bring(Path(store).resolve(), config.phase, chosen)
+    restore.bring(Path(store).resolve(), config.phase, wanted, (parent.id if parent else None,))
 
 
-def matching(config: configs.Phase, store: str | Path, parent: Run | None) -> Run | None:
-    """The newest run of this config and parent, finished and sound or unfinished; None where there is none.
+def candidates(config: configs.Phase, store: str | Path, parent: Run | None) -> list[Run]:
+    """The runs of this config and parent that can be trusted: finished ones first, then the furthest, then the newest.
 
     A run whose config differs in nothing that changes the result is one of this config, too.
     """
     named = list(_of_parent(config, store, parent))
     exact = [run for run in named if run.path.name.endswith(configs.digest(config))]
-    return next((run for run in exact or named if is_elastic(changes(run.config, config), config)), None)
+    fitting = [run for run in exact or named if is_elastic(changes(run.requested, config), config)]
+    if len(fitting) > 1:  # rarely: how far each is takes reading its checkpoints
+        fitting.sort(key=lambda run: (restore.reached(run.path), run.path.name), reverse=True)
+    return fitting
+
+
+def matching(config: configs.Phase, store: str | Path, parent: Run | None) -> Run | None:
+    """The first of the candidates; None where there is none."""
+    return next(iter(candidates(config, store, parent)), None)
 
 
 def changes(was: configs.Phase, now: configs.Phase) -> dict[str, tuple]:

@@ -35,6 +35,10 @@ class Offer(NamedTuple):
     notebook: bool = False
     """Only the executed notebook, which comes when the run has been copied already."""
 
+    @property
+    def key(self) -> tuple[Path, bool]:
+        return self.run, self.notebook
+
 
 class Status(NamedTuple):
     """How far a run has come on each level: (step, time in seconds), None where nothing has."""
@@ -60,7 +64,7 @@ class Publisher:
 
     def __init__(self, to: mirror.Mirror):
         self.mirror = to
-        self.waiting: dict[Path, Offer] = {}
+        self.waiting: dict[tuple[Path, bool], Offer] = {}  # by run; its notebook apart
         self.current: Offer | None = None
         self.unconfirmed: dict[Path, tuple[mirror.Record, retain.Policy]] = {}
         self.status: dict[Path, Status] = {}
@@ -71,26 +75,20 @@ class Publisher:
     def offer(self, offer: Offer) -> None:
         """Take note of a committed state and return at once."""
         with self.changed:
-            self.waiting.pop(offer.run, None)
-            self.waiting[offer.run] = offer
+            self.waiting.pop(offer.key, None)
+            self.waiting[offer.key] = offer
             self._note(offer.run, **({} if offer.notebook else {"local": (offer.step, time.time())}))
             if self.thread is None:
                 self.thread = threading.Thread(target=self._work, name="nbcore-mirror", daemon=True)
                 self.thread.start()
             self.changed.notify_all()
 
-    def has(self, run: str) -> bool:
-        """Whether the mirror has a finished run; False where it cannot be asked."""
-        try:
-            return self.mirror.has_finished(run)
-        except Exception:  # a medium fails in ways nobody can list; the thread meets the same one, and tells it
-            return False
-
     def busy_with(self, run: Path) -> Path | None:
         """The checkpoint of a run that is being copied or waits for it, which must stay for so long."""
         with self.changed:
-            offers = [self.waiting.get(run), self.current if self.current and self.current.run == run else None]
-            return next((offer.checkpoint for offer in reversed(offers) if offer), None)
+            current = self.current if self.current and self.current.key == (run, False) else None
+            offer = current or self.waiting.get((run, False))
+            return offer.checkpoint if offer else None
 
     def flush(self, patience: float = 120.0) -> bool:
         """Wait until everything offered is COPIED; False where for `patience` seconds not a byte has moved."""
@@ -118,6 +116,7 @@ class Publisher:
             try:
                 if offer:
                     self._publish(offer)
+                    offer = None  # done, whatever comes after
                 self._confirm()
                 pause, self.failing = BACK_OFF[0], False
             except Exception as error:  # a medium fails in ways nobody can list, and none of them may reach training
@@ -125,7 +124,7 @@ class Publisher:
                     self.failing = True
                     if offer:
                         self._note(offer.run, error=redact(f"{type(error).__name__}: {error}"))
-                        self.waiting.setdefault(offer.run, offer)
+                        self.waiting.setdefault(offer.key, offer)
                     self.current = None
                     self.changed.wait_for(lambda: False, timeout=pause)
                 pause = min(2 * pause, BACK_OFF[1])
@@ -136,6 +135,11 @@ class Publisher:
     def _publish(self, offer: Offer) -> None:
         if offer.notebook:
             self.mirror.put_notebook(offer.run)
+            self._note(offer.run, error=None)
+            return
+        if offer.finished and (record := self.mirror.finished(f"{offer.run.parent.name}/{offer.run.name}")):
+            self.unconfirmed[offer.run] = record, offer.policy
+            self._note(offer.run, copied=(record.step, time.time()), error=None)
             return
         try:
             record = self.mirror.publish(offer.run, offer.step, offer.checkpoint, offer.metric, offer.finished)
@@ -144,7 +148,8 @@ class Publisher:
                 raise
             return  # pruned while it waited: a newer one has been offered, or nobody wants it
         except OSError:
-            self._prune(offer.run, offer.policy)  # a full mirror: make room for the next try
+            with suppress(Exception):
+                self._prune(offer.run, offer.policy)  # a full mirror: make room for the next try
             raise
         self.unconfirmed[offer.run] = record, offer.policy
         with self.changed:
@@ -165,13 +170,19 @@ class Publisher:
         self.status[run] = self.status.get(run, Status())._replace(**levels)
 
 
-_publishers: dict[str, Publisher] = {}
+_publishers: dict[str | None, Publisher] = {}
 
 
 def here() -> Publisher | None:
-    """The publisher of this process to this place's mirror; None where there is no mirror."""
-    found = mirror.here()
-    return _publishers.setdefault(str(found.backend), Publisher(found)) if found else None
+    """The publisher of this process to this place's mirror; None where there is no mirror.
+
+    Once found it stays, and the place is not looked at again: a Drive that drops would make the look itself hang, and
+    that its runs are no longer copied has to be told, not forgotten.
+    """
+    named = os.environ.get("NBCORE_MIRROR")
+    if named not in _publishers and (found := mirror.here()):
+        _publishers[named] = Publisher(found)
+    return _publishers.get(named)
 
 
 def _ago(seconds: float) -> str:

@@ -3,26 +3,43 @@
 from __future__ import annotations
 
 import sys
+import threading
 import uuid
 from collections.abc import Callable
 from pathlib import Path
 
+from nbcore.redact import redact
 from nbcore.runs import checkpoints, commit, lease, mirror
 
+ANSWER = 60.0  # seconds that a mirror has to say what it holds: a dead mount never does
 
-def bring(store: Path, phase: str, choose: Callable[[list[str]], list[str]]) -> None:
-    """Bring back those runs of a phase that `choose` takes from the mirror's ids and that are further there than here.
 
-    A mirror that cannot be read is told, and never stops anybody.
+def bring(
+    store: Path,
+    phase: str,
+    wanted: Callable[[list[str]], list[str]],
+    parents: tuple[str | None, ...] | None = None,
+) -> None:
+    """Bring back the run that is furthest of those which `wanted` takes from a phase's ids on the mirror (oldest
+    first), if it has one of `parents` where they are given; nothing where this disk is as far.
+
+    A mirror that cannot be read, or does not answer, is told and never stops anybody.
     """
     found = mirror.here()
     if found is None:
         return
     try:
-        for run in choose(found.runs(phase)):
-            restore(found, store, run)
+        ids = _within(ANSWER, lambda: found.runs(phase))
+        newest = []
+        for run in wanted(ids):
+            records = found.records(run)
+            if records and (parents is None or records[0].parent in parents):
+                newest.append((records[0].order, run))
+        if newest:
+            restore(found, store, max(newest)[1])
     except Exception as error:  # whatever the medium's library raises
-        print(f"the mirror {found.backend} cannot be read ({error}); going by this disk alone", flush=True)
+        words = redact(str(error))
+        print(f"the mirror {found.backend} cannot be read ({words}); going by this disk alone", flush=True)
 
 
 def bring_newest(store: Path, phase: str, than: str) -> None:
@@ -30,9 +47,28 @@ def bring_newest(store: Path, phase: str, than: str) -> None:
     found = mirror.here()
 
     def newest(ids: list[str]) -> list[str]:
-        return [run for run in ids if run > than and found.has_finished(run)][-1:]
+        return next(([run] for run in reversed(ids) if run > than and found.finished(run)), [])
 
     bring(store, phase, newest)
+
+
+def _within(seconds: float, ask: Callable[[], list[str]]) -> list[str]:
+    answer: list[list[str] | Exception] = []
+
+    def work() -> None:
+        try:
+            answer.append(ask())
+        except Exception as error:
+            answer.append(error)
+
+    thread = threading.Thread(target=work, name="nbcore-mirror-list", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if not answer:
+        raise TimeoutError(f"no answer for {seconds:.0f} s")
+    if isinstance(answer[0], Exception):
+        raise answer[0]
+    return answer[0]
 
 
 def restore(of: mirror.Mirror, store: Path, run: str) -> mirror.Record | None:

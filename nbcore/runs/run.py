@@ -27,11 +27,12 @@ from pathlib import Path
 from typing import Any
 
 from nbcore import config as configs
-from nbcore.runs import checkpoints, commit, lease, lines, mirror, publisher, restore, retain, space
+from nbcore.runs import checkpoints, commit, lease, lines, mirror, publisher, restore, space
 
 MARKER = "run.json"
 SEEDLING = Path(__file__).parents[1] / "assets" / "seedling"  # the base model where a config names none
 OPENING = "open.json"
+ASKED = "asked for when it was opened again"  # why settings changed, where a person wanted it
 OUTSIDE = (checkpoints.STATE, checkpoints.BLESSED, lease.LEASE, "notebook.ipynb")
 
 
@@ -59,17 +60,28 @@ class Run:
 
         Raises ValueError where config.yaml is not the file that the run was opened with.
         """
+        return self._config_after(self.events("settings"))
+
+    @property
+    def requested(self) -> Any:
+        """The config as it was last asked for: without what a lack of memory has changed since."""
+        return self._config_after([row for row in self.events("settings") if row["why"] == ASKED])
+
+    @property
+    def halvings(self) -> int:
+        """How often memory ran out since the config was last asked for otherwise."""
+        count = 0
+        for row in self.events():
+            count = 0 if row.get("why") == ASKED else count + (row["event"] == "out_of_memory")
+        return count
+
+    def _config_after(self, settings: list[dict]) -> Any:
         if not self.finished and commit.sha256(self.path / "config.yaml") != self.info["config"]:
             raise ValueError(f"{self.id}: config.yaml is not the one it was opened with; restore it, or open a new run")
         changed: dict[str, Any] = {}
-        for row in self.events("settings"):
+        for row in settings:
             changed |= row["values"]
         return configs.load(self.path / "config.yaml", changed)
-
-    @property
-    def policy(self) -> retain.Policy:
-        """Which of its checkpoints stay."""
-        return retain.Policy(every=getattr(self.config, "keep_every", None))  # evaluate has none
 
     @property
     def finished(self) -> bool:
@@ -153,10 +165,9 @@ class Run:
 
     def copy(self, wait: bool = True) -> None:
         """See to it that a finished run is on the mirror, where there is one; `wait` until it is or stands still."""
-        if found := publisher.here():
-            if not found.has(self.id):
-                self.publish()
-            self.mirrored(wait=wait)
+        self.publish()
+        if wait:
+            self.mirrored(wait=True)
 
     def publish(self, checkpoint: checkpoints.Checkpoint | None = None, step: int = 0) -> None:
         """Offer the run as it stands, with a checkpoint if there is one, to the mirror; returns at once."""
@@ -165,7 +176,7 @@ class Run:
             path, step = (checkpoint.path, checkpoint.step) if checkpoint else (None, step)
             if self.finished and not step:
                 step = self.config.max_steps if isinstance(self.config, configs.Training) else 0
-            found.offer(publisher.Offer(self.path, step, path, metric, self.finished, self.policy))
+            found.offer(publisher.Offer(self.path, step, path, metric, self.finished, space.policy(self.path)))
 
     def publish_notebook(self) -> None:
         """Offer the executed notebook to the mirror; returns at once."""
@@ -185,26 +196,6 @@ class Run:
     def verify(self) -> list[str]:
         """What is wrong with a finished run, one line a file; empty when nothing is."""
         return commit.problems(self.path, MARKER)
-
-    def look(self) -> tuple[list[str], list[str]]:
-        """(what is damaged, what can be trusted) of a run, finished or not, its checkpoints included."""
-        problems, good = [], []
-        try:
-            _ = self.info, self.config
-        except ValueError as error:
-            problems.append(str(error))
-        if self.finished and not problems:
-            problems = self.verify()
-            good += [] if problems else ["the run"]
-        for checkpoint in checkpoints.listing(self.path):
-            if checkpoint.committed:  # else a kill came in the middle of a save: it never was anything
-                wrong = checkpoint.problems()
-                problems += [f"{checkpoint.name}/{problem}" for problem in wrong]
-                good += [] if wrong else [f"checkpoint of step {checkpoint.step}"]
-        ended = (self.path / checkpoints.TRAINED).is_file()
-        if ended and not self.finished and not checkpoints.trained(self.path):
-            problems.append(f"{checkpoints.TRAINED}: differs, or the weights that it vouches for do")
-        return problems, good
 
     def _append(self, name: str, *rows: dict) -> None:
         space.write(self.path, lambda: lines.append(self.path / name, *rows))
@@ -231,7 +222,8 @@ def find(store: str | Path, reference: str | Path) -> Run:
             raise FileNotFoundError(f"parent: no finished {text} run in {store}; run the {text} notebook first")
         run = runs[-1]
     else:
-        if named := mirror.RUN_ID.fullmatch(text):
+        named = mirror.RUN_ID.fullmatch(text)
+        if named and commit.problems(store / text, MARKER):
             restore.bring(store, text.split("/")[0], lambda ids: [run for run in ids if run == text])
         path = store / text if named else Path(text)
         run = Run(path.resolve()) if (path / OPENING).is_file() else None

@@ -13,7 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from nbcore.runs import checkpoints, commit, retain
+import yaml
+
+from nbcore.runs import checkpoints, commit, lines, publisher, retain
 
 EXIT = 75  # what batch systems read as "not now, try again"
 MARGIN = 64 * 2**20  # bytes that stay free: logs, the next metrics, the notebook's own copy
@@ -43,30 +45,33 @@ def is_refused(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EIO, errno.ENOTCONN)
 
 
-def expendable(
-    run: Path, trusted: set[Path] = frozenset(), policy: retain.Policy = retain.USUAL
-) -> list[checkpoints.Checkpoint]:
-    """The checkpoints of a run that the policy does not keep; of a finished run all that are not blessed.
+def policy(run: Path) -> retain.Policy:
+    """Which checkpoints of a run stay: the usual, and its milestones."""
+    every = (yaml.safe_load((run / "config.yaml").read_text("utf-8")) or {}).get("keep_every")
+    for row in lines.read(run / "events.jsonl"):
+        every = row.get("values", {}).get("keep_every", every)
+    return retain.Policy(every=every)
+
+
+def expendable(run: Path, trusted: set[Path] = frozenset()) -> list[checkpoints.Checkpoint]:
+    """The checkpoints of a run that its policy does not keep; of a finished run all that are not blessed.
 
     `trusted` ones, which this process committed itself, are not read again to be verified.
     """
-    items = checkpoints.items(run, trusted)
+    items, rules = checkpoints.items(run, trusted), policy(run)
     if not commit.problems(run, "run.json"):
         items.append(retain.Item("finished", sys.maxsize))
-        policy = retain.Policy(newest=1, best=0)
+        rules = retain.Policy(newest=1, best=0)
     named = {each.name: each for each in checkpoints.listing(run)}
-    return [named[item.name] for item in retain.expendable(items, policy)]
+    return [named[item.name] for item in retain.expendable(items, rules)]
 
 
-def make(
-    run: Path,
-    busy: set[Path | None] = frozenset(),
-    trusted: set[Path] = frozenset(),
-    policy: retain.Policy = retain.USUAL,
-) -> None:
-    """Delete what is expendable; `busy` ones, on their way to the mirror, stay this time."""
-    for checkpoint in expendable(run, trusted, policy):
-        if checkpoint.path not in busy:
+def make(run: Path, trusted: set[Path] = frozenset()) -> None:
+    """Delete what is expendable, but for a checkpoint that is on its way to the mirror."""
+    copier = publisher.here()
+    busy = copier.busy_with(run) if copier else None
+    for checkpoint in expendable(run, trusted):
+        if checkpoint.path != busy:
             checkpoints.drop(checkpoint)
 
 

@@ -12,14 +12,14 @@ from nbcore.runs import backends, checkpoints, mirror, retain, space
 
 run = opened(Path(sys.argv[1]))
 copies = mirror.Mirror(backends.Folder(Path(sys.argv[2])), part=5000)
-for step in (10, 20, 30):
+for step in (10, 20, 30, 40, 50):
     checkpoint = saved(run, step)
     copies.publish(run.path, step, checkpoint.path, None, False)
     copies.prune(run.id, checkpoints.blessed(run.path), retain.Policy(newest=1))
-    space.make(run.path, policy=retain.Policy(newest=1))
-checkpoints.bless(run.path, "the last", 30)
+    space.make(run.path)
+checkpoints.bless(run.path, "the last", 50)
 (run.path / "adapter").mkdir()
 weights(run.path / "adapter" / "adapter_model.safetensors", b"w" * 3000)
-checkpoints.ended(run.path, {"steps": 30}, "adapter")
+checkpoints.ended(run.path, {"steps": 50}, "adapter")
 run.finish({"loss": 1.0}, base="seedling")
-copies.publish(run.path, 30, None, None, True)
+copies.publish(run.path, 50, None, None, True)

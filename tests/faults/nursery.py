@@ -24,7 +24,7 @@ from phases.short_runs import short  # noqa: E402
 from nbcore import runs  # noqa: E402
 from nbcore.lm import fit, keeper  # noqa: E402
 from nbcore.phases import lang_adapter  # noqa: E402
-from nbcore.runs import backends, checkpoints, mirror, restore  # noqa: E402
+from nbcore.runs import backends, checkpoints, mirror, restore, retain  # noqa: E402
 
 torch.set_num_threads(1)
 libc = ctypes.CDLL(None)
@@ -60,13 +60,13 @@ def save():
     keep.save(held[0])  # step 4: write, commit, retention
     copies.publish(run.path, 4, checkpoints.newest(run.path)[0].path, None, False)
     checkpoints.bless(run.path, "the last", 4)
-    copies.prune(run.id, checkpoints.blessed(run.path), runs.run.retain.Policy(newest=1, best=0))
+    copies.prune(run.id, checkpoints.blessed(run.path), retain.Policy(newest=1, best=0))
     run.event("noted", by="the nursery")
     fit._leave(run, "adapter", trainer, rows["tokenizer"])
     checkpoints.ended(run.path, {"steps": 4}, "adapter")
     run.finish({"loss": 1.0}, base="seedling", data=rows["report"])
     copies.publish(run.path, 4, None, None, True)
-    copies.prune(run.id, checkpoints.blessed(run.path), run.policy)
+    copies.prune(run.id, checkpoints.blessed(run.path), runs.run.space.policy(run.path))
 
 
 def bring():

@@ -7,7 +7,7 @@ import shutil
 import pytest
 from runs.helpers import finished, opened, saved
 
-from nbcore.runs import checkpoints, commit
+from nbcore.runs import checkpoints, commit, health
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_two_hundred_healthy_saves_raise_no_alarm(tmp_path):
     for step in range(1, 201):
         assert saved(run, step).problems() == []
     assert chosen(run) == (200, [])
-    assert run.look() == ([], [f"checkpoint of step {step}" for step in range(1, 201)])
+    assert health.look(run) == ([], [f"checkpoint of step {step}" for step in range(1, 201)])
 
 
 def test_a_manifest_that_points_outside_is_refused(two):
@@ -155,4 +155,4 @@ def test_weights_that_changed_after_training_are_trained_again_from_the_checkpoi
     assert checkpoints.trained(run.path) == {"steps": 3}
     (run.path / "adapter" / "w").write_bytes(b"weighty")
     assert checkpoints.trained(run.path) == {}
-    assert run.look()[0] == ["trained.json: differs, or the weights that it vouches for do"]
+    assert health.look(run)[0] == ["trained.json: differs, or the weights that it vouches for do"]

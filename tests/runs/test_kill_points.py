@@ -11,7 +11,7 @@ from faults import killfs
 from phases.children import go
 
 from nbcore import runs
-from nbcore.runs import backends, checkpoints, commit, mirror, restore
+from nbcore.runs import backends, checkpoints, commit, health, mirror, restore
 
 pytestmark = pytest.mark.slow
 
@@ -58,7 +58,7 @@ def content(checkpoint):
 
 def outcome(run, reference):
     """What a store came to: (finished, trained, step). Everything that is trusted in it is as it should be."""
-    problems, _ = run.look()
+    problems, _ = health.look(run)
     assert problems == []
     checkpoint, wrong = checkpoints.newest(run.path)
     assert not any(checkpoints.Checkpoint(run.path / "state" / name).committed for name in wrong)

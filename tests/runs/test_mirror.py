@@ -245,7 +245,7 @@ def test_old_bundles_go_once_a_newer_one_is_confirmed(two, copies, tmp_path):
     run.finish({"loss": 1.0})
     for _ in range(2):  # twice: the second with the notebook
         copies.publish(run.path, 100, None, None, True)
-    copies.prune(run.id, keep, run.policy)
+    copies.prune(run.id, keep, retain.USUAL)
     assert [(record.finished, record.step) for record in copies.records(run.id)] == [(True, 100), (False, 10)]
 
 

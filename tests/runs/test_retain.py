@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from runs.helpers import opened, saved
 
-from nbcore.runs import checkpoints, retain, space
+from nbcore.runs import checkpoints, publisher, retain, space
 
 ITEM = st.builds(
     retain.Item,
@@ -67,7 +67,7 @@ def test_by_example():
     assert [item.step for item in retain.expendable(unconfirmed)] == [10], "nothing from 20 on has a safe successor"
 
 
-def test_on_disk(tmp_path):
+def test_on_disk(tmp_path, monkeypatch):
     """The pure function and the folders agree: damaged ones go once there is something newer, blessed ones stay."""
     run = opened(tmp_path)
     for step, metric in ((10, 0.5), (20, 0.1), (30, 0.4), (40, 0.3), (50, None)):
@@ -77,8 +77,11 @@ def test_on_disk(tmp_path):
     space.make(run.path)
     assert [each.step for each in checkpoints.listing(run.path)] == [10, 20, 30, 50]
     checkpoints.bless(run.path, None, 10)
-    space.make(run.path, busy={run.path / "state" / "attempt-00000001" / "checkpoint-10"})
+    copier = type("Copier", (), {"busy_with": lambda _, path: checkpoints.listing(run.path)[0].path})()
+    monkeypatch.setattr(publisher, "here", lambda: copier)
+    space.make(run.path)
     assert [each.step for each in checkpoints.listing(run.path)] == [10, 20, 30, 50], "it is on its way to the mirror"
+    monkeypatch.setattr(publisher, "here", lambda: None)
     run.finish({"loss": 1.0})
     space.make(run.path)
     assert checkpoints.listing(run.path) == [], "what a finished run left is enough"

@@ -8,7 +8,7 @@ import pytest
 from runs.helpers import opened, saved
 
 from nbcore import runs
-from nbcore.runs import checkpoints, lines, space
+from nbcore.runs import checkpoints, health, lines, space
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_a_disk_that_takes_nothing_pauses_the_run_and_loses_nothing(run, monkeyp
     monkeypatch.setattr(lines, "append", fails)
     with pytest.raises(runs.Paused, match=r"is paused: .* Everything committed is safe. Make room in .* same command"):
         run.log(step=31, loss=1.0)
-    assert run.look()[0] == [] and checkpoints.newest(run.path)[0].step == 30
+    assert health.look(run)[0] == [] and checkpoints.newest(run.path)[0].step == 30
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,27 @@
+"""What is damaged in a run, and what of it can still be trusted."""
+
+from __future__ import annotations
+
+from nbcore.runs import checkpoints
+from nbcore.runs.run import Run
+
+
+def look(run: Run) -> tuple[list[str], list[str]]:
+    """(what is damaged, what can be trusted) of a run, finished or not, its checkpoints included. Reads every byte."""
+    problems, good = [], []
+    try:
+        _ = run.info, run.config, checkpoints.blessed(run.path)
+    except (OSError, ValueError) as error:
+        problems.append(str(error))
+    if run.finished and not problems:
+        problems = run.verify()
+        good += [] if problems else ["the run"]
+    for checkpoint in checkpoints.listing(run.path):
+        if checkpoint.committed:  # else a kill came in the middle of a save: it never was anything
+            wrong = checkpoint.problems()
+            problems += [f"{checkpoint.name}/{problem}" for problem in wrong]
+            good += [] if wrong else [f"checkpoint of step {checkpoint.step}"]
+    ended = (run.path / checkpoints.TRAINED).is_file()
+    if ended and not run.finished and not checkpoints.trained(run.path):
+        problems.append(f"{checkpoints.TRAINED}: differs, or the weights that it vouches for do")
+    return problems, good
