@@ -31,6 +31,13 @@ def test_tokens_are_hidden_wherever_they_stand(token, around):
     assert text == around.format(HIDDEN) and token[:8] not in text
 
 
+@pytest.mark.parametrize("token", LOOK[:3])
+@pytest.mark.parametrize("before", ["\x1b[1m", "\\u001b[32m", "%3D", "tokenis"])
+def test_a_prefix_that_is_unmistakable_needs_no_word_boundary(token, before):
+    """rich prints tracebacks in colour, and a web address escapes what it holds."""
+    assert redact(before + token) == before + HIDDEN
+
+
 def test_the_value_of_a_secret_is_hidden_whatever_it_looks_like(monkeypatch):
     """A token of a service nobody thought of is known by being in the environment."""
     monkeypatch.setenv("WANDB_API_KEY", "0123456789abcdef0123456789abcdef01234567")

@@ -24,7 +24,17 @@ MUTATIONS = {
         "    os.replace(temporary, path)",
     ),
     "no rename": (COMMIT, '    temporary = path.with_name(f".{path.name}.new")', "    temporary = path"),
-    "no hash of content": (COMMIT, 'elif sha256(path) != expected["sha256"]:', "elif False:"),
+    "no hash of content": (
+        COMMIT,
+        'return None if sha256(path) == expected["sha256"] else',
+        "return None if True else",
+    ),
+    "unreadable is fatal": (
+        COMMIT,
+        "        except OSError as error:\n            found.append",
+        "        except KeyError as error:\n            found.append",
+    ),
+    "half-written files are vouched for": (COMMIT, " or is_hidden(name):", ":"),
     "no seal": (COMMIT, 'or facts.pop("seal", None) != _seal(facts)', 'or facts.pop("seal", None) is None'),
     "no hash of the manifest": (COMMIT, 'hashlib.sha256(manifest).hexdigest() != facts.get("manifest")', "False"),
     "marker first": (
@@ -36,8 +46,8 @@ MUTATIONS = {
     "names may lead outside": (COMMIT, "        if not is_confined(name):", "        if False:"),
     "links are followed": (
         COMMIT,
-        "        elif path.is_symlink() or not path.is_file():",
-        "        elif not path.is_file():",
+        "    if path.is_symlink() or not path.is_file():",
+        "    if not path.is_file():",
     ),
     "any step under any name": (CHECKPOINTS, 'if not found and self.facts.get("step") != self.step:', "if False:"),
     "torn weights are committed": (
@@ -71,7 +81,11 @@ MUTATIONS = {
     ),
     "what came back is not verified": (MIRROR, "        if problems:\n", "        if False:\n"),
     "another run's records": (MIRROR, "                    if record.run == run:", "                    if True:"),
-    "unconfirmed counts as confirmed": (MIRROR, "confirmed=bool(self.confirmed(record)),", "confirmed=True,"),
+    "unconfirmed counts as confirmed": (
+        MIRROR,
+        "confirmed=self.confirmed(record) in ((True, None) if unconfirmed else (True,)),",
+        "confirmed=True,",
+    ),
     "no fsync on the mirror": (BACKENDS, "            write.flush()\n            os.fsync(write.fileno())\n", ""),
     "the mirror is overwritten": (BACKENDS, 'target.open("xb") as write', 'target.open("wb") as write'),
     "not emptied before it goes": (BACKENDS, "            os.truncate(path, 0)\n", ""),
@@ -106,7 +120,10 @@ def copy(repo, tmp_path_factory):
 
 def suite(copy):
     """Run the quick tests of the store; the exit code and the end of what they print."""
-    tests = [f"tests/runs/test_{name}.py" for name in ("power_cut", "commit", "retain", "mirror", "lease", "run")]
+    tests = [
+        f"tests/runs/test_{name}.py"
+        for name in ("power_cut", "commit", "retain", "mirror", "lease", "run", "found_by_a_reader")
+    ]
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, timeout=300)
