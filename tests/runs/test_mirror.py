@@ -79,6 +79,15 @@ def test_damage_to_any_file_falls_back_to_the_one_before(two, copies, tmp_path):
     assert brought(copies, tmp_path, run) == 20
 
 
+def test_what_was_damaged_here_before_it_was_copied_is_not_taken(two, copies, tmp_path):
+    """A disk that fails under a copy: the parts are what was read, and what was read is no checkpoint."""
+    run, _ = two
+    torn = saved(run, 30)
+    (torn.path / "optimizer.pt").write_bytes(b"x" * 6000)
+    copies.publish(run.path, 30, torn.path, None, False)
+    assert brought(copies, tmp_path, run) == 20
+
+
 def test_whatever_order_files_arrive_in(two, copies, tmp_path):
     """Drive shows small files before large ones: the record comes first, its parts one by one."""
     run, (_, newer) = two

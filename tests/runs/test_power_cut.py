@@ -103,13 +103,16 @@ def test_on_the_mirror_the_record_comes_last_and_goes_first(traced):
     """A record whose parts are not on the disk vouches for nothing; parts whose record is there yet look whole."""
     root, operations = traced
     disk = Disk()
-    parts_of, gone = {}, set()
+    parts_of, gone, emptied = {}, set(), set()
     for what, path, other in operations:
         if path.startswith(str(root / "mirror")) and ".tar." in path:
             stem = path.partition(".tar.")[0]
             parts_of.setdefault(stem, set()).add(path)
             if what == "truncate":
                 assert stem in gone, f"{path} is emptied before its record is gone"
+                emptied.add(path)
+            if what == "unlink":
+                assert path in emptied, f"{path} goes to the Trash of a Drive with all its bytes"
         if path.startswith(str(root / "mirror")) and path.endswith(".commit.json"):
             stem = path.removesuffix(".commit.json")
             if what == "create":
