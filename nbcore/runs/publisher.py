@@ -152,22 +152,21 @@ class Publisher:
                 self._prune(offer.run, offer.policy)  # a full mirror: make room for the next try
             raise
         self.unconfirmed[offer.run] = record, offer.policy
-        with self.changed:
-            self._note(offer.run, copied=(offer.step, time.time()), error=None)
+        self._note(offer.run, copied=(offer.step, time.time()), error=None)
 
     def _confirm(self) -> None:
         for run, (record, policy) in list(self.unconfirmed.items()):
             if self.mirror.confirmed(record):
                 del self.unconfirmed[run]
-                with self.changed:
-                    self._note(run, confirmed=(record.step, time.time()))
+                self._note(run, confirmed=(record.step, time.time()))
                 self._prune(run, policy)
 
     def _prune(self, run: Path, policy: retain.Policy) -> None:
         self.mirror.prune(f"{run.parent.name}/{run.name}", checkpoints.blessed(run), policy)
 
     def _note(self, run: Path, **levels) -> None:
-        self.status[run] = self.status.get(run, Status())._replace(**levels)
+        with self.changed:
+            self.status[run] = self.status.get(run, Status())._replace(**levels)
 
 
 _publishers: dict[str | None, Publisher] = {}

@@ -75,7 +75,10 @@ def test_one_offer_leaves_one_bundle_whatever_fails_afterwards(tmp_path, monkeyp
     copier = publisher.Publisher(mirror.Mirror(Faulty(tmp_path / "mirror")))
     copier.mirror.prune = lambda *_: (_ for _ in ()).throw(OSError(errno.EIO, "Input/output error"))
     copier.offer(publisher.Offer(run.path, 10, saved(run, 10).path, None, False))
-    time.sleep(0.6)
+    until = time.monotonic() + 10
+    while not copier.mirror.records(run.id) and time.monotonic() < until:
+        time.sleep(0.02)
+    time.sleep(0.5)
     assert len(copier.mirror.records(run.id)) == 1
 
 

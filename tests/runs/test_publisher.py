@@ -128,9 +128,10 @@ def test_what_was_pruned_here_while_it_waited_is_let_go(run, copier, medium):
 def test_offering_costs_nothing_however_slow_the_mirror(run, copier, medium):
     """1 MB/s and five seconds an operation, scaled down fifty times: the caller goes on at once."""
     medium.seconds, medium.rate = 0.1, 50_000
+    offers = [offer(run, saved(run, step)) for step in range(10, 60, 10)]
     began = time.monotonic()
-    for step in range(10, 60, 10):
-        copier.offer(offer(run, saved(run, step)))
+    for each in offers:
+        copier.offer(each)
     assert time.monotonic() - began < 1
     assert copier.flush()
     assert copier.mirror.records(run.id)[0].step == 50
