@@ -50,6 +50,9 @@ def run(
 ):
     """Run notebooks in order, then write the report. Given again, it goes on where it stopped.
 
+    With NBCORE_MIRROR=/another/disk in the environment every run is copied there while it trains, and the same command
+    on an empty disk brings back what is there. Ctrl-C ends the step in hand and saves; a second one stops at once.
+
     Example: python -m nbcore run configs/pipeline/tiny.yaml --only sft,sft_eval --set sft.max_steps=20
     """
     from nbcore import pipeline as pipelines

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -54,6 +55,8 @@ class Folder:
         target = self.root / name
         target.parent.mkdir(parents=True, exist_ok=True)
         self.device = self.root.stat().st_dev
+        if shutil.disk_usage(self.root).free < source.stat().st_size:  # before half of it is there
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
         with source.open("rb") as read, target.open("xb") as write:
             self._copy(read, write)
             write.flush()

@@ -18,7 +18,7 @@ from transformers import Trainer
 from nbcore import config as configs
 from nbcore import runs
 from nbcore.data import katas, sources
-from nbcore.lm import probe
+from nbcore.lm import fit, probe
 from nbcore.phases import lang_adapter, sft
 from nbcore.runs import checkpoints, lease
 
@@ -271,6 +271,19 @@ def test_the_first_signal_ends_the_step_and_saves(parents, tmp_path, number):
     saved, _ = checkpoints.newest(run.path)
     assert saved.step == last < 400 and not saved.facts["ended"]
     assert lease.holder(run.path) is None
+
+
+def test_the_second_signal_stops_at_once():
+    """Somebody who asks twice does not want to wait for a step of minutes."""
+    keeper = type("Keeper", (), {"asked": False})()
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), fit._asked_to_stop(keeper):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.01)
+        assert keeper.asked
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.01)
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_a_seed_drawn_after_the_restore_is_noticed(chain, tmp_path, monkeypatch):

@@ -223,6 +223,15 @@ def test_a_medium_that_loses_what_it_took_is_noticed_at_once(two, copies, tmp_pa
     assert brought(copies, tmp_path, run) == 20
 
 
+def test_a_part_that_does_not_fit_is_not_begun(tmp_path, monkeypatch):
+    """Half a part on a full mirror is room that nobody can use."""
+    (tmp_path / "a").write_bytes(b"x" * 1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: type("Usage", (), {"free": 999}))
+    with pytest.raises(OSError, match="No space left"):
+        backends.Folder(tmp_path / "mirror").put("x/y", tmp_path / "a")
+    assert not (tmp_path / "mirror" / "x" / "y").exists()
+
+
 def test_names_are_never_written_twice(tmp_path):
     """Overwriting is what synchronised folders answer with stale caches and doubled names."""
     folder = backends.Folder(tmp_path / "mirror")
