@@ -24,7 +24,7 @@ from phases.short_runs import short  # noqa: E402
 from nbcore import runs  # noqa: E402
 from nbcore.lm import fit, keeper  # noqa: E402
 from nbcore.phases import lang_adapter  # noqa: E402
-from nbcore.runs import backends, checkpoints, mirror, restore, retain  # noqa: E402
+from nbcore.runs import backends, checkpoints, lease, mirror, restore, retain  # noqa: E402
 
 torch.set_num_threads(1)
 libc = ctypes.CDLL(None)
@@ -52,6 +52,7 @@ def pausing(model, trial=None):
 
 trainer._save_checkpoint = pausing
 trainer.train()
+lease.release(run.path)  # the next machine's process is another
 shutil.copytree(root, BEFORE)
 
 
