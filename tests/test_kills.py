@@ -16,7 +16,7 @@ stages:
 
 
 @pytest.mark.slow
-def test_killed_three_times_it_ends_as_if_nothing_had_been(tmp_path):
+def test_killed_up_to_three_times_it_ends_as_if_nothing_had_been(tmp_path):
     """Real notebooks, real kills, and the answers of the last evaluation equal to the last digit; the bench of the same
     name does it twenty times and with IPO."""
     assert kills.main(3, 0, tmp_path, SHORT)
