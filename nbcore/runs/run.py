@@ -188,7 +188,7 @@ class Run:
         if (found := publisher.here()) is None:
             return "mirror: none, this run is on this disk alone"
         if self.path not in found.status:
-            return f"mirror: {found.mirror.backend}, nothing new for it"
+            return "mirror: nothing to copy yet"
         if wait and not found.flush():
             print(f"{self.id}: {found.status[self.path].words()}; it goes on as long as this process lives", flush=True)
         return found.status[self.path].words()
