@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 from rich.console import Console
 from rich.table import Column, Table
 
@@ -237,13 +236,7 @@ def resume(
     found = going[-1] if going else _find(where, reference)
     if found.finished:
         return out.print(f"{found.id} has finished; `python -m nbcore runs show {found.id}` tells its numbers")
-    overrides = {}
-    for setting in set_ or ():
-        field, equals, text = setting.partition("=")
-        if not equals:
-            raise ValueError(f"set: {setting!r} is not of the form field=value, for example batch_size=4")
-        overrides[field.strip()] = yaml.safe_load(text)
-    finished = pipeline.resume(found, overrides)
+    finished = pipeline.resume(found, dict(configs.assignments(set_ or [])))
     out.print(f"{finished.id} has finished")
 
 

@@ -163,6 +163,11 @@ class Training(Phase):
     trainer: dict[str, Any] = {}
     """Escape hatch: handed to the TRL config, which checks it."""
 
+    @property
+    def effective_batch(self) -> int:
+        """Rows in one optimizer step."""
+        return self.batch_size * self.gradient_accumulation
+
 
 class Stage(NamedTuple):
     """One stage of the sequence-length curriculum."""
@@ -306,7 +311,7 @@ class Grpo(Training):
 
     @model_validator(mode="after")
     def _whole_groups(self):
-        completions = self.batch_size * self.gradient_accumulation
+        completions = self.effective_batch
         if completions % self.group_size:
             raise ValueError(
                 f"batch_size × gradient_accumulation is {completions}: "
@@ -382,7 +387,7 @@ def load(
         where = str(source)
         values = _read(Path(source))
     for override in (*overrides, {path: value for path, value in (knobs or {}).items() if value is not None}):
-        for path, value in _assignments(override):
+        for path, value in assignments(override):
             _assign(values, path, value)
     phase = values.get("phase")
     if phase not in PHASES:
@@ -442,11 +447,12 @@ def _read(path: Path) -> dict:
     return values
 
 
-def _assignments(override: Mapping | list[str] | None) -> Iterator[tuple[str, Any]]:
+def assignments(override: Mapping | list[str] | None) -> Iterator[tuple[str, Any]]:
+    """(dotted path, value) of a mapping, nested or dotted, or of a list of "a.b=value"; ValueError for any other."""
     if isinstance(override, Mapping):
         for key, value in override.items():
             if isinstance(value, Mapping) and str(key).rsplit(".", 1)[-1] not in OPEN:
-                yield from ((f"{key}.{path}", inner) for path, inner in _assignments(value))
+                yield from ((f"{key}.{path}", inner) for path, inner in assignments(value))
             else:
                 yield str(key), value
     elif isinstance(override, list | tuple):

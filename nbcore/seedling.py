@@ -66,7 +66,7 @@ def ship(run: runs.Run) -> None:
         vocabulary=model.config.vocab_size,
         families=sum(not family.held_out for family in katas.FAMILIES.values()),
         steps=info["metrics"]["step"],
-        batch=config.batch_size * config.gradient_accumulation,
+        batch=config.effective_batch,
         stages=", ".join(f"{length} ({steps:,} steps)" for length, steps in pretrain.stages(config)),
         rate=config.learning_rate,
         seed=config.seed,

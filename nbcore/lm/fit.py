@@ -176,7 +176,7 @@ def _resume_from(run: runs.Run, facts: dict[str, Any]) -> checkpoints.Checkpoint
 def _halve(run: runs.Run, words: str) -> None:
     """Go on with half the micro-batch. Raises ValueError where it is one row already, or was halved often enough."""
     config, tries = run.config, run.halvings
-    size = memory.smaller(config.batch_size, opening.effective_batch(config))
+    size = memory.smaller(config.batch_size, config.effective_batch)
     run.event("out_of_memory", batch_size=config.batch_size, error=words)
     if size is None or tries >= HALVINGS:
         names = list(place.PROFILES)
@@ -186,7 +186,7 @@ def _halve(run: runs.Run, words: str) -> None:
             f"{memory.plan(run)['together']}. Turn on gradient_checkpointing, shorten the rows, or take the profile "
             f"{below}"
         )
-    values = {"batch_size": size, "gradient_accumulation": opening.effective_batch(config) // size}
+    values = {"batch_size": size, "gradient_accumulation": config.effective_batch // size}
     run.set("out of memory", **values)
     print(
         f"{run.id}: out of memory; going on from the last checkpoint with batch_size {size} and gradient_accumulation "

@@ -48,7 +48,7 @@ def data(run: runs.Run) -> dict[str, Any]:
     config = run.config
     wanted = config.tasks
     tasks = sources.tasks(wanted.source, "train", wanted.limit, config.seed, undemonstrated=wanted.undemonstrated)
-    prompts = config.batch_size * config.gradient_accumulation // config.group_size
+    prompts = config.effective_batch // config.group_size
     if len(tasks) < prompts:
         raise ValueError(
             f"tasks: {len(tasks)} tasks are left of {wanted.source!r}, and one step takes {prompts} "

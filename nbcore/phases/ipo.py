@@ -65,7 +65,7 @@ def data(run: runs.Run) -> dict[str, Any]:
         if not found:
             raise ValueError(f"tasks: no {split} pairs ({counts}); raise tasks.limit, rollouts or max_length")
         counts[split] = len(found)
-    batch = config.batch_size * config.gradient_accumulation
+    batch = config.effective_batch
     return {
         "train": order.in_order(splits["train"], config.max_steps, batch, config.seed, length=_length),
         "validation": splits["validation"],

@@ -28,7 +28,7 @@ def data(run: runs.Run) -> dict[str, Any]:
     heldout = sources.documents(each, "heldout", config.seed)
     rows, counts = corpus.encode(tokenizer, train, config.corpus.max_tokens)
     validation, _ = corpus.encode(tokenizer, heldout, config.corpus.max_tokens)
-    batch = config.batch_size * config.gradient_accumulation
+    batch = config.effective_batch
     return {
         "train": order.in_order(rows, config.max_steps, batch, config.seed),
         "validation": validation,

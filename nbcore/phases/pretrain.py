@@ -30,7 +30,7 @@ def data(run: runs.Run) -> dict[str, Any]:
     sequence: list[dict] = []
     for number, (length, steps) in enumerate(stages(config)):
         cut = [{"input_ids": row["input_ids"][:length], "labels": row["labels"][:length]} for row in rows]
-        sequence += order.in_order(cut, steps, config.batch_size * config.gradient_accumulation, config.seed + number)
+        sequence += order.in_order(cut, steps, config.effective_batch, config.seed + number)
     return {
         "train": sequence,
         "validation": validation,

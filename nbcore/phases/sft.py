@@ -48,7 +48,7 @@ def data(run: runs.Run) -> dict[str, Any]:
                 "limit, or validation_share"
             )
         counts[split] = len(found)
-    batch = config.batch_size * config.gradient_accumulation
+    batch = config.effective_batch
     return {
         "train": order.in_order(splits["train"], config.max_steps, batch, config.seed),
         "validation": splits["validation"],

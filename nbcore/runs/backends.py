@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, NamedTuple
 import psutil
 
 from nbcore import place
+from nbcore.runs import commit
 
 DRIVE_ID = "user.drive.id"  # the attribute under which Colab's mount tells a file's id on the Drive
 PROVISIONAL = "local"  # how such an id begins until the file has been uploaded
@@ -93,14 +94,11 @@ class Folder:
         return Stat(size, not found.startswith(PROVISIONAL))
 
     def _sync(self, folder: Path) -> None:
-        descriptor = os.open(folder, os.O_RDONLY)
         try:
-            os.fsync(descriptor)
+            commit.sync(folder)
         except OSError as error:
             if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):  # many FUSE mounts cannot sync a folder
                 raise
-        finally:
-            os.close(descriptor)
 
     def _copy(self, read: BinaryIO, write: BinaryIO) -> None:
         while data := read.read(1 << 20):

@@ -27,8 +27,8 @@ from nbcore.runs import backends, bundle, checkpoints, commit, retain
 
 FINISHED = "finished"
 RUN_ID = re.compile(r"[a-z_]+/\d{8}T\d{6}Z-[a-z0-9][a-z0-9._-]{0,63}-[0-9a-f]{12}")
-RECORD = re.compile(r"(?P<kind>step-\d{6,}|finished)\.(?P<unique>[0-9a-f]{8})\.commit(?: ?\(\d+\))?\.json")
 STEM = re.compile(r"(?P<kind>step-\d{6,}|finished)\.(?P<unique>[0-9a-f]{8})\.")
+RECORD = re.compile(STEM.pattern + r"commit(?: ?\(\d+\))?\.json")
 COPY = re.compile(r" ?\(\d+\)")  # what a synchronised folder puts into a name that it thinks is taken
 FAILED = (OSError, ValueError, tarfile.TarError)  # of a medium, or of what it gave back
 

@@ -141,20 +141,23 @@ def is_elastic(changed: dict[str, tuple], config: configs.Phase) -> bool:
     if not all(path in ELASTIC for path in changed):
         return False
     was = {name: changed[name][0] for name in BATCH if name in changed}
-    return not was or effective_batch(config) == effective_batch(config.model_copy(update=was))
+    return not was or config.effective_batch == config.model_copy(update=was).effective_batch
 
 
 def _of_parent(config: configs.Phase, store: str | Path, parent: Run | None) -> Iterator[Run]:
     """Runs of this name and parent that can be trusted, the newest first."""
+    wanted = (config.name, _reference(parent), seedling(config, parent))
     for run in reversed(runs.listing(store, config.phase)):
         if f"Z-{config.name}-" not in run.path.name:
             continue
         try:
-            info, _ = run.info, run.config
+            info = run.info
+            if (info["name"], info["parent"], info.get("seedling")) != wanted:
+                continue
+            _ = run.config
         except ValueError:
             continue  # a file of it has changed since it was written: `runs verify` tells
-        same = (info["parent"], info.get("seedling")) == (_reference(parent), seedling(config, parent))
-        if same and info["name"] == config.name and not (run.finished and run.verify()):
+        if not (run.finished and run.verify()):
             yield run
 
 
@@ -190,11 +193,6 @@ def _refuse_mirror_within(store: Path) -> None:
 
 def _words(changed: dict[str, tuple]) -> str:
     return ", ".join(f"{path} {old!r} → {new!r}" for path, (old, new) in changed.items())
-
-
-def effective_batch(config: configs.Training) -> int:
-    """Rows in one optimizer step."""
-    return config.batch_size * config.gradient_accumulation
 
 
 def seedling(config: configs.Phase, parent: Run | None) -> str | None:
