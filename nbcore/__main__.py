@@ -2,6 +2,6 @@
 
 import sys
 
-from nbcore.cli import main
+from nbcore.cli.main import main
 
 sys.exit(main())

@@ -5,7 +5,7 @@ import random
 from pathlib import Path
 
 from nbcore import config, runs, stats
-from nbcore.data import katas
+from nbcore.tasks import katas
 
 CHAIN = ("lang_adapter", "sft", "ipo", "grpo")
 SKILL = {  # (compiles, passes) on held-out compositions, then on unseen families

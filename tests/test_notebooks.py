@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 from nbcore import config as configs
-from nbcore import knobs, runs
+from nbcore import runs
+from nbcore.config import knobs
 
 REPO = Path(__file__).resolve().parents[1]
 NOTEBOOKS = {path.stem: path for path in sorted((REPO / "notebooks").glob("*.ipynb"))}
@@ -93,7 +94,7 @@ def test_four_doors_one_name(phase, stem):
 def test_parameters_are_written_from_the_schema(phase, stem):
     assert source(cells(stem)["parameters"]) == knobs.parameters_source(phase)
     config = source(cells(stem)["config"])
-    for name, path in knobs.HEADLINES[phase].items():
+    for name, path in configs.TABLE[phase].knobs.items():
         assert f'"{path}": {name}' in config, f"{name} is offered and not used"
 
 
@@ -197,7 +198,7 @@ def test_notebook_leaves_a_committed_run(chain, phase):
     run = runs.find(store, phase)
     assert run.verify() == [] and run.info["status"] == "finished"
     assert run.config == configs.load(REPO / "configs" / phase / "tiny.yaml", QUICK[phase])
-    usual = "sft" if phase == "evaluate" else configs.PARENTS[phase]
+    usual = "sft" if phase == "evaluate" else configs.TABLE[phase].parent
     assert (run.parent.phase if run.parent else None) == usual
     if phase != "evaluate":
         losses = [row["loss"] for row in run.metrics() if "loss" in row]

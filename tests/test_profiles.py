@@ -3,7 +3,8 @@
 import pytest
 
 from nbcore import config as configs
-from nbcore import pipeline, place
+from nbcore import pipeline as pipelines
+from nbcore.core import hardware
 
 
 @pytest.mark.parametrize("phase", configs.PHASES)
@@ -21,15 +22,15 @@ def test_these_are_the_profiles():
     chosen = set()
     for tier, memory in tiers.items():
         kind = "cpu" if tier == "cpu" else "cuda"
-        device = place.Device(kind=kind, name=tier, memory_gb=memory, bf16=tier not in ("cpu", "t4"), tier=tier)
-        chosen.add(place.profile(device)[0])
+        device = hardware.Device(kind=kind, name=tier, memory_gb=memory, bf16=tier not in ("cpu", "t4"), tier=tier)
+        chosen.add(hardware.profile(device)[0])
     assert chosen == {"tiny", "small", "medium", "gpt_oss_20b"}
 
 
 @pytest.mark.parametrize("profile", ["tiny", "small", "medium", "gpt_oss_20b"])
 def test_every_profile_has_its_chain(repo, profile):
     """Its base model must be named in each config: an evaluation without one would measure the seedling instead."""
-    plan = pipeline.load(repo / "configs" / "pipeline" / f"{profile}.yaml")
+    plan = pipelines.load(repo / "configs" / "pipeline" / f"{profile}.yaml")
     phases = [stage.phase for stage in plan.stages if stage.phase != "pretrain"]
     assert phases == ["evaluate", "lang_adapter", "evaluate", "sft", "evaluate", "ipo", "evaluate", "grpo", "evaluate"]
     bases = {stage.load().model.base for stage in plan.stages}

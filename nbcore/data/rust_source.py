@@ -11,7 +11,7 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
-from nbcore.rust import syntax
+from nbcore.grading.rust import syntax
 
 ITEMS = {"function_item", "struct_item", "enum_item", "trait_item"}
 LICENCE = "MIT OR Apache-2.0"

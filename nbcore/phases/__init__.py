@@ -1,3 +1,3 @@
 """The phases. None imports another: they meet on disk."""
 
-import nbcore.lm  # noqa: F401 - first, because it quiets the libraries that a phase imports next
+import nbcore.training  # noqa: F401 - first, because it quiets the libraries that a phase imports next

@@ -13,12 +13,15 @@ from typing import Any
 
 import torch
 
-from nbcore import reward, runs, stats
+from nbcore import runs, stats
+from nbcore.core import lines
 from nbcore.data import sources
-from nbcore.live import Live
-from nbcore.lm import corpus, fit, load, memory, rollout
-from nbcore.rust import metrics
-from nbcore.rust.screen import extract
+from nbcore.grading import reward
+from nbcore.grading.rust import structure
+from nbcore.grading.rust.screen import extract
+from nbcore.tasks import sets
+from nbcore.training import corpus, fit, load, memory, rollout
+from nbcore.view.live import Live
 
 
 @functools.lru_cache(maxsize=1)
@@ -26,9 +29,9 @@ def data(run: runs.Run) -> dict[str, Any]:
     """Held-out tasks of unseen compositions and of unseen families, and held-out documents."""
     config = run.config
     source = config.source
-    tasks = {"heldout": sources.tasks(source, "heldout", config.heldout, config.seed)}
+    tasks = {"heldout": sets.tasks(source, "heldout", config.heldout, config.seed)}
     if config.unseen and source == "katas":
-        tasks["unseen_family"] = sources.tasks(source, "unseen_family", config.unseen, config.seed)
+        tasks["unseen_family"] = sets.tasks(source, "unseen_family", config.unseen, config.seed)
     documents = []
     if config.perplexity_documents:
         kinds = dict.fromkeys(("katas", "files"), config.perplexity_documents)
@@ -40,7 +43,7 @@ def data(run: runs.Run) -> dict[str, Any]:
         "report": {
             **{name: len(group) for name, group in tasks.items()},
             "documents": len(documents),
-            "sha256": sources.digest(everything),
+            "sha256": lines.digest(everything),
         },
     }
 
@@ -114,7 +117,7 @@ def quality(judged: list[dict]) -> dict[str, Any]:
     documented: share of public items with a doc comment; idioms: of four; coverage: of the prompt's words; hack_rate:
     share that tried to get round the tests.
     """
-    programs = [metrics.structure(extract(row["completion"]) or "", row["prompt"]) for row in judged]
+    programs = [structure.structure(extract(row["completion"]) or "", row["prompt"]) for row in judged]
     found: dict[str, Any] = {"hack_rate": _mean([float(reward.is_hack(row)) for row in judged])}
     for name in ("documented", "idioms", "coverage", "unwraps", "lines"):
         found[name] = _mean([program[name] for program in programs if program[name] is not None])

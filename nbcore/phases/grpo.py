@@ -14,11 +14,13 @@ import torch
 from datasets import Dataset
 from trl import GRPOConfig, GRPOTrainer
 
-from nbcore import reward, runs
+from nbcore import runs
 from nbcore.chat import template
-from nbcore.data import sources
-from nbcore.lm import fit, load, lora, order, rollout
-from nbcore.rust.screen import extract
+from nbcore.core import lines
+from nbcore.grading import reward
+from nbcore.grading.rust.screen import extract
+from nbcore.tasks import sets
+from nbcore.training import fit, load, lora, order, rollout
 
 
 class FoldedTrainer(GRPOTrainer):
@@ -47,7 +49,7 @@ def data(run: runs.Run) -> dict[str, Any]:
     """Prompts, each with the id of its task; the hidden tests stay in "tasks", where only the reward looks."""
     config = run.config
     wanted = config.tasks
-    tasks = sources.tasks(wanted.source, "train", wanted.limit, config.seed, undemonstrated=wanted.undemonstrated)
+    tasks = sets.tasks(wanted.source, "train", wanted.limit, config.seed, undemonstrated=wanted.undemonstrated)
     prompts = config.effective_batch // config.group_size
     if len(tasks) < prompts:
         raise ValueError(
@@ -55,13 +57,13 @@ def data(run: runs.Run) -> dict[str, Any]:
             "(batch_size × gradient_accumulation / group_size); give more tasks, or lower batch_size"
         )
     tokenizer = load.tokenizer(run)
-    longest = max(len(template.prompt_ids(tokenizer, sources.question(task))) for task in tasks)
-    rows = [{"prompt": sources.question(task), "task": task["id"]} for task in tasks]
+    longest = max(len(template.prompt_ids(tokenizer, sets.question(task))) for task in tasks)
+    rows = [{"prompt": sets.question(task), "task": task["id"]} for task in tasks]
     return {
         "train": order.in_order(rows, config.max_steps, prompts, config.seed, length=lambda row: 0),
         "tasks": {task["id"]: task for task in tasks},
         "tokenizer": tokenizer,
-        "report": {"tasks": len(tasks), "longest_prompt_tokens": longest, "sha256": sources.digest(tasks)},
+        "report": {"tasks": len(tasks), "longest_prompt_tokens": longest, "sha256": lines.digest(tasks)},
     }
 
 
@@ -78,7 +80,7 @@ def rewards(run: runs.Run) -> list[Any]:
     def judged(completion_ids: list, task: list[str], log_metric: Any) -> list[dict]:
         began = time.monotonic()
         answers = [template.answer(rows["tokenizer"], ids)[0] for ids in completion_ids]
-        samples = [sources.sample(rows["tasks"][i], text) for i, text in zip(task, answers, strict=True)]
+        samples = [sets.sample(rows["tasks"][i], text) for i, text in zip(task, answers, strict=True)]
         verdicts = grader.grade(samples)
         code = [extract(text, sample["signature"]) or "" for text, sample in zip(answers, samples, strict=True)]
         worth = [reward.components(verdict, text) for verdict, text in zip(verdicts, code, strict=True)]

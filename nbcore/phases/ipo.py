@@ -16,10 +16,12 @@ from trl import DPOConfig, DPOTrainer
 
 from nbcore import runs
 from nbcore.chat import template
+from nbcore.core import lines
 from nbcore.data import sources
-from nbcore.live import Live
-from nbcore.lm import fit, load, order, rollout
-from nbcore.runs import commit, space
+from nbcore.runs import commit, pausing
+from nbcore.tasks import sets
+from nbcore.training import fit, load, order, rollout
+from nbcore.view.live import Live
 
 PAIRS = "pairs.jsonl"
 
@@ -44,15 +46,15 @@ def data(run: runs.Run) -> dict[str, Any]:
     config = run.config
     tokenizer = load.tokenizer(run)
     if not (run.path / PAIRS).is_file():
-        lines = [json.dumps(pair, ensure_ascii=False) for pair in _pairs(run, tokenizer)]
-        space.write(run.path, lambda: commit.write_durably(run.path / PAIRS, "\n".join(lines) + "\n"))
+        text = "".join(json.dumps(pair, ensure_ascii=False) + "\n" for pair in _pairs(run, tokenizer))
+        pausing.write(run.path, lambda: commit.write_durably(run.path / PAIRS, text))
         run.event("pairs", sha256=commit.sha256(run.path / PAIRS))
         run.publish()
     if any(row["sha256"] != commit.sha256(run.path / PAIRS) for row in run.events("pairs")[-1:]):
         raise ValueError(
             f"pairs: {run.path / PAIRS} is not what was written; delete it, and the rollouts are drawn anew"
         )
-    pairs = sources.lines(run.path / PAIRS, ("id", "prompt", "chosen", "rejected"), "pairs")
+    pairs = lines.objects(run.path / PAIRS, ("id", "prompt", "chosen", "rejected"), "pairs")
     splits: dict[str, list[dict]] = {"train": [], "validation": []}
     counts = {"pairs": len(pairs), "tasks": len({pair["id"] for pair in pairs}), "too_long": 0}
     for pair in pairs:
@@ -70,7 +72,7 @@ def data(run: runs.Run) -> dict[str, Any]:
         "train": order.in_order(splits["train"], config.max_steps, batch, config.seed, length=_length),
         "validation": splits["validation"],
         "tokenizer": tokenizer,
-        "report": {**counts, "sha256": sources.digest(pairs)},
+        "report": {**counts, "sha256": lines.digest(pairs)},
     }
 
 
@@ -123,7 +125,7 @@ def _pairs(run: runs.Run, tokenizer: Any) -> list[dict]:
     """(chosen passes, rejected does not) among one task's rollouts; distinct answers, complete ones only."""
     config = run.config
     wanted = config.tasks
-    tasks = sources.tasks(wanted.source, "train", wanted.limit, config.seed, undemonstrated=wanted.undemonstrated)
+    tasks = sets.tasks(wanted.source, "train", wanted.limit, config.seed, undemonstrated=wanted.undemonstrated)
     policy = load.policy(run, run.parent)
     repeated = [task for task in tasks for _ in range(config.rollouts)]
     grader, live = rollout.grader(run, lint=False), Live("rollouts")

@@ -13,8 +13,9 @@ from transformers import set_seed
 from trl import SFTConfig, SFTTrainer
 
 from nbcore import runs
+from nbcore.core import lines
 from nbcore.data import sources
-from nbcore.lm import corpus, fit, load, lora, order
+from nbcore.training import corpus, fit, load, lora, order
 
 
 @functools.lru_cache(maxsize=1)
@@ -33,7 +34,7 @@ def data(run: runs.Run) -> dict[str, Any]:
         "train": order.in_order(rows, config.max_steps, batch, config.seed),
         "validation": validation,
         "tokenizer": tokenizer,
-        "report": {**counts, "validation": len(validation), "sha256": sources.digest(train)},
+        "report": {**counts, "validation": len(validation), "sha256": lines.digest(train)},
     }
 
 

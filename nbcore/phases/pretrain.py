@@ -13,9 +13,10 @@ from transformers import LlamaConfig, LlamaForCausalLM, set_seed
 from trl import SFTConfig, SFTTrainer
 
 from nbcore import runs
+from nbcore.core import lines
 from nbcore.data import sources
-from nbcore.lm import corpus, fit, load, order
-from nbcore.lm import tokenizer as tokenizers
+from nbcore.training import corpus, fit, load, order
+from nbcore.training import tokenizer as tokenizers
 
 
 @functools.lru_cache(maxsize=1)
@@ -35,7 +36,7 @@ def data(run: runs.Run) -> dict[str, Any]:
         "train": sequence,
         "validation": validation,
         "tokenizer": tokenizer,
-        "report": {**counts, "validation": len(validation), "sha256": sources.digest(train)},
+        "report": {**counts, "validation": len(validation), "sha256": lines.digest(train)},
     }
 
 

@@ -13,8 +13,9 @@ from trl import SFTConfig, SFTTrainer
 
 from nbcore import runs
 from nbcore.chat import template
+from nbcore.core import lines
 from nbcore.data import sources
-from nbcore.lm import fit, load, order, rollout
+from nbcore.training import fit, load, order, rollout
 
 
 @functools.lru_cache(maxsize=1)
@@ -54,7 +55,7 @@ def data(run: runs.Run) -> dict[str, Any]:
         "validation": splits["validation"],
         "epoch": -(-len(splits["train"]) // batch),
         "tokenizer": tokenizer,
-        "report": {**counts, "sha256": sources.digest(rows)},
+        "report": {**counts, "sha256": lines.digest(rows)},
     }
 
 

@@ -17,7 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from nbcore.runs import commit, retain
+from nbcore.runs import commit, retention
 
 MARKER = "commit.json"
 STATE = "state"
@@ -113,14 +113,14 @@ def drop(checkpoint: Checkpoint) -> None:
     shutil.rmtree(checkpoint.path)
 
 
-def items(run: Path, trusted: set[Path] = frozenset()) -> list[retain.Item]:
+def items(run: Path, trusted: set[Path] = frozenset()) -> list[retention.Item]:
     """The checkpoints as retention sees them; those in `trusted` are not read again."""
     steps = blessed(run)["steps"]
     found = []
     for each in listing(run):
         sound = each.path in trusted or not each.problems()
         metric = each.facts.get("metric") if sound else None
-        found.append(retain.Item(each.name, each.step, sound, sound, metric, str(each.step) in steps))
+        found.append(retention.Item(each.name, each.step, sound, sound, metric, str(each.step) in steps))
     return found
 
 

@@ -15,9 +15,10 @@ from importlib import metadata
 from pathlib import Path
 
 from nbcore import config as configs
-from nbcore import place
-from nbcore.runs import checkpoints, commit, lease, restore, space
+from nbcore.core import environment
+from nbcore.runs import checkpoints, commit, disk, lease, pausing
 from nbcore.runs import run as runs
+from nbcore.runs.mirror import restore
 from nbcore.runs.run import OPENING, Run
 
 PACKAGES = ("torch", "transformers", "trl", "peft", "datasets", "accelerate", "bitsandbytes", "tokenizers")
@@ -65,9 +66,9 @@ def open(config: configs.Phase, store: str | Path, parent: str | Path | Run | No
     try:
         return _create(config, store, parent)
     except OSError as error:
-        if not space.is_full(error):
+        if not disk.is_full(error):
             raise
-        raise space.Paused(
+        raise pausing.Paused(
             f"no {config.phase} run can be opened: the disk of {store} is full. Make room (`python -m nbcore runs "
             "usage`, `runs prune`), then give the same command again"
         ) from error
@@ -181,7 +182,7 @@ def _refuse_drift(config: configs.Phase, store: str | Path, parent: Run | None) 
 
 def _refuse_mirror_within(store: Path) -> None:
     """Raises ValueError for a mirror and a store in one another: each copy would be copied again."""
-    address = place.mirror()
+    address = environment.mirror()
     if address is None or address.startswith("hf://"):
         return
     copies, here = Path(address).expanduser().resolve(), store.resolve()

@@ -27,7 +27,9 @@ from pathlib import Path
 from typing import Any
 
 from nbcore import config as configs
-from nbcore.runs import checkpoints, commit, lease, lines, mirror, publisher, restore, space
+from nbcore.core import lines
+from nbcore.runs import checkpoints, commit, lease, pausing, pruning
+from nbcore.runs.mirror import mirror, publisher, restore
 
 MARKER = "run.json"
 SEEDLING = Path(__file__).parents[1] / "assets" / "seedling"  # the base model where a config names none
@@ -112,7 +114,7 @@ class Run:
         return [self, *(parent.ancestors() if parent else [])]
 
     def log(self, **numbers: Any) -> None:
-        """Append one line to metrics.jsonl, stamped with the time. Raises space.Paused where the disk is full."""
+        """Append one line to metrics.jsonl, stamped with the time. Raises pausing.Paused where the disk is full."""
         self._append("metrics.jsonl", {"time": round(time.time(), 3), **numbers})
 
     def sample(self, *rows: dict) -> None:
@@ -158,7 +160,7 @@ class Run:
                 "metrics": metrics,
                 **facts,
             }
-            space.write(self.path, lambda: commit.commit(self.path, MARKER, facts, without=OUTSIDE))
+            pausing.write(self.path, lambda: commit.commit(self.path, MARKER, facts, without=OUTSIDE))
             lease.release(self.path)
         self.copy()
         return self
@@ -176,7 +178,7 @@ class Run:
             path, step = (checkpoint.path, checkpoint.step) if checkpoint else (None, step)
             if self.finished and not step:
                 step = self.config.max_steps if isinstance(self.config, configs.Training) else 0
-            found.offer(publisher.Offer(self.path, step, path, metric, self.finished, space.policy(self.path)))
+            found.offer(publisher.Offer(self.path, step, path, metric, self.finished, pruning.policy(self.path)))
 
     def publish_notebook(self) -> None:
         """Offer the executed notebook to the mirror; returns at once."""
@@ -198,7 +200,7 @@ class Run:
         return commit.problems(self.path, MARKER)
 
     def _append(self, name: str, *rows: dict) -> None:
-        space.write(self.path, lambda: lines.append(self.path / name, *rows))
+        pausing.write(self.path, lambda: lines.append(self.path / name, *rows))
 
     def _active_seconds(self) -> float:
         # Wall time from open to finish would count the night a runtime was gone; rows far apart are such gaps.

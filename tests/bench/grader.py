@@ -21,7 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from nbcore.rust.grader import RustGrader  # noqa: E402
+from nbcore.grading.grader import RustGrader  # noqa: E402
 
 STEPS = (["cargo", "check"], ["cargo", "clippy"], ["cargo", "test"])
 

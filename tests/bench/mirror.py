@@ -20,12 +20,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from runs.helpers import Faulty  # noqa: E402 - the path must be set before the imports
-
 from nbcore import config as configs  # noqa: E402
 from nbcore import runs  # noqa: E402
 from nbcore.phases import lang_adapter  # noqa: E402
-from nbcore.runs import checkpoints, mirror, publisher  # noqa: E402
+from nbcore.runs import checkpoints  # noqa: E402
+from nbcore.runs.mirror import mirror, publisher  # noqa: E402
+from tests.runs.helpers import Faulty  # noqa: E402 - the path must be set before the imports
 
 STEPS = 120
 

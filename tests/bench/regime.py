@@ -17,7 +17,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from nbcore import pipeline, place, runs, show, stats  # noqa: E402 - the path must be set before the imports
+from nbcore import pipeline as pipelines  # noqa: E402
+from nbcore import runs, stats, view  # noqa: E402 - the path must be set before the imports
+from nbcore.core import hardware  # noqa: E402
 
 PHASES = ("base", "lang_adapter", "sft", "ipo", "grpo")
 
@@ -52,7 +54,7 @@ def measure(store: Path) -> tuple[list[str], list[tuple[str, bool, str]]]:
         lines.append("| " + " | ".join(cells) + " |")
 
     def compared(before: str, after: str, key: str = "passed") -> stats.Comparison:
-        sides = (show.outcomes(found[name], "heldout", key) for name in (before, after))
+        sides = (view.outcomes(found[name], "heldout", key) for name in (before, after))
         return stats.compare(*sides)
 
     perplexities = {name: found[name].info["metrics"]["perplexity"]["value"] for name in PHASES}
@@ -99,13 +101,13 @@ def main() -> int:
     text, holds = [f"# The tiny pipeline, seeds {' '.join(map(str, options.seeds))}", ""], True
     text += [
         f"Made by `python tests/bench/regime.py --seeds {' '.join(map(str, options.seeds))}` on "
-        f"{place.device().name}. Rates are over held-out tasks with Wilson intervals at 95 %, greedy decoding.",
+        f"{hardware.device().name}. Rates are over held-out tasks with Wilson intervals at 95 %, greedy decoding.",
     ]
     for seed in options.seeds:
         store = options.store / f"seed-{seed}"
         began = time.monotonic()
         # Only what trains is seeded anew: every seed is measured on the same tasks.
-        pipeline.run(pipeline.load(options.pipeline, None, [f"{phase}.seed={seed}" for phase in PHASES[1:]]), store)
+        pipelines.run(pipelines.load(options.pipeline, None, [f"{phase}.seed={seed}" for phase in PHASES[1:]]), store)
         lines, claims = measure(store)
         seconds = sum(run.info["seconds"] for run in runs.listing(store) if run.finished)
         n = evaluations(store)["grpo"].info["metrics"]

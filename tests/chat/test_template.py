@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nbcore.chat import template
-from nbcore.lm import load
+from nbcore.training import load
 
 TOKENIZER = load.tokenizer_at(str(load.SEEDLING))
 CONTROL = st.sampled_from(TOKENIZER.all_special_tokens)

@@ -19,12 +19,13 @@ STORE, MIRROR, BEFORE = root / "store", root / "mirror", root.parent / "before"
 os.environ["NBCORE_MIRROR"] = "off"  # mirrored in the open, not by a thread: a fork has none
 
 import torch  # noqa: E402 - the environment comes first
-from phases.short_runs import short  # noqa: E402
 
 from nbcore import runs  # noqa: E402
-from nbcore.lm import fit, keeper  # noqa: E402
 from nbcore.phases import lang_adapter  # noqa: E402
-from nbcore.runs import backends, checkpoints, lease, mirror, restore, retain  # noqa: E402
+from nbcore.runs import checkpoints, lease, retention  # noqa: E402
+from nbcore.runs.mirror import backends, mirror, restore  # noqa: E402
+from nbcore.training import fit, saving  # noqa: E402
+from tests.phases.short_runs import short  # noqa: E402
 
 torch.set_num_threads(1)
 libc = ctypes.CDLL(None)
@@ -36,7 +37,7 @@ copies = mirror.Mirror(backends.Folder(MIRROR), part=100_000)  # so that a bundl
 rows = lang_adapter.data(run)
 trainer = lang_adapter.trainer(run)
 facts = {"config": run.path.name[-12:], "data": rows["report"]["sha256"], "parent": None, "versions": {}}
-keep = keeper.Keeper(run, trainer, facts | {"base": fit.load.fingerprint(run)}, None, None)
+keep = saving.Keeper(run, trainer, facts | {"base": fit.load.fingerprint(run)}, None, None)
 trainer.add_callback(keep)
 held = []
 
@@ -61,13 +62,13 @@ def save():
     keep.save(held[0])  # step 4: write, commit, retention
     copies.publish(run.path, 4, checkpoints.newest(run.path)[0].path, None, False)
     checkpoints.bless(run.path, "the last", 4)
-    copies.prune(run.id, checkpoints.blessed(run.path), retain.Policy(newest=1, best=0))
+    copies.prune(run.id, checkpoints.blessed(run.path), retention.Policy(newest=1, best=0))
     run.event("noted", by="the nursery")
     fit._leave(run, "adapter", trainer, rows["tokenizer"])
     checkpoints.ended(run.path, {"steps": 4}, "adapter")
     run.finish({"loss": 1.0}, base="seedling", data=rows["report"])
     copies.publish(run.path, 4, None, None, True)
-    copies.prune(run.id, checkpoints.blessed(run.path), runs.run.space.policy(run.path))
+    copies.prune(run.id, checkpoints.blessed(run.path), runs.run.pruning.policy(run.path))
 
 
 def bring():

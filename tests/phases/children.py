@@ -19,7 +19,7 @@ def train(store: Path, id_: str, end_at: tuple | None = None, log: Path | None =
     raised, once each.
     """
     from nbcore import runs
-    from nbcore.lm import fit
+    from nbcore.training import fit
 
     run = runs.run.Run(store / id_)
     phase = importlib.import_module(f"nbcore.phases.{run.phase}")

@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-from phases.short_runs import short, walk
 
 from nbcore import runs
 from nbcore.phases import lang_adapter, sft
+from tests.phases.short_runs import short, walk
 
 
 @pytest.fixture(scope="session")

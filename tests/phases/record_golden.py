@@ -8,10 +8,9 @@ from pathlib import Path
 
 sys.path[:0] = [".", "tests"]
 
-from phases.short_runs import losses, short, walk, write_pairs
-
 from nbcore import runs
 from nbcore.phases import grpo, ipo, lang_adapter, pretrain, sft
+from tests.phases.short_runs import losses, short, walk, write_pairs
 
 found = {}
 with tempfile.TemporaryDirectory() as store:

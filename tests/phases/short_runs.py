@@ -5,8 +5,9 @@ import json
 import pytest
 
 from nbcore import config as configs
-from nbcore.data import katas, sources
+from nbcore.data import sources
 from nbcore.phases import ipo
+from nbcore.tasks import katas
 
 SHORT = {
     "pretrain": {"max_steps": 4, "batch_size": 4, "corpus.sources": {"katas": 16}, "validation_documents": 4},

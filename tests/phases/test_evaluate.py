@@ -4,11 +4,11 @@ import math
 
 import pytest
 import torch
-from phases.short_runs import short
 
 from nbcore import runs
-from nbcore.lm import load
 from nbcore.phases import evaluate
+from nbcore.training import load
+from tests.phases.short_runs import short
 
 
 @pytest.fixture(scope="module")

@@ -4,12 +4,12 @@ import asyncio
 import json
 
 import pytest
-from phases.short_runs import same_losses, short, walk
 
 from nbcore import runs
-from nbcore.data import katas
+from nbcore.grading.grader import RustGrader
 from nbcore.phases import grpo
-from nbcore.rust.grader import RustGrader
+from nbcore.tasks import katas
+from tests.phases.short_runs import same_losses, short, walk
 
 
 @pytest.fixture(scope="module")

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from phases.short_runs import same_losses, short, walk, write_pairs
 
 from nbcore import runs
 from nbcore.phases import ipo
+from tests.phases.short_runs import same_losses, short, walk, write_pairs
 
 
 @pytest.fixture(scope="module")

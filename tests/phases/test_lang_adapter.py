@@ -2,14 +2,14 @@
 
 import pytest
 import torch
-from phases.short_runs import same_losses, short, walk
 from safetensors.torch import load_file
 from transformers import GptOssConfig, GptOssForCausalLM
 
 from nbcore import config as configs
 from nbcore import runs
-from nbcore.lm import load, lora
 from nbcore.phases import lang_adapter
+from nbcore.training import load, lora
+from tests.phases.short_runs import same_losses, short, walk
 
 
 def test_first_losses(chain, golden):

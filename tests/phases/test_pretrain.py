@@ -1,12 +1,12 @@
 """Pretraining: the curriculum walks as told, and the model it leaves is a base for the next phase."""
 
 import pytest
-from phases.short_runs import same_losses, short, walk
 
 from nbcore import config as configs
 from nbcore import runs
-from nbcore.lm import load, order
 from nbcore.phases import lang_adapter, pretrain
+from nbcore.training import load, order
+from tests.phases.short_runs import same_losses, short, walk
 
 
 @pytest.fixture(scope="module")

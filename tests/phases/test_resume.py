@@ -10,17 +10,17 @@ import weakref
 
 import pytest
 import torch
-from phases.children import CONTEXT, go, train
-from phases.short_runs import losses, short, walk, write_pairs
 from safetensors.torch import load_file
 from transformers import Trainer
 
 from nbcore import config as configs
 from nbcore import runs
-from nbcore.data import katas, sources
-from nbcore.lm import fit, probe
 from nbcore.phases import lang_adapter, sft
 from nbcore.runs import checkpoints, lease
+from nbcore.tasks import katas, sets
+from nbcore.training import fit, probe
+from tests.phases.children import CONTEXT, go, train
+from tests.phases.short_runs import losses, short, walk, write_pairs
 
 # 8 steps of 4 rows, 16 rows to an epoch: steps 4 and 8 are the edges of epochs.
 BASE = {"max_steps": 8, "batch_size": 4}
@@ -54,7 +54,7 @@ def opened(store, parents, phase, **values):
     for name in ("lang_adapter", "sft"):
         shutil.copytree(parents / name, store / name, dirs_exist_ok=True)
     config = short(phase, **(BASE | CUT[phase] | {"name": "exact"} | values))
-    run = runs.open(config, store, "sft" if phase == "grpo" else configs.PARENTS[phase])
+    run = runs.open(config, store, "sft" if phase == "grpo" else configs.TABLE[phase].parent)
     if phase == "ipo":
         write_pairs(run, train=16)
     lease.release(run.path)
@@ -214,9 +214,7 @@ def test_what_was_begun_otherwise_is_refused_with_what_differs(chain, tmp_path):
 def test_other_data_under_a_checkpoint_is_refused(chain, tmp_path):
     """Rows that changed on disk since step 2 would be trained on as if they were the same."""
     shutil.copytree(chain / "lang_adapter", tmp_path / "lang_adapter")
-    rows = [
-        {"id": task["id"], "messages": [*sources.question(task), answer(task)]} for task in katas.load("train")[:48]
-    ]
+    rows = [{"id": task["id"], "messages": [*sets.question(task), answer(task)]} for task in katas.load("train")[:48]]
     path = tmp_path / "rows.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     run = runs.open(short("sft", rows=str(path), limit=None, batch_size=4), tmp_path, "lang_adapter")

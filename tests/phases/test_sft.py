@@ -4,13 +4,13 @@ import shutil
 
 import pytest
 import torch
-from phases.short_runs import same_losses, short, walk
 from safetensors.torch import load_file
 
 from nbcore import runs
 from nbcore.chat import template
 from nbcore.phases import sft
 from nbcore.runs import checkpoints
+from tests.phases.short_runs import same_losses, short, walk
 
 
 def test_first_losses(chain, golden):

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from nbcore import config as configs
 from nbcore import runs
-from nbcore.runs import backends, checkpoints
+from nbcore.runs import checkpoints
+from nbcore.runs.mirror import backends
 
 SFT = configs.load({"phase": "sft", "max_steps": 100, "save_steps": 10})
 

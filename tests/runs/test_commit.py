@@ -5,9 +5,9 @@ import random
 import shutil
 
 import pytest
-from runs.helpers import finished, opened, saved
 
 from nbcore.runs import checkpoints, commit, health
+from tests.runs.helpers import finished, opened, saved
 
 
 @pytest.fixture

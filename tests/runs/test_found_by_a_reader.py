@@ -8,12 +8,16 @@ import threading
 import time
 
 import pytest
-from runs.helpers import SFT, Faulty, finished, opened, saved
 
-from nbcore import cli, pipeline, runs
 from nbcore import config as configs
-from nbcore.lm import fit
-from nbcore.runs import checkpoints, commit, health, lease, mirror, opening, publisher, restore, space
+from nbcore import pipeline as pipelines
+from nbcore import runs
+from nbcore.cli import main
+from nbcore.pipeline import stages
+from nbcore.runs import checkpoints, commit, health, lease, opening, pausing
+from nbcore.runs.mirror import mirror, publisher, restore
+from nbcore.training import fit
+from tests.runs.helpers import SFT, Faulty, finished, opened, saved
 
 
 @pytest.fixture
@@ -28,7 +32,7 @@ def test_archive_reads_an_old_copy_again_before_the_original_goes(tmp_path, mirr
     run = finished(tmp_path / "store")
     for part in mirrored.rglob("*.tar.*"):
         part.write_bytes(bytes(part.stat().st_size))
-    assert cli.main(["runs", "archive", run.id, "--store", str(tmp_path / "store")]) == 0
+    assert main.main(["runs", "archive", run.id, "--store", str(tmp_path / "store")]) == 0
     assert not run.path.exists() and runs.find(tmp_path / "store", run.id).verify() == []
 
 
@@ -38,7 +42,7 @@ def test_archive_refuses_where_a_checkpoint_is_blessed(tmp_path, mirrored, capsy
     saved(run, 10)
     checkpoints.bless(run.path, "in the paper", 10)
     run.finish({"loss": 1.0})
-    assert cli.main(["runs", "archive", run.id, "--store", str(tmp_path / "store")]) == 2
+    assert main.main(["runs", "archive", run.id, "--store", str(tmp_path / "store")]) == 2
     assert "is blessed (in the paper)" in capsys.readouterr().err and run.path.is_dir()
 
 
@@ -188,7 +192,7 @@ def test_milestones_stay_when_the_disk_runs_low(tmp_path, monkeypatch):
     free = type("Usage", (), {"free": 10**6})
     monkeypatch.setattr(shutil, "disk_usage", lambda _: free)
     with pytest.raises(runs.Paused):
-        space.require(run.path, 10**9, "training")
+        pausing.require(run.path, 10**9, "training")
     assert [each.step for each in checkpoints.listing(run.path)] == [20, 40, 50]
 
 
@@ -197,10 +201,10 @@ def test_resume_takes_the_unfinished_one(tmp_path, monkeypatch, capsys):
     finished(tmp_path, name="done")
     run = opened(tmp_path, name="going")
     called = []
-    monkeypatch.setattr(pipeline, "resume", lambda found, overrides: called.append((found, overrides)) or found)
+    monkeypatch.setattr(stages, "resume", lambda found, overrides: called.append((found, overrides)) or found)
     arguments = ["runs", "resume", "sft", "--set", "batch_size=4", "--store", str(tmp_path)]
-    assert cli.main(arguments) == 0 and called == [(run, {"batch_size": 4})]
-    assert cli.main(["runs", "show", "sft", "--store", str(tmp_path)]) == 0
+    assert main.main(arguments) == 0 and called == [(run, {"batch_size": 4})]
+    assert main.main(["runs", "show", "sft", "--store", str(tmp_path)]) == 0
     assert run.id in capsys.readouterr().out
 
 
@@ -210,11 +214,11 @@ def test_a_full_disk_is_told_as_a_pause_whatever_else_it_breaks(tmp_path, monkey
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(pipeline, "_keep", full)
-    monkeypatch.setattr(pipeline.papermilled, "execute", lambda *_: "Paused: sft/x is paused: the disk is full")
-    chain = pipeline.load("configs/pipeline/tiny.yaml", "pretrain")
+    monkeypatch.setattr(stages, "_keep", full)
+    monkeypatch.setattr(stages.notebook, "execute", lambda *_: "Paused: sft/x is paused: the disk is full")
+    chain = pipelines.load("configs/pipeline/tiny.yaml", "pretrain")
     with pytest.raises(runs.Paused, match="sft/x is paused"):
-        pipeline.run(chain, tmp_path)
+        stages.run(chain, tmp_path)
     monkeypatch.setattr(commit, "write_durably", full)
     with pytest.raises(runs.Paused, match="no sft run can be opened: the disk of"):
         runs.open(SFT, tmp_path)
@@ -224,7 +228,7 @@ def test_an_executed_copy_that_was_cut_short_hides_no_cause(tmp_path):
     """papermill writes it in place, so a kill leaves half a JSON."""
     (tmp_path / "copy.ipynb").write_text('{"cells": [{"outp')
     (tmp_path / "copy.log").write_text("")
-    cause = pipeline.papermilled._cause(tmp_path / "copy.ipynb", tmp_path / "copy.log", 138)
+    cause = stages.notebook._cause(tmp_path / "copy.ipynb", tmp_path / "copy.log", 138)
     assert "its kernel died (exit 138)" in cause
 
 
@@ -236,7 +240,7 @@ def test_one_damaged_run_does_not_stop_the_table_or_the_prune(tmp_path, capsys):
     for step in (10, 20, 30):
         saved(fine, step)
     for command in ("list", "prune", "usage"):
-        assert cli.main(["runs", command, "--store", str(tmp_path)]) == 0, command
+        assert main.main(["runs", command, "--store", str(tmp_path)]) == 0, command
     assert "damaged: see verify" in capsys.readouterr().out
     assert [each.step for each in checkpoints.listing(fine.path)] == [20, 30]
-    assert cli.main(["runs", "verify", "--store", str(tmp_path)]) == 1
+    assert main.main(["runs", "verify", "--store", str(tmp_path)]) == 1

@@ -7,11 +7,12 @@ import sys
 from collections import Counter
 
 import pytest
-from faults import killfs
-from phases.children import go
 
 from nbcore import runs
-from nbcore.runs import backends, checkpoints, commit, health, mirror, restore
+from nbcore.runs import checkpoints, commit, health
+from nbcore.runs.mirror import backends, mirror, restore
+from tests.faults import killfs
+from tests.phases.children import go
 
 pytestmark = pytest.mark.slow
 

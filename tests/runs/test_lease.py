@@ -8,10 +8,10 @@ import sys
 import time
 
 import pytest
-from runs.helpers import SFT, opened
 
 from nbcore import runs
 from nbcore.runs import lease
+from tests.runs.helpers import SFT, opened
 
 HOLD = """
 import sys, time

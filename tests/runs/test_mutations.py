@@ -13,8 +13,9 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-COMMIT, MIRROR, BACKENDS, BUNDLE = (f"nbcore/runs/{name}.py" for name in ("commit", "mirror", "backends", "bundle"))
-CHECKPOINTS, RETAIN, LEASE = (f"nbcore/runs/{name}.py" for name in ("checkpoints", "retain", "lease"))
+COMMIT = "nbcore/runs/commit.py"
+MIRROR, BACKENDS, BUNDLE = (f"nbcore/runs/mirror/{name}.py" for name in ("mirror", "backends", "bundle"))
+CHECKPOINTS, RETAIN, LEASE = (f"nbcore/runs/{name}.py" for name in ("checkpoints", "retention", "lease"))
 MUTATIONS = {
     "no fsync of files": (COMMIT, "        sync(path)\n        if path.is_file():", "        if path.is_file():"),
     "no fsync of what is replaced": (COMMIT, "        file.flush()\n        os.fsync(file.fileno())\n", ""),

@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from faults import killfs
 
 from nbcore import runs
+from tests.faults import killfs
 
 MARKERS = ("commit.json", "run.json", "trained.json")
 

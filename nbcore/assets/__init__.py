@@ -1,0 +1,1 @@
+"""What ships with the package, and the tools that remake it."""

@@ -1,0 +1,100 @@
+"""Remake the shipped base model with one command: `python -m nbcore.assets.make_seedling`.
+
+Pretrains by configs/pretrain/seedling.yaml (resuming where it was stopped), then writes model, tokenizer and card
+to nbcore/assets/seedling/. Needs the source of Rust's library: `rustup component add rust-src`, or the distribution's
+package of that name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+
+from transformers import AutoModelForCausalLM
+
+from nbcore import config as configs
+from nbcore import runs
+from nbcore.core import environment
+from nbcore.data import rust_source
+from nbcore.phases import pretrain
+from nbcore.tasks import katas
+from nbcore.training import load
+from nbcore.view import figures
+from nbcore.view.live import Live
+
+CARD = """\
+# The seedling
+
+A tiny causal language model of Rust: what the tour and the tests train. Architecture `{architecture}`,
+{parameters:,} parameters, float32. It continues Rust, knows the chat frame, and copies names from a signature; what
+instructions mean is for the phases after it to teach.
+
+| | |
+|---|---|
+| data | {documents:,} documents, {tokens:,} tokens, each document one row: {sources} |
+| data sha256 | `{sha256}` |
+| licences | generated functions: this project's; Rust library source: {licence} |
+| tokenizer | byte-level BPE of {vocabulary:,} ids, StarCoder's pre-tokeniser, Harmony's and FIM's tokens |
+| training | {steps:,} steps of {batch} rows, lengths {stages}, AdamW, peak learning rate {rate}, seed {seed} |
+| loss | {loss:.3f} at the end; held-out functions {eval_loss:.3f}, perplexity {perplexity:.2f} |
+| time | {minutes:.0f} minutes ({device}) |
+| versions | {versions} |
+
+![Training loss and held-out loss](loss.png)
+
+Held-out functions are compositions that no training split holds. Remake it with
+
+    python -m nbcore.assets.make_seedling
+
+Not for writing software: it knows {families} kinds of small functions and nothing else.
+"""
+
+
+def ship(run: runs.Run) -> None:
+    """Copy a finished pretraining run into assets/ and write its card from the run's own records."""
+    info, config = run.info, run.config
+    load.SEEDLING.mkdir(exist_ok=True)
+    for path in (run.path / "model").iterdir():
+        shutil.copy(path, load.SEEDLING / path.name)
+    model = AutoModelForCausalLM.from_pretrained(load.SEEDLING)
+    figures.learning(run.metrics()).savefig(load.SEEDLING / "loss.png", dpi=110)
+    card = CARD.format(
+        architecture=type(model).__name__,
+        parameters=model.num_parameters(),
+        documents=info["data"]["documents"],
+        tokens=info["data"]["tokens"],
+        sources=", ".join(f"{name} {count:,}" for name, count in config.corpus.sources.items()),
+        sha256=info["data"]["sha256"],
+        licence=rust_source.LICENCE,
+        vocabulary=model.config.vocab_size,
+        families=sum(not family.held_out for family in katas.FAMILIES.values()),
+        steps=info["metrics"]["step"],
+        batch=config.effective_batch,
+        stages=", ".join(f"{length} ({steps:,} steps)" for length, steps in pretrain.stages(config)),
+        rate=config.learning_rate,
+        seed=config.seed,
+        loss=info["metrics"]["loss"],
+        eval_loss=info["metrics"]["eval_loss"],
+        perplexity=info["metrics"]["eval_perplexity"],
+        minutes=info["seconds"] / 60,
+        device=info["device"],
+        versions=", ".join(f"{name} {version}" for name, version in info["versions"].items()),
+    )
+    (load.SEEDLING / "README.md").write_text(card, encoding="utf-8")
+
+
+def main() -> None:
+    argparse.ArgumentParser(
+        prog="python -m nbcore.assets.make_seedling", description=__doc__
+    ).parse_args()  # takes no arguments
+    config = configs.load(environment.REPO / "configs/pretrain/seedling.yaml")
+    run = runs.open(config, environment.store())
+    if not run.finished:
+        pretrain.train(run, Live("seedling"))
+        pretrain.finish(run)
+    ship(run)
+    print(f"the seedling of {run.id} is in {load.SEEDLING}")
+
+
+if __name__ == "__main__":
+    main()

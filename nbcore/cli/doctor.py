@@ -1,0 +1,221 @@
+"""What this machine can run, and what is missing: the checks behind `python -m nbcore doctor`.
+
+A check says what was found and, where that is not right, the one thing to do about it. "missing" means that even the
+tiny profile cannot run; everything less is "warn". Nothing is downloaded and no network is probed.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from nbcore.core import environment, hardware
+from nbcore.runs.mirror import backends
+
+SETUP = "bash colab_setup.sh"
+FROM_COLAB = {"torch", "numpy", "ipykernel", "ipywidgets"}  # colab_setup.sh leaves these as Colab brings them
+EDITION_2024 = (1, 85)  # the first rustc that has it
+DISK_GB = {"missing": 1, "warn": 10}  # the tiny pipeline leaves some 100 MB; one 7B base model alone takes 15 GB
+
+
+@dataclass(frozen=True)
+class Check:
+    name: str
+    state: Literal["ok", "warn", "missing"]
+    found: str
+    remedy: str = ""
+
+
+def report(store: str | Path | None = None) -> list[Check]:
+    """Every check, in the order a person would ask. `store` as for `environment.store`."""
+    device = hardware.device()
+    machine = [_python(), _machine(), _disk(environment.store(store)), _mirror(), _device(device)]
+    return [*machine, *_packages(), *_rust(), *_sandbox(), *_access()]
+
+
+def profiles(device: hardware.Device) -> list[tuple[str, bool, str]]:
+    """Each profile: its name, whether `device` can run it, and what it trains or why not."""
+    rows = []
+    for name, need in hardware.PROFILES.items():
+        obstacle = hardware.obstacle(name, device)
+        rows.append((name, obstacle is None, obstacle or need.trains))
+    return rows
+
+
+def render(checks: list[Check], device: hardware.Device) -> None:
+    """Print the checks and the profiles as two tables, and what to do next."""
+    from rich.console import Console
+    from rich.table import Table
+
+    mark = {"ok": "[green]ok[/]", "warn": "[yellow]warn[/]", "missing": "[red]missing[/]"}
+    console = Console()
+    table = Table("", "check", "found", "what to do", box=None, pad_edge=False)
+    for check in checks:
+        table.add_row(mark[check.state], check.name, check.found, check.remedy)
+    console.print(table)
+    table = Table("", "profile", "", box=None, pad_edge=False)
+    for name, runs, why in profiles(device):
+        table.add_row("[green]yes[/]" if runs else "[dim]no[/]", name, why)
+    console.print("\nWhat this machine can train:", table, sep="\n")
+    missing = [check.name for check in checks if check.state == "missing"]
+    if missing:
+        console.print(f"\nNot ready, even for the tiny profile: {', '.join(missing)}.")
+    else:
+        console.print(f"\nReady. config = 'auto' takes '{hardware.profile(device)[0]}'. Try: {SETUP} run")
+
+
+def main(store: str | Path | None = None) -> int:
+    """Print the report. 0 if the tiny profile can run here, else 1."""
+    checks = report(store)
+    render(checks, hardware.device())
+    return int(any(check.state == "missing" for check in checks))
+
+
+def _python() -> Check:
+    version = platform.python_version()
+    if (3, 11) <= sys.version_info[:2] <= (3, 13):
+        return Check("Python", "ok", version)
+    return Check("Python", "missing", version, "use Python 3.11 to 3.13")
+
+
+def _machine() -> Check:
+    memory = hardware.memory_gb()
+    where = "Colab" if environment.on_colab() else f"{platform.system()} {platform.machine()}"
+    found = f"{where}, {hardware.threads()} cores, {memory:.0f} GiB"
+    if memory < 4:
+        return Check("machine", "warn", found, "close other programs: the tiny pipeline wants about 4 GiB")
+    return Check("machine", "ok", found)
+
+
+def _disk(store: Path) -> Check:
+    existing = next(path for path in (store, *store.parents) if path.exists())
+    free = shutil.disk_usage(existing).free / 1e9
+    found = f"{free:.0f} GB free at {store}"
+    for state, least in DISK_GB.items():
+        if free < least:
+            return Check("disk", state, found, "free some space, or set NBCORE_STORE to a larger disk")
+    return Check("disk", "ok", found)
+
+
+def _mirror() -> Check:
+    try:
+        address = environment.mirror()
+        backend = backends.at(address) if address else None
+    except ValueError as error:
+        return Check("mirror", "warn", str(error), "correct NBCORE_MIRROR, or unset it")
+    if backend:
+        return Check("mirror", "ok", f"{backend}: every run is copied there")
+    remedy = (
+        "mount the Drive (second cell)"
+        if environment.on_colab()
+        else "NBCORE_MIRROR=/another/disk copies every run there"
+    )
+    return Check("mirror", "warn" if environment.on_colab() else "ok", "none: runs stay on this disk alone", remedy)
+
+
+def _device(device: hardware.Device) -> Check:
+    if device.kind == "cpu" and _first_line("nvidia-smi", "-L"):
+        remedy = f"torch does not see the NVIDIA GPU: remove .venv, then {SETUP}"
+        return Check("device", "warn", str(device), remedy)
+    return Check("device", "ok", f"{device} (tier {device.tier})")
+
+
+def _packages() -> list[Check]:
+    """torch and bitsandbytes by name, because the device decides about them; the rest of the lock set in one line."""
+    pins, found = _pins(), {}
+    for name in pins:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = None
+    checks = [_package(name, pins[name], found[name]) for name in ("torch", "bitsandbytes")]
+    rest = [name for name in pins if name not in ("torch", "bitsandbytes")]
+    absent = [name for name in rest if found[name] is None]
+    # "2.13.0+cpu" is a build of 2.13.0
+    other = [
+        name for name in rest if found[name] and found[name].split("+")[0] != pins[name] and not _colab_keeps(name)
+    ]
+    if absent:
+        checks.append(Check("packages", "missing", f"not installed: {', '.join(absent)}", SETUP))
+    elif other:
+        moved = ", ".join(f"{name} {found[name]} (lock {pins[name]})" for name in other)
+        checks.append(Check("packages", "warn", moved, SETUP))
+    else:
+        checks.append(Check("packages", "ok", f"{len(rest)} of {len(rest)} as in requirements.txt"))
+    return checks
+
+
+def _package(name: str, pin: str, found: str | None) -> Check:
+    if found is None:
+        return Check(name, "missing", "not installed", SETUP)
+    if found.split("+")[0] != pin and not _colab_keeps(name):
+        return Check(name, "warn", f"{found} (lock {pin})", SETUP)
+    return Check(name, "ok", found)
+
+
+def _colab_keeps(name: str) -> bool:
+    return name in FROM_COLAB and environment.on_colab()
+
+
+def _pins() -> dict[str, str]:
+    lines = (environment.REPO / "requirements.txt").read_text().splitlines()
+    return dict(re.findall(r"^([A-Za-z0-9_.-]+)==([^\s#]+)", "\n".join(lines), flags=re.MULTILINE))
+
+
+def _rust() -> list[Check]:
+    checks = []
+    for tool in ("rustc", "cargo", "clippy-driver", "rustfmt"):
+        version = _first_line(tool, "--version")
+        if version is None:
+            checks.append(Check(tool, "missing", "not found", f"{SETUP}, or https://rustup.rs"))
+            continue
+        version = version.split(" (")[0]  # without commit and date
+        number = re.search(r"(\d+)\.(\d+)", version)
+        if tool == "rustc" and number and tuple(map(int, number.groups())) < EDITION_2024:
+            checks.append(Check(tool, "warn", version, "edition 2024 needs rustc 1.85: https://rustup.rs"))
+        else:
+            checks.append(Check(tool, "ok", version))
+    if shutil.which("cc") is None:
+        checks.append(Check("linker", "missing", "no cc", "apt-get install gcc libc6-dev"))
+    return checks
+
+
+def _sandbox() -> list[Check]:
+    from nbcore.grading.grader import RustGrader
+
+    try:
+        grader = RustGrader(jobs=1, allow_degraded=True)
+    except RuntimeError as error:  # no toolchain or no linker: said above
+        return [Check("sandbox", "missing", "cannot be built", str(error).rpartition("; ")[2])]
+    found = grader.capabilities()
+    grader.close()
+    layers = ", ".join(found["layers"])
+    if grader.lost:
+        remedy = "grade elsewhere, or sandbox.allow_degraded if you trust the model's code"
+        return [Check("sandbox", "warn", f"{found['isolation']}; layers: {layers or 'limits alone'}", remedy)]
+    return [Check("sandbox", "ok", f"all {len(found['promises'])} promises hold: {layers}")]
+
+
+def _access() -> list[Check]:
+    token = environment.secret("HF_TOKEN")
+    drive = environment.drive_root()
+    return [
+        Check("HF_TOKEN", "ok", "set" if token else "not set: only gated models and publishing need it"),
+        Check("Drive", "ok", "mounted" if drive else "not mounted" if environment.on_colab() else "not on Colab"),
+    ]
+
+
+def _first_line(*command: str) -> str | None:
+    """First line a command prints, None if it does not run."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip().splitlines()[0] if done.returncode == 0 and done.stdout.strip() else None

@@ -1,0 +1,182 @@
+"""`python -m nbcore …`: a thin wrapper over functions that notebooks call as well.
+
+Exit codes: 0 success, 1 a judged failure, 2 bad usage, 75 paused for want of room, 130 interrupted; each but the
+first with one clear line.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nbcore import runs
+from nbcore.cli.runs import Judged, Store, err, out, runs_app
+from nbcore.core import environment
+from nbcore.core.redact import redact
+from nbcore.runs import pausing
+
+app = typer.Typer(
+    name="python -m nbcore",
+    help="Train language models to write Rust, judged by the real compiler. Each command has an example in its --help.",
+    add_completion=False,
+    rich_markup_mode=None,
+)
+app.add_typer(runs_app, name="runs")
+# typer has carried its own click since 0.26 and Colab may bring an older one: this base class is right for both.
+UsageError = typer.BadParameter.__base__
+
+
+@app.callback()
+def _everywhere(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks; NBCORE_DEBUG=1 does it too.")] = False,
+):
+    if debug:
+        os.environ["NBCORE_DEBUG"] = "1"
+
+
+@app.command()
+def run(
+    pipeline: Annotated[Path, typer.Argument(help="A YAML file of stages.", metavar="PIPELINE")],
+    only: Annotated[str | None, typer.Option(help="Only these stages, by id: sft,ipo.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Override a field: sft.max_steps=2 for a phase, seed=1 for all. Repeatable."),
+    ] = None,
+    store: Store = None,
+):
+    """Run notebooks in order, then write the report. Given again, it goes on where it stopped.
+
+    With NBCORE_MIRROR=/another/disk in the environment every run is copied there while it trains, and the same command
+    on an empty disk brings back what is there. Ctrl-C ends the step in hand and saves; a second one stops at once.
+
+    Example: python -m nbcore run configs/pipeline/tiny.yaml --only sft,sft_eval --set sft.max_steps=20
+    """
+    from nbcore import pipeline as pipelines
+    from nbcore.report import page
+
+    where = environment.store(store)
+    pipelines.run(pipelines.load(pipeline, only, set_ or ()), where)
+    try:
+        page = page.build(where)
+    except ValueError as error:  # stages ran, but none of them is part of a chain yet
+        return out.print(f"no report yet: {error}")
+    out.print(page.table(where), soft_wrap=False)
+    out.print(f"report: {page}")
+
+
+@app.command()
+def doctor(store: Store = None):
+    """What this machine can train, and what is missing.
+
+    Example: python -m nbcore doctor
+    """
+    from nbcore.cli import doctor as checks
+
+    if checks.main(store):
+        raise Judged("something that the tiny profile needs is missing: see the table")
+
+
+@app.command()
+def grade(
+    samples: Annotated[Path, typer.Argument(metavar="IN.jsonl", help="Samples: id, completion or code, tests.")],
+    verdicts: Annotated[Path, typer.Argument(metavar="OUT.jsonl", help="Verdicts are appended; known ids skipped.")],
+    jobs: Annotated[int | None, typer.Option(min=1, help="Programs graded at once; default: the processors.")] = None,
+    tier: Annotated[
+        str, typer.Option(help="check (types only), lint (clippy too), or test (run the tests too).")
+    ] = "test",
+    allow_degraded: Annotated[bool, typer.Option("--allow-degraded", help="Grade where the sandbox is weak.")] = False,
+):
+    """Compile, lint and test Rust that a model wrote, in a sandbox. Given again, it goes on where it stopped.
+
+    Example: python -m nbcore grade answers.jsonl verdicts.jsonl --jobs 4
+    """
+    from rich import progress as bars
+
+    from nbcore.grading import batch
+    from nbcore.grading.grader import RustGrader
+
+    good, bad = batch.read(samples)
+    if bad:
+        aside = batch.set_aside(bad, verdicts)
+        for line in bad[:10]:
+            err.print(f"{samples}:{line.line}: {line.problem}")
+        err.print(f"{len(bad)} bad lines set aside in {aside}")
+    if not good:
+        raise ValueError(f"IN: {samples} holds no sample; a line is {{id, completion or code, tests}}")
+    known = batch.done_ids(verdicts)
+    todo = [sample for sample in good if sample["id"] not in known]
+    kinds = (bars.BarColumn, bars.MofNCompleteColumn, bars.TimeElapsedColumn, bars.TimeRemainingColumn)
+    columns = (bars.TextColumn("grading"), *(kind() for kind in kinds))
+    counts: dict[str, int] = {}
+    with bars.Progress(*columns, console=err, disable=not err.is_terminal) as progress:
+        task = progress.add_task("grading", total=len(todo))
+        grader = RustGrader(jobs=jobs, tier=tier, allow_degraded=allow_degraded)
+        for verdict in batch.grade(grader, todo, verdicts, lambda done: progress.update(task, completed=done)):
+            counts[verdict["verdict"]] = counts.get(verdict["verdict"], 0) + 1
+    words = ", ".join(f"{name} {count}" for name, count in sorted(counts.items(), key=lambda item: -item[1]))
+    out.print(f"graded {len(todo)} ({words or 'nothing new'}), {len(good) - len(todo)} known, {len(bad)} bad lines")
+    if counts.get("infra_error"):
+        raise Judged(f"{counts['infra_error']} samples could not be graded (infra_error); give the command again")
+
+
+@app.command()
+def report(
+    store: Annotated[Path, typer.Argument(help="Folder of run directories.", metavar="STORE")],
+    out_: Annotated[Path | None, typer.Option("--out", help="Where to write the page.", metavar="FILE")] = None,
+    figure: Annotated[Path | None, typer.Option(help="Write the headline figure too, as .png.", metavar="FILE")] = None,
+):
+    """Write one page that compares every run of a store, and print its table.
+
+    Example: python -m nbcore report runs --out report.html
+    """
+    from nbcore import report as reports
+
+    if not store.is_dir():
+        raise FileNotFoundError(f"STORE: no folder {store}; `python -m nbcore run` makes one")
+    page = reports.build(store, out_)
+    if figure:
+        reports.figure(store, figure)
+    out.print(reports.table(store), soft_wrap=False)
+    out.print(f"report: {page}")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; returns its exit code and never raises, except for a fault of our own (or with --debug)."""
+    given = sys.argv[1:] if arguments is None else arguments
+    if debug := "--debug" in given:  # at the end is where a person who has just seen an error adds it
+        given = ["--debug", *(word for word in given if word != "--debug")]
+    debug = debug or os.environ.get("NBCORE_DEBUG") == "1"
+    signal.signal(signal.SIGTERM, _interrupt)  # a plain `kill` ends the notebook below as Ctrl-C does
+    try:
+        code = app(given, standalone_mode=False) or 0
+    except (KeyboardInterrupt, typer.Abort):
+        code = 130  # typer's versions differ: the newest returns this code itself
+    except UsageError as error:
+        command = error.ctx.command_path if error.ctx else app.info.name
+        return _say(f"{error.format_message()} ({command} --help tells more)", 2, debug)
+    except (ValueError, OSError) as error:
+        return _say(error, 2, debug)
+    except runs.Paused as error:
+        return _say(error, pausing.EXIT, debug)
+    except RuntimeError as error:
+        return _say(error, 1, debug)
+    if code == 130:
+        err.print("interrupted; the same command goes on from here")
+    return code
+
+
+def _interrupt(*_) -> None:
+    raise KeyboardInterrupt
+
+
+def _say(error: Exception | str, code: int, debug: bool) -> int:
+    if debug:
+        err.print_exception()
+    else:
+        err.print(redact(f"error: {' '.join(str(error).split())}"))
+    return code

@@ -1,0 +1,42 @@
+"""The config of an evaluation."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from nbcore.config.schema import Count, Generation, Phase
+
+
+class Evaluate(Phase):
+    """Compile rate, pass@k, lints and perplexity of any run, with intervals."""
+
+    phase: Literal["evaluate"] = "evaluate"
+    """Names the phase."""
+    source: str = "katas"
+    """'katas', or a .jsonl file of tasks."""
+    heldout: Count = 300
+    """Tasks of unseen compositions; of a file, the first so many in the order of the seed."""
+    unseen: Annotated[int, Field(ge=0)] = 100
+    """Tasks of unseen families, reported apart; a file has none."""
+    generation: Generation = Generation()
+    """Decoding, the same for every model compared."""
+    samples: Count = 1
+    """Completions per task; above 1 pass@k is estimated (needs a temperature above 0)."""
+    k: Annotated[list[Count], Field(min_length=1)] = [1]
+    """Which pass@k to report."""
+    perplexity_documents: Annotated[int, Field(ge=0)] = 200
+    """Held-out documents of each kind (katas of unseen compositions, and files of two) for the perplexity."""
+    max_tokens: Count = 192
+    """Tokens of a document that the perplexity looks at."""
+    jobs: Count = 2
+    """Programs graded at once."""
+
+    @model_validator(mode="after")
+    def _k_within_samples(self):
+        if max(self.k) > self.samples:
+            raise ValueError(f"k is {self.k}: pass@{max(self.k)} needs samples of at least {max(self.k)}")
+        if self.samples > 1 and self.generation.temperature == 0:
+            raise ValueError(f"samples is {self.samples} with generation.temperature 0: all would be equal; raise it")
+        return self

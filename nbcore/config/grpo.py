@@ -1,0 +1,57 @@
+"""The config of reinforcement learning on verdicts."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from nbcore.config.schema import Closed, Count, Sampling, Tasks, Training, needs_temperature
+
+
+class RewardWeights(Closed):
+    """What a verdict is worth."""
+
+    compiles: Annotated[float, Field(ge=0)] = 0.1
+    """The program compiles."""
+    tests: Annotated[float, Field(ge=0)] = 0.4
+    """Share of the hidden tests that pass."""
+    passed: Annotated[float, Field(ge=0)] = 0.5
+    """All hidden tests pass."""
+    lint: Annotated[float, Field(ge=0, le=0.15)] = 0.0
+    """Few clippy warnings; counts only when all hidden tests pass."""
+    docs: Annotated[float, Field(ge=0, le=0.15)] = 0.0
+    """Documented public items; counts only when all hidden tests pass."""
+
+
+class Grpo(Training):
+    """Reinforcement learning on the verdict of the real compiler and hidden tests."""
+
+    phase: Literal["grpo"] = "grpo"
+    """Names the phase."""
+    tasks: Tasks = Tasks()
+    """Prompts with hidden tests; no demonstrations are used."""
+    group_size: Annotated[int, Field(ge=2)] = 8
+    """Completions per prompt, among which the advantage is computed. batch_size × gradient_accumulation completions
+    make one optimizer step, so that many divided by group_size prompts."""
+    generation: Sampling = Sampling(temperature=1.0)
+    """How completions are drawn."""
+    _differing = field_validator("generation")(needs_temperature)
+    loss_type: Literal["dapo", "dr_grpo", "bnpo", "grpo", "gspo"] = "dapo"
+    """TRL's loss; gspo means sequence-level importance sampling with the grpo loss."""
+    beta: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of the KL divergence to the parent; 0 keeps no reference model."""
+    weights: RewardWeights = RewardWeights()
+    """Reward components."""
+    jobs: Count = 2
+    """Programs graded at once."""
+
+    @model_validator(mode="after")
+    def _whole_groups(self):
+        completions = self.effective_batch
+        if completions % self.group_size:
+            raise ValueError(
+                f"batch_size × gradient_accumulation is {completions}: "
+                f"it must be a multiple of group_size {self.group_size}"
+            )
+        return self

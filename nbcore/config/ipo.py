@@ -1,0 +1,33 @@
+"""The config of preference optimisation on graded rollouts."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from nbcore.config.schema import Count, Generation, Positive, Tasks, Training, needs_temperature
+
+
+class Ipo(Training):
+    """Prefer programs that pass over programs that do not: IPO on graded rollouts of the parent."""
+
+    phase: Literal["ipo"] = "ipo"
+    """Names the phase."""
+    tasks: Tasks = Tasks(limit=300)
+    """Tasks the rollouts are drawn on."""
+    rollouts: Annotated[int, Field(ge=2)] = 8
+    """Completions sampled for each task."""
+    jobs: Count = 2
+    """Programs graded at once."""
+    pairs_per_task: Count = 2
+    """At most so many (chosen, rejected) pairs from one task."""
+    generation: Generation = Generation(temperature=1.0)
+    """How rollouts are drawn."""
+    _differing = field_validator("generation")(needs_temperature)
+    loss_type: Literal["ipo", "sigmoid", "hinge"] = "ipo"
+    """TRL's name of the preference loss."""
+    beta: Positive = 0.1
+    """IPO's tau. The loss is (margin − 1/(2·beta))², the margin being per token: do not copy DPO's value."""
+    max_length: Count = 320
+    """Tokens of prompt and completion; longer pairs are dropped and counted."""

@@ -1,0 +1,131 @@
+"""What a person can turn: a config's values by their path, as text and back, a sweep's space, a parameters cell.
+
+All are views of `leaves`: none holds a value of its own, and whatever a person types goes through `load`, so a knob
+accepts exactly what the YAML accepts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple, get_args, get_origin
+
+import yaml
+
+from nbcore.config.leaves import Leaf
+from nbcore.config.leaves import leaves as every_leaf
+from nbcore.config.load import load
+from nbcore.config.phases import TABLE
+from nbcore.config.schema import Phase
+
+SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
+FIXED = "phase"  # names the schema itself; nothing to turn
+
+
+def leaves(config: Phase) -> dict[str, Leaf]:
+    """Path -> leaf of everything that can be turned."""
+    return {leaf.path: leaf for leaf in every_leaf(config) if leaf.path != FIXED}
+
+
+def change(config: Phase, path: str, value: Any) -> Phase:
+    """The config with one value replaced: None means none here, and a mapping is not merged into the old one.
+
+    Raises ValueError naming the field, the value and the remedy.
+    """
+    values = config.model_dump(mode="json")
+    *parents, last = path.split(".")
+    inner = values
+    for name in parents:
+        inner = inner[name]
+    inner[last] = value
+    return load(values)
+
+
+def allowed(leaf: Leaf) -> str:
+    """What the schema says a value may be, in words: "≥ 1", "float32 · float16", "" where it says nothing."""
+    if get_origin(leaf.annotation) is Literal:
+        return " · ".join(map(str, get_args(leaf.annotation)))
+    return ", ".join(f"{SIGNS[key]} {bound:g}" for key, bound in leaf.bounds.items())
+
+
+def as_text(value: Any) -> str:
+    """A value as a person would write it into the YAML, on one line; empty for none."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    return yaml.safe_dump(plain(value), default_flow_style=True, width=10**6).removesuffix("\n...\n").strip()
+
+
+def from_text(leaf: Leaf, text: str) -> Any:
+    """What a person typed, as the YAML would read it. Raises ValueError where it is not YAML."""
+    text = text.strip()
+    kinds = get_args(leaf.annotation) or (leaf.annotation,)
+    if not text and type(None) in kinds:
+        return None
+    if str in kinds and get_origin(leaf.annotation) not in (list, dict):
+        return text
+    try:
+        return yaml.safe_load(text) if text else text
+    except yaml.YAMLError:
+        raise ValueError(f"'{leaf.path}' is {text!r}: not YAML; write it as in the config file") from None
+
+
+class Dimension(NamedTuple):
+    """One axis of a sweep, in Optuna's terms: suggest_int or suggest_float (low, high, log), or a choice."""
+
+    kind: Literal["int", "float", "categorical"]
+    low: float | None
+    high: float | None
+    log: bool
+    choices: tuple = ()
+
+
+def space(config: Phase, ranges: Mapping[str, Any]) -> dict[str, Dimension]:
+    """A sweep space: path -> [low, high] for a number, or path -> {"choices": [...]}, each value checked by the schema.
+
+    A range over more than one power of ten is sampled on a log scale. Raises ValueError for an unknown path, a value
+    out of bounds, an empty range, or a pair given for something that is not a number.
+    """
+    known, found = leaves(config), {}
+    for path, given in ranges.items():
+        if path not in known:
+            raise ValueError(f"ranges: unknown field {path!r}; known: {', '.join(known)}")
+        choices = given.get("choices") if isinstance(given, Mapping) else None
+        values = choices if choices is not None else given
+        if not isinstance(values, list | tuple) or not values:
+            raise ValueError(f"ranges: {path!r} is {given!r}; give [low, high] or {{choices: [a, b]}}")
+        checked = [leaves(change(config, path, value))[path].value for value in values]
+        if choices is not None:
+            found[path] = Dimension("categorical", None, None, False, tuple(checked))
+            continue
+        if len(checked) != 2 or any(isinstance(v, bool) or not isinstance(v, int | float) for v in checked):
+            raise ValueError(f"ranges: {path!r} is {given!r}; two numbers make a range, else give {{choices: [a, b]}}")
+        low, high = checked
+        if low >= high:
+            raise ValueError(f"ranges: {path!r} is {given!r}; the low end must be below the high end")
+        kind = "int" if isinstance(low, int) and isinstance(high, int) else "float"
+        found[path] = Dimension(kind, low, high, low > 0 and high / low > 10)
+    return found
+
+
+def parameters_source(phase: str) -> str:
+    """The source of a phase notebook's `parameters` cell: four pointers, then the headline knobs.
+
+    One physical line each, because Colab's form grammar and papermill's inspector both read line by line.
+    """
+    raw = '# @param {type:"raw"}'
+    return "\n".join(
+        [
+            '# @markdown `None` means "as in the YAML"; `overrides` takes any field: `{"lora.rank": 8}`.',
+            f'config = "configs/{phase}/tiny.yaml"  # @param {{type:"string"}}',
+            f"overrides = {{}}  {raw}",
+            f"parent = None  {raw}",
+            f"store = None  {raw}",
+            *(f"{name} = None  {raw}" for name in TABLE[phase].knobs),
+        ]
+    )
+
+
+def plain(value: Any) -> Any:
+    """Tuples (the stages of a curriculum) as the lists that YAML knows."""
+    return [plain(item) for item in value] if isinstance(value, list | tuple) else value

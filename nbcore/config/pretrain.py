@@ -1,0 +1,50 @@
+"""The config of pretraining: a small model from the first weight."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import Field, model_validator
+
+from nbcore.config.schema import Corpus, Count, Model, Training
+
+
+class Stage(NamedTuple):
+    """One stage of the sequence-length curriculum."""
+
+    length: int
+    steps: int
+
+
+class Pretrain(Training):
+    """Train a small causal LM from scratch on Rust documents, one document a row."""
+
+    phase: Literal["pretrain"] = "pretrain"
+    """Names the phase."""
+    architecture: dict[str, Any] = {}
+    """Fields of transformers' LlamaConfig: hidden_size, num_hidden_layers, …"""
+    vocab_size: Annotated[int, Field(ge=300)] | None = None
+    """Train a tokenizer of this size on the documents. Empty: the seedling's tokenizer."""
+    corpus: Corpus = Corpus(sources={"katas": 2000, "copies": 500})
+    """Training documents."""
+    validation_documents: Count = 200
+    """Held-out documents (katas of unseen compositions) for the evaluation loss."""
+    stages: list[Annotated[Stage, Field(description="[length, steps]")]] = []
+    """Sequence-length curriculum: [[length in tokens, steps], …]; max_steps cuts it, or goes on with
+    the last length. Empty: one stage."""
+
+    @model_validator(mode="after")
+    def _stages_fit_the_rows(self):
+        if any(stage.length < 8 or stage.steps < 1 for stage in self.stages):
+            raise ValueError(f"stages is {self.stages}: each needs a length of at least 8 tokens and at least 1 step")
+        if any(stage.length > self.corpus.max_tokens for stage in self.stages):
+            raise ValueError(
+                f"stages is {self.stages}: longer than corpus.max_tokens {self.corpus.max_tokens}; raise it"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _starts_from_nothing(self):
+        if self.model != Model(dtype=self.model.dtype):
+            raise ValueError("model: pretrain makes a new model; of this section only dtype means something here")
+        return self

@@ -1,0 +1,165 @@
+"""The parts that the configs of several phases share: closed, typed models with bounds and help."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+Count = Annotated[int, Field(ge=1)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+
+
+class Closed(BaseModel):
+    """Frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=())
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_yaml_booleans(cls, value: Any, info) -> Any:
+        # YAML 1.1 reads `on` and `yes` as booleans, and Python counts True as 1: 'batch_size: on' must not mean 1.
+        if isinstance(value, bool) and "bool" not in str(cls.model_fields[info.field_name].annotation):
+            raise ValueError(f"is the YAML boolean {value}, which this field does not take; quote it or give a number")
+        return value
+
+
+class Model(Closed):
+    """Which base model, and how it is held in memory."""
+
+    base: str | None = None
+    """'seedling', a local folder or a Hub id. Empty: the parent's base, or the seedling where there is no parent."""
+    revision: str | None = None
+    """Commit of a Hub model; a training result is only reproducible with one."""
+    dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+    """Weights and compute: float32 on a CPU, float16 on a T4, bfloat16 from Ampere on."""
+    quantization: Literal["none", "nf4"] = "none"
+    """nf4: 4-bit NormalFloat with double quantisation (QLoRA); the adapter stays in full precision."""
+    attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
+    """Attention kernel. gpt-oss has no sdpa: use eager there."""
+    dequantize_mxfp4: bool = False
+    """gpt-oss is published in MXFP4, which cannot be trained: True expands it to `dtype` on loading."""
+
+
+class Lora(Closed):
+    """The adapter. One adapter travels the whole chain: rank and targets are settled where it is first made."""
+
+    rank: Annotated[int, Field(ge=1, le=512)] = 16
+    """Rank r of the update B·A."""
+    alpha: Positive = 32
+    """Scale: the update is multiplied by alpha / rank."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Dropout on the adapter's input. Must be 0 with target_parameters."""
+    targets: list[str] = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+    """Names of the linear layers that get an adapter."""
+    target_parameters: list[str] = []
+    """Suffixes of fused 3-D expert parameters (gpt-oss: mlp.experts.gate_up_proj, mlp.experts.down_proj)."""
+    expert_rank: Count = 8
+    """Rank for target_parameters, where every expert gets its own adapter: keep it small."""
+
+    @model_validator(mode="after")
+    def _experts_take_no_dropout(self):
+        if self.target_parameters and self.dropout:
+            raise ValueError(
+                f"dropout is {self.dropout}: PEFT cannot drop out on target_parameters; set lora.dropout=0"
+            )
+        return self
+
+
+class Corpus(Closed):
+    """Documents for language modelling."""
+
+    sources: Annotated[dict[str, Count], Field(min_length=1)] = {"katas": 2000}
+    """How many documents to draw from where: 'katas' (generated Rust functions), 'files' (two of them, one
+    after the other), 'copies' (repeat-after-me chats),
+    'rust-src' (the standard library's source, where the machine has it), or a .jsonl file of {"id", "text"}."""
+    max_tokens: Count = 192
+    """A longer document is cut to this many tokens; the cut is counted and shown."""
+
+
+class Tasks(Closed):
+    """Rust tasks with hidden tests."""
+
+    source: str = "katas"
+    """'katas', or a .jsonl file of tasks."""
+    undemonstrated: bool = False
+    """Only tasks that SFT was shown no solution of: there tests can teach what demonstrations did not."""
+    limit: Count | None = None
+    """Use only so many, drawn with the run's seed."""
+
+
+class Sampling(Closed):
+    """How a completion is drawn from a model."""
+
+    max_new_tokens: Count = 160
+    """Cut a completion after this many tokens."""
+    temperature: Annotated[float, Field(ge=0, le=5)] = 0.0
+    """0 is greedy."""
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Nucleus sampling."""
+
+
+class Generation(Sampling):
+    """Sampling, many prompts at a time."""
+
+    batch_size: Count = 64
+    """Prompts generated side by side."""
+
+
+class Sandbox(Closed):
+    """What to do where the machine cannot hold what the sandbox promises."""
+
+    allow_degraded: bool = False
+    """Run the model's code all the same, and say so in every report."""
+
+
+class Phase(Closed):
+    """What every phase has."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")] = "run"
+    """Goes into the run's folder name; usually the profile."""
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    """Of data order, initialisation, dropout and sampling."""
+    model: Model = Model()
+    """Base model and precision."""
+    sandbox: Sandbox = Sandbox()
+    """Where the model's programs run."""
+
+
+class Training(Phase):
+    """What every training phase has."""
+
+    max_steps: Count = 100
+    """Optimizer steps at most."""
+    learning_rate: Positive = 2e-4
+    """Peak learning rate of AdamW."""
+    batch_size: Count = 16
+    """Rows in one forward pass."""
+    gradient_accumulation: Count = 1
+    """Forward passes in one optimizer step; batch_size × this is the effective batch."""
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    """Share of the steps over which the learning rate rises."""
+    min_lr_ratio: Fraction = 0.1
+    """Floor of the cosine schedule, as a share of the peak."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    """AdamW's decoupled weight decay."""
+    gradient_checkpointing: bool = False
+    """Trade compute for memory: recompute activations in the backward pass."""
+    save_steps: Count = 50
+    """A committed checkpoint every so many steps: what a lost runtime costs at most."""
+    keep_every: Count | None = None
+    """Milestones: checkpoints whose step is a multiple of this stay, beside the newest two and the best."""
+    trainer: dict[str, Any] = {}
+    """Escape hatch: handed to the TRL config, which checks it."""
+
+    @property
+    def effective_batch(self) -> int:
+        """Rows in one optimizer step."""
+        return self.batch_size * self.gradient_accumulation
+
+
+def needs_temperature(generation: Sampling) -> Sampling:
+    if generation.temperature == 0:
+        raise ValueError("temperature 0 draws the same completion every time, and equal ones teach nothing; raise it")
+    return generation

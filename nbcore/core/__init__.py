@@ -1,0 +1,1 @@
+"""What every room may use: records, JSON lines, environment, hardware, redaction."""

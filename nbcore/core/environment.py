@@ -1,0 +1,103 @@
+"""Where this process runs: Colab or not, its Drive, the store, the mirror, secrets. Looks only; decides nothing."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parents[2]
+MOUNT = Path("/content/drive")  # where Colab mounts a Drive; MyDrive appears inside
+
+
+def on_colab() -> bool:
+    """True on a Colab runtime, in its own kernel or in a process started from it."""
+    if os.environ.get("COLAB_RELEASE_TAG"):
+        return True
+    # find_spec("google.colab") raises where there is no package "google" at all, so that is asked first.
+    found = importlib.util.find_spec
+    return Path("/content").is_dir() and bool(found("google") and found("google.colab"))
+
+
+def ready() -> str:
+    """Where this is, for the setup cell. Raises RuntimeError naming what the setup left out."""
+    missing = [name for name in ("torch", "transformers", "trl", "peft") if importlib.util.find_spec(name) is None]
+    missing += [name for name in ("rustc", "cargo") if shutil.which(name) is None]
+    if missing:
+        raise RuntimeError(
+            f"not here: {', '.join(missing)}; run `bash colab_setup.sh` (on Colab: this cell again), "
+            "then restart the kernel"
+        )
+    return "on Colab, set up" if on_colab() else "on this machine, set up"
+
+
+def drive_root() -> Path | None:
+    """`MyDrive` of a mounted Google Drive, else None. Looks only: never mounts, never creates."""
+    try:
+        return MOUNT / "MyDrive" if (MOUNT / "MyDrive").is_dir() else None
+    except OSError:  # the mount point is there but the connection behind it has dropped
+        return None
+
+
+def mount_drive() -> Path | None:
+    """Mount the Drive if this is Colab and it is not mounted yet; its root, or None elsewhere.
+
+    Only for the notebook cell tagged `skip-execution`: it asks the person in the browser and waits for the answer.
+    The mount point must be empty, so nothing is ever created below it first.
+    """
+    if on_colab() and drive_root() is None:
+        from google.colab import drive
+
+        drive.mount(str(MOUNT))
+    return drive_root()
+
+
+def store(explicit: str | Path | None = None) -> Path:
+    """Where run directories live: `explicit`, else $NBCORE_STORE, else `runs/` at the repository root.
+
+    Local on Colab too: the mirror copies runs to the Drive, which loses files that are written in place. Raises
+    ValueError for a store on the Drive.
+    """
+    found = Path(explicit or os.environ.get("NBCORE_STORE") or REPO / "runs").expanduser().resolve()
+    if found.is_relative_to(MOUNT):
+        raise ValueError(
+            f"store: {found} is on the Drive, which loses what is written in place; leave store out, and the mirror "
+            "copies every run to the Drive (NBCORE_MIRROR names another folder there)"
+        )
+    return found
+
+
+def mirror() -> str | None:
+    """Where runs are copied to: $NBCORE_MIRROR (a folder, or hf://buckets/OWNER/NAME), else the mounted Drive's folder
+    `nbcore`, else None. "off" turns it off."""
+    named = os.environ.get("NBCORE_MIRROR", "").strip()
+    if named:
+        return None if named == "off" else named
+    drive = drive_root()
+    return str(drive / "nbcore") if drive else None
+
+
+def secret(name: str) -> str | None:
+    """A secret from the environment, None if it is not set or empty. Nothing in nbcore asks for one or prints one."""
+    return os.environ.get(name, "").strip() or None
+
+
+def colab_secrets_to_env(names: Iterable[str] = ("HF_TOKEN",)) -> list[str]:
+    """Copy Colab secrets to the environment; the names that are set afterwards, never their values.
+
+    Called once from a notebook's setup cell. What the environment already has stays. A secret that does not exist,
+    that this notebook may not read, or that no front end answers for is left unset.
+    """
+    names = list(names)
+    wanted = [name for name in names if secret(name) is None]
+    if wanted and on_colab():
+        from google.colab import userdata
+
+        for name in wanted:
+            try:
+                os.environ[name] = userdata.get(name)
+            except (userdata.SecretNotFoundError, userdata.NotebookAccessError, userdata.TimeoutException):
+                continue
+    return [name for name in names if secret(name) is not None]

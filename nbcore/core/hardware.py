@@ -1,0 +1,132 @@
+"""What trains here: the device and its class, memory, processors, and the largest profile that fits.
+
+torch is imported only where a device is asked for, so this module also works where torch is missing.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+Tier = Literal["cpu", "t4", "l4", "a100_40", "a100_80", "h100"]
+
+
+@dataclass(frozen=True)
+class Device:
+    """What trains here. `memory_gb` is the accelerator's memory in GiB, or the machine's where there is none."""
+
+    kind: Literal["cpu", "cuda", "mps"]
+    name: str
+    memory_gb: float
+    bf16: bool
+    """In hardware, at full speed. A CPU computes bfloat16 too, but about 100 times slower than float32."""
+    tier: Tier
+
+    def __str__(self) -> str:
+        number = "float32" if self.kind != "cuda" else "bfloat16" if self.bf16 else "float16, no bfloat16"
+        return f"{self.name}, {self.memory_gb:.0f} GiB, {number}"
+
+
+class Need(NamedTuple):
+    """What a profile asks of the machine: an NVIDIA GPU with this many GiB (0: none at all)."""
+
+    gpu_gb: float
+    bf16: bool
+    trains: str
+
+
+PROFILES: dict[str, Need] = {  # from the smallest up; a nominal 16, 24 or 80 GB card reports a little less
+    "tiny": Need(0, False, "the seedling in float32: every phase for real, in minutes"),
+    "small": Need(14, False, "a 1.5B coder, QLoRA in NF4, float16"),
+    "medium": Need(20, True, "a 7-8B coder, QLoRA, bfloat16"),
+    "gpt_oss_20b": Need(70, True, "openai/gpt-oss-20b, expert LoRA, bfloat16"),
+}
+
+
+def threads() -> int:
+    """CPU cores this process may use: its affinity, cut to the container's quota where there is one."""
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS has no affinity
+        cores = os.cpu_count() or 1
+    quota = _cgroup("cpu.max").split()
+    if len(quota) == 2 and quota[0].isdigit():
+        cores = min(cores, max(1, int(quota[0]) // int(quota[1])))
+    return cores
+
+
+def memory_gb() -> float:
+    """Main memory in GiB: the machine's, cut to the container's limit where there is one."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = _cgroup("memory.max").strip()
+    return (min(total, int(limit)) if limit.isdigit() else total) / 2**30
+
+
+def _cgroup(file: str) -> str:
+    try:
+        return Path("/sys/fs/cgroup", file).read_text()
+    except OSError:
+        return ""
+
+
+def device() -> Device:
+    """The device that training would use here. Detected each time: Colab changes GPUs silently."""
+    try:
+        import torch
+    except ImportError:
+        return Device("cpu", _cpu_name(), memory_gb(), False, "cpu")
+    if torch.cuda.is_available():
+        properties = torch.cuda.get_device_properties(0)
+        memory, capability = properties.total_memory / 2**30, (properties.major, properties.minor)
+        return Device("cuda", properties.name, memory, capability >= (8, 0), gpu_tier(memory, capability))
+    if torch.backends.mps.is_available():
+        return Device("mps", "Apple GPU", memory_gb(), False, "cpu")
+    return Device("cpu", _cpu_name(), memory_gb(), False, "cpu")
+
+
+def gpu_tier(memory_gb: float, capability: tuple[int, int]) -> Tier:
+    """The class of an NVIDIA GPU, by memory in GiB and compute capability: (8, 0) brings bfloat16, (9, 0) is Hopper."""
+    if capability < (8, 0) or memory_gb < 20:
+        return "t4"
+    if memory_gb < 36:
+        return "l4"
+    if memory_gb < 70:
+        return "a100_40"
+    return "a100_80" if capability < (9, 0) else "h100"
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else platform.machine()} x{threads()}"
+
+
+def obstacle(name: str, device: Device) -> str | None:
+    """Why `device` cannot run the profile `name`; None if it can."""
+    need = PROFILES[name]
+    if not need.gpu_gb:
+        return None
+    if device.kind != "cuda":
+        return f"needs an NVIDIA GPU with {need.gpu_gb:.0f} GiB"
+    if device.memory_gb < need.gpu_gb:
+        return f"needs {need.gpu_gb:.0f} GiB of GPU memory, this GPU has {device.memory_gb:.1f}"
+    if need.bf16 and not device.bf16:
+        return "needs bfloat16, which this GPU (before Ampere) lacks"
+    return None
+
+
+def profile(device: Device) -> tuple[str, str]:
+    """The largest profile `device` can hold, and the sentence why: what `config = "auto"` takes."""
+    names = list(PROFILES)
+    best = [name for name in names if obstacle(name, device) is None][-1]
+    reason = f"{device} runs '{best}': {PROFILES[best].trains}"
+    if best != names[-1]:
+        larger = names[names.index(best) + 1]
+        reason += f"; '{larger}' {obstacle(larger, device)}"
+    return best, reason + "."

@@ -1,0 +1,163 @@
+"""The worker processes of a grader: jobs go out one at a time, and one that dies is replaced without losing its job."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import weakref
+from collections import deque
+from collections.abc import Iterator
+from multiprocessing import connection
+from pathlib import Path
+from typing import Any
+
+_LIFE = 1000  # jobs of one worker: a new one costs little, and whatever grew in the old is gone
+_TRIES = 8  # of a job whose worker died: no sample can end its worker, so what did is worth waiting out
+_STILLBORN = 20  # workers that may die in a row before they have begun
+_PATIENCE_S = 5  # with a worker that has been told to end
+
+
+class Pool:
+    """At most `size` workers, started when there is work for them; `setup` is the first line that each is told."""
+
+    def __init__(self, size: int, setup: dict[str, Any]):
+        self.size, self._setup = size, setup
+        self.workers = [_Worker(setup)]
+        self.proved = self.workers[0].ready()
+        weakref.finalize(self, _end, self.workers)
+
+    def judge(self, jobs: dict[str, dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any] | None]]:
+        """Yield (key, verdict) as they come in; the verdict is None where eight workers died over the job.
+
+        Raises RuntimeError when a new worker cannot keep what the first one kept.
+        """
+        waiting, stillborn = deque((key, job, 1) for key, job in jobs.items()), 0
+        try:
+            while waiting or any(worker.job for worker in self.workers):
+                while waiting and (worker := self._idle()):
+                    worker.give(waiting.popleft())
+                for pipe in connection.wait([worker.answers for worker in self.workers if worker.job]):
+                    worker = next(one for one in self.workers if one.answers is pipe)
+                    key, job, tries = worker.job
+                    verdict = worker.take(self.proved)
+                    if verdict is None:  # it died: nothing that it began is believed
+                        self.workers.remove(worker)
+                        stillborn = 0 if worker.begun else stillborn + 1
+                        if stillborn == _STILLBORN:
+                            raise RuntimeError(f"{_STILLBORN} grading workers in a row died at their start; see above")
+                        if tries < _TRIES:
+                            waiting.appendleft((key, job, tries + worker.begun))
+                            continue
+                    yield key, verdict
+        except BaseException:  # an interrupt: what is under way belongs to nobody any more
+            for worker in [worker for worker in self.workers if worker.job]:
+                worker.kill()
+                self.workers.remove(worker)
+            raise
+
+    def _idle(self) -> _Worker | None:
+        """A worker without a job; a new one while there may be more, or in place of one that has done its share."""
+        for worker in [worker for worker in self.workers if not worker.job]:
+            if worker.given < _LIFE:
+                return worker
+            worker.close()
+            self.workers.remove(worker)
+        if len(self.workers) == self.size:
+            return None
+        self.workers.append(worker := _Worker(self._setup))
+        return worker
+
+    def close(self) -> None:
+        """End the workers."""
+        _end(self.workers)
+
+
+class _Worker:
+    """A worker process and the job that it has in hand."""
+
+    def __init__(self, setup: dict[str, Any]):
+        root = str(Path(__file__).parents[2])
+        # A session of its own: Ctrl-C is for the grader to hear. Nothing of the environment: no token in its memory.
+        self._process = subprocess.Popen(
+            [
+                sys.executable,
+                "-I",
+                "-c",
+                f"import sys; sys.path.insert(0, {root!r}); from nbcore.grading.worker import main; main()",
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+            env={"PATH": os.environ.get("PATH", os.defpath), "TMPDIR": setup["folder"]},
+        )
+        self.pid, self.answers = self._process.pid, self._process.stdout
+        self.job: tuple[str, dict[str, Any], int] | None = None
+        self.given = 0
+        self._hello: dict[str, Any] | None = None
+        self._send(setup)
+
+    def ready(self) -> dict[str, Any]:
+        """What it proved. Raises RuntimeError when it could not start."""
+        if self._hello is None:
+            line = self.answers.readline()
+            if not line:
+                raise RuntimeError("a grading worker cannot start; its message stands above")
+            self._hello = json.loads(line)
+        return self._hello
+
+    @property
+    def begun(self) -> bool:
+        """Whether it ever said what it proved, and so was ready for a job."""
+        return self._hello is not None
+
+    def give(self, job: tuple[str, dict[str, Any], int]) -> None:
+        self.job, self.given = job, self.given + 1
+        self._send({"job": self.given, **job[1]})
+
+    def take(self, proved: dict[str, Any]) -> dict[str, Any] | None:
+        """The verdict on the job in hand, None when the worker died over it."""
+        try:
+            promises = self.ready()["promises"]
+            verdict = json.loads(self.answers.readline())
+        except (ValueError, RuntimeError):
+            self.kill()
+            return None
+        if promises != proved["promises"]:
+            raise RuntimeError(f"the sandbox is no longer what it was when grading began: {promises}")
+        if verdict.pop("job") != self.given:
+            raise AssertionError("a worker answered another job than the one it has")
+        self.job = None
+        return verdict
+
+    def _send(self, message: dict[str, Any]) -> None:
+        try:
+            self._process.stdin.write(json.dumps(message).encode() + b"\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:  # it is dead: `take` will see
+            pass
+
+    def kill(self) -> None:
+        """End it now, whatever it is doing."""
+        self.job = None
+        self._process.kill()
+        self.close()
+
+    def close(self) -> None:
+        """Let it end by itself: it takes its fork server and its folder along."""
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+        try:
+            self._process.wait(_PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self.answers.close()
+
+
+def _end(workers: list[_Worker]) -> None:
+    for worker in workers:
+        worker.kill() if worker.job else worker.close()
+    workers.clear()

@@ -1,0 +1,1 @@
+"""HumanEval-style Python, in the same jail."""

@@ -1,0 +1,43 @@
+"""Verdict to number: pure functions, the same for reward, evaluation and gate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from nbcore.grading.rust import structure
+
+COMPONENTS = ("compiles", "tests", "passed", "lint", "docs")
+
+CHEATS = frozenset({"rejected", "early_exit", "output_limit"})
+"""Verdicts worth nothing whatever was reported before: the sample got round the tests."""
+
+FORGING = frozenset({"forged_report", "std_macro_shadow", "panic_hook", "unsafe_attr", "spawns_process"})
+"""Flags of a sample that tried to, whatever became of it."""
+
+
+def is_hack(verdict: Mapping[str, Any]) -> bool:
+    """Whether a sample tried to get round its tests. The share of those is `hack_rate`: a rising one is the alarm."""
+    return verdict["verdict"] in CHEATS or not FORGING.isdisjoint(verdict["flags"])
+
+
+def components(verdict: Mapping[str, Any], code: str = "") -> dict[str, float | None]:
+    """`compiles`, `tests` (fraction passed), `passed`, and, only where all pass, `lint` and `docs`; each 0..1.
+
+    All None for an `infra_error`: that fault is ours, and a zero would teach from it. Without tests a pass shows
+    nothing, so it earns what compiling earns. `lint` is exp(-warnings/3); `docs` the share of documented public items.
+    """
+    if verdict["verdict"] == "infra_error":
+        return dict.fromkeys(COMPONENTS)
+    worth = dict.fromkeys(COMPONENTS, 0.0)
+    if is_hack(verdict) or not verdict["compiles"]:
+        return worth
+    worth["compiles"] = 1.0
+    if verdict["tests_total"]:
+        worth["tests"] = verdict["tests_passed"] / verdict["tests_total"]
+        worth["passed"] = float(verdict["passed"])
+    if worth["passed"]:  # else a clean, documented `todo!()` would collect them
+        worth["lint"] = math.exp(-verdict["clippy_warnings"] / 3)
+        worth["docs"] = structure.documentation(code)
+    return worth

@@ -1,0 +1,1 @@
+"""Rust: a completion becomes a program, the program a verdict."""

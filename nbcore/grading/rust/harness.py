@@ -1,0 +1,180 @@
+"""One source out of a candidate and its hidden tests, such that the candidate can neither see nor replace them.
+
+    #![the candidate's own inner attributes]
+    extern crate std as …;                 the real std, whatever the candidate calls by that name
+    mod hidden_… {                         ahead of the candidate: its macros come too late
+        use …std::{assert_eq, Vec, …};     what the tests mention and std has
+        use super::{Point, …};             what they mention and only the candidate can have; never a glob
+        fn add(p0: i64, p1: i64) -> i64 { super::add(p0, p1) }      pins the exact signature
+        mod tests { … }
+        pub fn main() { … }                reports case by case, each line signed with a secret and a nonce
+    }
+    fn main() { hidden_…::main() }
+    the candidate
+
+The secret is text of the hidden module, the nonce comes on stdin and is read to its end before any code of the
+candidate runs: to forge a line takes both, and safe code can read neither.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from nbcore.grading.rust import hidden, signatures
+from nbcore.grading.rust.screen import blank
+from nbcore.grading.rust.syntax import conditional, imported, introduced, items, name_of, parse, text_of
+
+_STD = {
+    "std": "assert assert_eq assert_ne debug_assert debug_assert_eq debug_assert_ne panic vec format matches "
+    "unreachable todo unimplemented print println eprint eprintln write writeln dbg concat stringify",
+    "std::primitive": "bool char f32 f64 i8 i16 i32 i64 i128 isize u8 u16 u32 u64 u128 usize str",
+    "std::option::Option": "Some None",
+    "std::result::Result": "Ok Err",
+    "std::option": "Option",
+    "std::result": "Result",
+    "std::vec": "Vec",
+    "std::string": "String ToString",
+    "std::boxed": "Box",
+    "std::borrow": "ToOwned Cow",
+    "std::clone": "Clone",
+    "std::cmp": "PartialEq Eq PartialOrd Ord Ordering Reverse",
+    "std::convert": "From Into AsRef AsMut TryFrom TryInto",
+    "std::default": "Default",
+    "std::iter": "Iterator IntoIterator Extend DoubleEndedIterator ExactSizeIterator FromIterator",
+    "std::ops": "Fn FnMut FnOnce Drop",
+    "std::mem": "drop",
+    "std::marker": "Copy Send Sync Sized",
+    "std::collections": "HashMap HashSet BTreeMap BTreeSet VecDeque BinaryHeap",
+    "std::rc": "Rc",
+    "std::sync": "Arc Mutex",
+    "std::cell": "Cell RefCell",
+    "std::any": "Any",
+    "std::fmt": "Debug Display",
+    "std::num": "ParseIntError",
+}
+_HOME = {name: path for path, names in _STD.items() for name in names.split()}
+
+# What must stay first in the file, in forms so plain that no reading of them can differ from the compiler's: text
+# inserted after them cannot land inside a comment or a string.
+_HEAD = re.compile(
+    r"\s+|//[^\n]*\n|/\*(?:(?!/\*|\*/).)*\*/"
+    r'|(?P<attr>#!\[(?P<name>[\w:]+)(?:\s*\((?:[\w\s:,=]|"[^"\\\n]*")*\)|\s*=\s*"[^"\\\n]*")?\s*\])',
+    re.DOTALL,
+)
+_ATTRS = {"allow", "warn", "deny", "forbid", "expect", "doc", "feature", "no_std"}
+_ATTRS |= {"recursion_limit", "type_length_limit"}
+_KINDS = ("function_item", "struct_item", "enum_item", "type_item", "trait_item")
+_SHEBANG = re.compile(r"#!/[\w/. -]*\r?\n")
+
+
+class Source(NamedTuple):
+    """What the compiler is given."""
+
+    text: str
+    ours: range
+    """The lines that are not the candidate's."""
+    module: str
+    """Name of the hidden module, to be kept out of messages."""
+    secret: str
+    cases: int
+
+
+def build(code: str, tests: str, signature: str | None, edition: str) -> Source:
+    """The source of one grading. Raises Mismatch when the candidate's head or its types are not what they must be."""
+    code = code.removeprefix("\ufeff")
+    at = _head(code)
+    key = secrets.token_hex(8)
+    module, real, secret = f"hidden_{key}", f"std_{key}", secrets.token_hex(16)
+    asked = signatures.parsed(signature or "")
+    head, rest = code[:at], _rename_main(signatures.same_types(asked, code[at:], real), f"own_main_{key}")
+    body, cases = hidden.functions(tests)
+    uses, own = signatures.uses(asked, real)
+    pins, pinned = signatures.pins(asked)
+    mentioned = set(re.findall(r"[A-Za-z_]\w*", blank(f"{tests}\n{signature or ''}")))
+    defined = {name for name, _ in items(asked)}
+    tree, tested = parse(rest), parse(tests)
+    theirs = {name for name, _ in items(tested)} | _imports(tested)
+    std = sorted((mentioned & _HOME.keys()) - own - defined - theirs)
+    # Only what the task defines, and functions: a trait of the candidate's would bring its methods along, a constant
+    # turn a binding into a pattern. Without a signature nobody knows better than the candidate what it defines.
+    offered = defined | _defined(tree, ("function_item",)) if defined else _defined(tree, _KINDS) | _imports(tree)
+    from_candidate = sorted((mentioned & offered) - set(std) - own - pinned - theirs)
+    checks = "".join(f'report_{key}(&nonce, "{number}", {case.call(key)});\n' for number, case in enumerate(cases))
+    generated = f"""extern crate std as {real};
+{"" if edition == "2015" else "".join(_crates(tree))}
+mod {module} {{
+{uses}
+{"".join(f"use ::{real}{_HOME[name].removeprefix('std')}::{name};" for name in std)}
+{f"use super::{{{', '.join(from_candidate)}}};" if from_candidate else ""}
+{pins}
+{body}
+{hidden.MAIN.replace("STD", f"::{real}").replace("KEY", key).replace("SECRET", secret)}
+pub fn main_{key}() {{
+let mut nonce = ::{real}::string::String::new();
+if ::{real}::io::Read::read_to_string(&mut ::{real}::io::stdin(), &mut nonce).is_err() {{ return; }}
+if nonce.is_empty() {{ return; }} // asked again, by the candidate
+report_{key}(&nonce, "begun", true);
+{checks}report_{key}(&nonce, "{len(cases)}", true);
+}}
+}}
+fn main() {{ {module}::main_{key}() }}"""
+    first = head.count("\n") + 2
+    text = f"{head}\n{generated}\n{rest}"
+    return Source(text, range(first, first + generated.count("\n") + 1), module, secret, len(cases))
+
+
+def _head(code: str) -> int:
+    """Where the inner attributes, inner docs and shebang end."""
+    at = hoisted = 0
+    if code.startswith("#!") and not code.startswith("#!["):
+        if not (found := _SHEBANG.match(code)):
+            raise signatures.Mismatch("inner_attribute", "the first line begins like a shebang but is none")
+        at = hoisted = found.end()
+    while found := _HEAD.match(code, at):
+        if found["attr"] and found["name"] not in _ATTRS:
+            break
+        at = found.end()
+        if found["attr"] or found[0].startswith(("//!", "/*!")):
+            hoisted = at
+        elif re.match(r"///(?!/)|/\*\*(?![*/])", found[0]):  # documents the item that follows
+            break
+    if found := re.compile(r"#\s*!\s*\[\s*\w*").match(code, at):
+        raise signatures.Mismatch(
+            "inner_attribute", f"inner attribute {found[0]} is not accepted here, or not in that form"
+        )
+    return hoisted
+
+
+def _rename_main(code: str, name: str) -> str:
+    """The candidate's own main, or mains, under another name: the program's is ours."""
+    if not re.search(r"\bmain\b", code):
+        return code
+    raw = code.encode(errors="replace")
+    for node in reversed(parse(code).children):
+        if node.type == "function_item" and name_of(node) == "main":
+            named = node.child_by_field_name("name")
+            raw = raw[: named.start_byte] + name.encode() + raw[named.end_byte :]
+    return raw.decode()
+
+
+def _crates(root: Any) -> Iterator[str]:
+    """Declarations that make another crate of that name a second one; the candidate's own such line is as good."""
+    pairs = introduced(root)
+    own = [" ".join(text_of(node).split()) for node, before in pairs if not conditional(before)]
+    for declaration in ("extern crate std;", "extern crate core;"):
+        if declaration not in own:
+            yield declaration
+
+
+def _defined(root: Any, kinds: tuple[str, ...]) -> set[str]:
+    """What a file defines at its top level, whatever the configuration."""
+    return {name_of(node) for node, before in introduced(root) if node.type in kinds and not conditional(before)}
+
+
+def _imports(root: Any) -> set[str]:
+    """The names that the imports at a file's top level bring."""
+    found = [node.child_by_field_name("argument") for node in root.children if node.type == "use_declaration"]
+    return {name for argument in found for name in imported(argument)} - {"_"}

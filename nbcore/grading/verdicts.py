@@ -1,0 +1,40 @@
+"""What a verdict is: its kinds, its fields, and how the end of a run becomes one."""
+
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+from nbcore.grading.sandbox.supervisor import Outcome
+
+KINDS = (
+    *("pass", "tests_failed", "compile_error", "compile_timeout", "compile_resource", "rejected", "no_code"),
+    *("run_timeout", "run_crash", "run_oom", "early_exit", "output_limit", "infra_error"),
+)
+
+
+def unknown(tests_total: int) -> dict[str, Any]:
+    """A verdict of which nothing is known yet: an `infra_error` until somebody says better."""
+    return {
+        **{"verdict": "infra_error", "passed": False, "compiles": False, "tests_passed": 0, "tests_total": tests_total},
+        **{"clippy_warnings": 0, "lints": {}, "errors": [], "flags": [], "cpu_ms": 0.0, "wall_ms": 0.0},
+    }
+
+
+def note(code: str | None, message: str) -> dict[str, Any]:
+    """One of a verdict's errors that has no line in the candidate."""
+    return {"code": code, "message": message, "line": None}
+
+
+def judgement(ran: Outcome, passed: int, complete: bool, cases: int) -> str:
+    """The verdict on a finished run whose report said this much."""
+    if ran.over or ran.signal == signal.SIGXFSZ:
+        return "output_limit"
+    if ran.timeout:
+        return "infra_error" if ran.starved else "run_timeout"
+    if ran.signal:
+        out_of_memory = ran.signal == signal.SIGABRT and b"memory allocation of" in ran.stderr
+        return "run_oom" if out_of_memory else "run_crash"
+    if not complete or ran.code != 0:
+        return "early_exit"
+    return "pass" if passed == cases else "tests_failed"

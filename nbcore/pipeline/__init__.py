@@ -1,0 +1,6 @@
+"""Notebooks in order through papermill, each in its own process; what has finished before is not repeated."""
+
+from nbcore.pipeline.plan import Pipeline, Stage, load
+from nbcore.pipeline.stages import StageFailed, StagePaused, resume, run
+
+__all__ = ["Pipeline", "Stage", "StageFailed", "StagePaused", "load", "resume", "run"]

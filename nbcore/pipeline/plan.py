@@ -1,0 +1,125 @@
+"""What a pipeline is: stages in order, read from YAML, chosen, and overridden."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from nbcore import config as configs
+from nbcore.core.environment import REPO
+
+
+class Stage(configs.Closed):
+    """One notebook to run."""
+
+    id: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+    """Name of the stage within its pipeline."""
+    phase: str
+    """Which notebook."""
+    config: str
+    """Path of the phase's YAML, from the repository root."""
+    parent: str | None = None
+    """Id of the earlier stage whose run this one starts from."""
+    overrides: dict[str, Any] = Field(default_factory=dict)
+    """Laid over the YAML."""
+
+    def load(self) -> configs.Phase:
+        """The stage's config. Raises ValueError or FileNotFoundError naming the stage."""
+        try:
+            config = configs.load(REPO / self.config, self.overrides)
+        except (ValueError, FileNotFoundError) as error:
+            raise type(error)(f"stage {self.id}: {error}") from None
+        if config.phase != self.phase:
+            raise ValueError(f"stage {self.id}: {self.config} is a config of {config.phase}, not of {self.phase}")
+        return config
+
+    @property
+    def notebook(self) -> Path:
+        return next((REPO / "notebooks").glob(f"[0-9][0-9]_{self.phase}.ipynb"))
+
+
+class Pipeline(configs.Closed):
+    """Stages in the order they run."""
+
+    name: str
+    """For the report."""
+    stages: Annotated[list[Stage], Field(min_length=1)]
+    """A parent stands before its children."""
+    only: list[str] = Field(default_factory=list)
+    """Ids of the stages to run; empty: all. Parents are then taken from runs that finished before."""
+
+    @model_validator(mode="after")
+    def _makes_sense(self):
+        seen: set[str] = set()
+        for stage in self.stages:
+            if stage.phase not in configs.PHASES:
+                raise ValueError(f"stage {stage.id}: no phase {stage.phase!r}; there are {', '.join(configs.PHASES)}")
+            if stage.id in seen:
+                raise ValueError(f"stage {stage.id}: the id is taken; ids are unique")
+            if stage.parent is not None and stage.parent not in seen:
+                raise ValueError(f"stage {stage.id}: parent {stage.parent!r} is no earlier stage; put it before")
+            if stage.parent is None and (usual := configs.TABLE[stage.phase].parent):
+                raise ValueError(f"stage {stage.id}: parent is missing; {stage.phase} starts from a {usual} stage")
+            seen.add(stage.id)
+        if unknown := [name for name in self.only if name not in seen]:
+            raise ValueError(f"only: no stage {unknown[0]!r}; there are {', '.join(sorted(seen))}")
+        return self
+
+
+def load(path: str | Path, only: str | None = None, set_: Iterable[str] = ()) -> Pipeline:
+    """Read a pipeline, choose stages ("sft,ipo") and lay settings over their configs ("sft.max_steps=2", "seed=1").
+
+    A setting goes to the stages of the phase, or the one with the id, that it begins with; without such a beginning,
+    to every stage that has the field. Every config is read here, so a typo in the last stage is an error at once.
+    Raises ValueError or FileNotFoundError with the field, the value and the remedy.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"pipeline: no file {path}; the shipped ones are in configs/pipeline/")
+    try:
+        values = yaml.safe_load(path.read_text("utf-8"))
+        pipeline = Pipeline.model_validate(values)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        words = first["msg"].removeprefix("Value error, ")
+        raise ValueError(f"{path}: {f'{where!r}: {words}' if where else words}") from None
+    if only is not None:
+        chosen = [name.strip() for name in only.split(",") if name.strip()]
+        if unknown := [name for name in chosen if name not in {stage.id for stage in pipeline.stages}]:
+            known = ", ".join(stage.id for stage in pipeline.stages)
+            raise ValueError(f"only: no stage {unknown[0]!r} in {path}; there are {known}")
+        pipeline = pipeline.model_copy(update={"only": chosen})
+    for setting in set_:
+        pipeline = _set(pipeline, setting)
+    for stage in pipeline.stages:
+        stage.load()
+    return pipeline
+
+
+def _set(pipeline: Pipeline, setting: str) -> Pipeline:
+    path, equals, text = setting.partition("=")
+    if not equals:
+        raise ValueError(f"set: {setting!r} is not of the form field=value, for example sft.max_steps=2")
+    head, _, rest = path.strip().partition(".")
+    named = [stage.id for stage in pipeline.stages if head in (stage.phase, stage.id)] if rest else []
+    field = rest if named else path.strip()
+    if not named:
+        named = [s.id for s in pipeline.stages if head in configs.PHASES[s.phase].model_fields]
+    if not named:
+        raise ValueError(f"set: {setting!r}: {head!r} is no phase, no stage and no field of any stage's config")
+    try:
+        update = {field: yaml.safe_load(text)}
+    except yaml.YAMLError:
+        raise ValueError(f"set: {setting!r}: {text!r} is not YAML; quote it, or close its bracket") from None
+    stages = [
+        stage.model_copy(update={"overrides": {**stage.overrides, **update}}) if stage.id in named else stage
+        for stage in pipeline.stages
+    ]
+    return pipeline.model_copy(update={"stages": stages})

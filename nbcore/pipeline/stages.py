@@ -1,0 +1,146 @@
+"""Notebooks in order through papermill, each in its own process; what has finished before is not repeated.
+
+A stage is a notebook with a config and a parent. Stages meet on disk only, so a pipeline that was killed at any
+moment goes on where it stopped when the same command is given again.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from nbcore import config as configs
+from nbcore import runs
+from nbcore.core.environment import REPO
+from nbcore.core.redact import redact
+from nbcore.pipeline import notebook
+from nbcore.pipeline.plan import Pipeline, Stage
+from nbcore.pipeline.progress import Show, flat, words_of
+from nbcore.runs import opening
+
+
+class StageFailed(RuntimeError):
+    """A notebook ended in an error; the message is one line with the cause and the path of the executed copy."""
+
+
+class StagePaused(runs.Paused):
+    """A notebook paused for want of room; the same command goes on once there is some."""
+
+
+def run(pipeline: Pipeline, store: str | Path, progress: Show | None = None) -> list[runs.Run]:
+    """Run the chosen stages; returns their finished runs, those that had finished before included.
+
+    Raises StageFailed where a notebook ends in an error and FileNotFoundError where a parent is missing. On
+    KeyboardInterrupt the notebook is stopped first; its run resumes with the next call.
+    """
+    store, show = Path(store).resolve(), progress or Show()
+    chosen = [stage.id for stage in pipeline.stages if not pipeline.only or stage.id in pipeline.only]
+    done: dict[str, runs.Run | None] = {}
+    for stage in pipeline.stages:
+        config = stage.load()
+        parent = done[stage.parent] if stage.parent else None
+        orphan = stage.parent is not None and parent is None
+        found = None if orphan else runs.matching(config, store, parent)
+        if not orphan and not (found and found.finished):
+            opening.bring(config, store, parent)
+            found = runs.matching(config, store, parent)
+        if stage.id not in chosen:
+            # Another config of the same phase is as good a parent as the person has; the newest finished one is theirs.
+            others = [other for other in runs.listing(store, stage.phase) if other.finished]
+            done[stage.id] = found if found and found.finished else (others[-1] if others else None)
+            continue
+        number, count = chosen.index(stage.id) + 1, len(chosen)
+        if orphan:
+            raise FileNotFoundError(
+                f"stage {stage.id}: no finished run of its parent stage {stage.parent} in {store}; "
+                f"run both: --only {stage.parent},{stage.id}"
+            )
+        if found and found.finished:
+            show.skip(number, count, stage.id, f"done already · {found.id}")
+            found.copy(wait=False)
+            done[stage.id] = found
+            continue
+        show.start(number, count, stage.id, _usual_seconds(config, store))
+        try:
+            done[stage.id] = _execute(stage, config, store, parent, show)
+        except BaseException as error:
+            show.end("stopped" if isinstance(error, KeyboardInterrupt) else "failed")
+            raise
+        show.end(" · ".join(["finished", *words_of(flat(done[stage.id].info["metrics"])), done[stage.id].id]))
+    for name in chosen:
+        done[name].mirrored(wait=True)
+    return [done[name] for name in chosen]
+
+
+def resume(unfinished: runs.Run, overrides: dict[str, Any], progress: Show | None = None) -> runs.Run:
+    """Execute the notebook of an unfinished run to its end; `overrides` may change what leaves the result as it is."""
+    show = progress or Show()
+    changed = opening.changes(configs.load(unfinished.path / "config.yaml"), unfinished.requested)
+    overrides = {path: now for path, (_, now) in changed.items()} | overrides
+    stage = Stage(
+        id=unfinished.phase, phase=unfinished.phase, config=str(unfinished.path / "config.yaml"), overrides=overrides
+    )
+    show.start(1, 1, stage.id)
+    try:
+        finished = _execute(stage, stage.load(), unfinished.store, unfinished.parent, show)
+    except BaseException as error:
+        show.end("stopped" if isinstance(error, KeyboardInterrupt) else "failed")
+        raise
+    show.end(f"finished · {finished.id}")
+    return finished
+
+
+def _execute(stage: Stage, config: Any, store: Path, parent: runs.Run | None, show: Show) -> runs.Run:
+    parameters = {
+        "config": stage.config,
+        "overrides": stage.overrides,
+        "parent": parent.id if parent else None,
+        "store": str(store),
+    }
+
+    def look() -> None:
+        found = runs.matching(config, store, parent)
+        show.update(found.path / "metrics.jsonl" if found else None, getattr(config, "max_steps", None))
+
+    with tempfile.TemporaryDirectory(prefix="nbcore-") as folder:  # papermill rewrites its output all the time
+        copy, kept, error = Path(folder) / "notebook.ipynb", None, None
+        try:
+            error = notebook.execute(stage.notebook, copy, parameters, REPO, look)
+        finally:
+            with suppress(OSError):  # a full disk: what it did to the run is the news
+                kept = _keep(copy, runs.matching(config, store, parent), store, stage)
+    finished = runs.matching(config, store, parent)
+    if error is None and not (finished and finished.finished):
+        error = "its notebook ended without a finished run"
+    if error and error.startswith("Paused: "):
+        raise StagePaused(f"stage {stage.id}: {error.removeprefix('Paused: ')}")
+    if error:
+        raise StageFailed(f"stage {stage.id}: {error}; executed copy: {kept or 'none'}")
+    finished.copy(wait=False)  # where its own process gave up waiting for the mirror
+    return finished
+
+
+def _keep(copy: Path, run_: runs.Run | None, store: Path, stage: Stage) -> Path | None:
+    """Copy the executed notebook, without secrets, into its run, or to store/failed/ where no run was opened."""
+    if not copy.is_file():
+        return None
+    failed = f"failed/{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{stage.id}.ipynb"
+    target = run_.path / "notebook.ipynb" if run_ else store / failed
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(redact(copy.read_text("utf-8")), "utf-8")
+    if run_:
+        run_.publish_notebook()
+    return target
+
+
+def _usual_seconds(config: configs.Phase, store: Path) -> float | None:
+    """What this very config took the last time, from whatever parent: evaluations repeat with every model."""
+    ending = f"-{config.name}-{configs.digest(config)}"
+    for run_ in reversed(runs.listing(store, config.phase)):
+        if run_.finished and run_.path.name.endswith(ending):
+            with suppress(ValueError):  # a damaged one tells nothing
+                return run_.info["seconds"]
+    return None

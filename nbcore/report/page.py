@@ -1,0 +1,303 @@
+"""One page about a store: what the newest finished chain of runs achieved, with its evidence and where it came from.
+
+`build` writes a self-contained HTML file, `table` gives the headline table to the terminal. Every number is read from
+a run directory that its manifest vouches for; a phase that is not there is simply absent.
+Longer than usual because a page is many small pieces of markup, and one file keeps them in reading order.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from nbcore import config, runs, view
+from nbcore.core import environment
+from nbcore.core.redact import redact
+from nbcore.report import lineage
+from nbcore.report.lineage import ABSENT, Stage
+from nbcore.view import figures
+
+LINES = 12  # printed of one program
+
+
+def table(store: str | Path) -> Any:
+    """The headline table as a rich Table that fits 80 columns; the page has the rest of it."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    head, lines, _ = lineage.headline(stages := lineage.chain(store))
+    note = "[95 % intervals]. Δ and p: against the row above, paired by task, exact McNemar, Holm-adjusted."
+    note += lineage.degraded(stages)
+    drawn = Table(
+        title=lineage.summary(stages),
+        caption=Text(note),
+        title_justify="left",
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    shown = ("phase", "compile rate", "pass@1", "Δ pass@1", "p", "unseen pass@1", "perplexity")
+    for name in shown:
+        label = {"unseen pass@1": "unseen", "perplexity": "ppl", "Δ pass@1": "Δ"}.get(name, name)
+        drawn.add_column(label, justify="left" if name == "phase" else "right", no_wrap=True)
+    for line in lines:
+        cells = [line[head.index(name)].partition(" (")[0] for name in shown]  # the interval of Δ is on the page
+        drawn.add_row(*(Text(cell) for cell in cells))  # Text: brackets in a name are no markup
+    return drawn
+
+
+def build(store: str | Path, out: str | Path | None = None) -> Path:
+    """Write the page (default: report.html in the store) and return its path. Equal stores give equal pages.
+
+    Raises ValueError where nothing is finished.
+    """
+    stages = lineage.chain(store)
+    style = resources.files("nbcore").joinpath("assets/report.css").read_text("utf-8")
+    sections = (_results, _programs, _losses, _rewards, _provenance)
+    body = "\n".join(part for section in sections if (part := section(stages)))
+    page = f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>Teaching a language model Rust</title>
+<style>
+{style}</style>
+</head>
+<body>
+<main>
+{_header(stages)}
+{body}
+</main>
+</body>
+</html>
+"""
+    path = Path(out) if out else Path(store) / "report.html"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(redact(page), "utf-8")
+    return path
+
+
+def figure(store: str | Path, out: str | Path) -> Path:
+    """The headline figure alone, as a picture of the kind that `out` ends in. Raises ValueError without evaluations."""
+    evaluated = [stage for stage in lineage.chain(store) if stage.evaluation]
+    if not evaluated:
+        raise ValueError(f"no finished evaluation in {store}: the figure shows nothing else")
+    _climb(evaluated).savefig(out, dpi=110, facecolor="white")  # pages with a dark theme show pictures as they are
+    return Path(out)
+
+
+def _climb(evaluated: Sequence[Stage]) -> Any:
+    rates = []
+    for title, key, color in (
+        ("Passes all hidden tests (pass@1)", "pass@1", figures.BLUE),
+        ("Compiles", "compile_rate", figures.ORANGE),
+    ):
+        seen, unseen = ([stage.rate(split, key) for stage in evaluated] for split in ("heldout", "unseen_family"))
+        rates.append((title, color, seen, unseen))
+    return figures.progress([stage.label for stage in evaluated], rates)
+
+
+def _header(stages: Sequence[Stage]) -> str:
+    evaluated = [stage for stage in stages if stage.evaluation]
+    newest = stages[-1].run or stages[-1].evaluation
+    path = " → ".join(stage.label for stage in stages)
+    tiles = ""
+    if evaluated:
+        first, last = evaluated[0], evaluated[-1]
+        wanted = (
+            ("heldout", "pass@1", "pass all hidden tests"),
+            ("heldout", "compile_rate", "compile"),
+            ("unseen_family", "pass@1", "pass, families never trained on"),
+        )
+        for split, key, words in wanted:
+            if rate := last.rate(split, key):
+                start = first.rate(split, key)
+                before = (
+                    f'<span class="from">{lineage.percent(start.value)} →</span> '
+                    if start and first is not last
+                    else ""
+                )
+                between = f"{rate.n} tasks, 95 % interval {lineage.between(rate)}"
+                tiles += f"<li><b>{before}{lineage.percent(rate.value)}</b>{words}<small>{between}</small></li>"
+    trained = [stage.run for stage in stages if stage.run]
+    if trained:
+        minutes = sum(run.info["seconds"] for run in trained) / 60
+        device = view.plain(trained[-1].info["device"])
+        phases = f"{len(trained)} training phase{'s' if len(trained) > 1 else ''}"
+        tiles += f"<li><b>{minutes:.1f} min</b>of training<small>{phases} on {escape(device)}</small></li>"
+    return f"""<header>
+<p class="kicker">{escape(path)}</p>
+<h1>Teaching a language model Rust</h1>
+<p class="lead">{escape(lineage.summary(stages)).replace(" %", "&nbsp;%")}</p>
+<ul class="tiles">{tiles}</ul>
+<p class="quiet">Base model {escape(lineage.base(newest))}. Every program below was compiled by rustc and run against
+tests that the model never saw.</p>
+</header>"""
+
+
+def _results(stages: Sequence[Stage]) -> str:
+    evaluated = [stage for stage in stages if stage.evaluation]
+    head, lines, note = lineage.headline(stages)
+    cells = _html_table(head, [[escape(cell) for cell in line] for line in lines], "numbers")
+    if not evaluated:
+        return f"<section><h2>Results</h2>{cells}</section>"
+    figure = figures.svg(_climb(evaluated), lineage.summary(stages))
+    apart = any(stage.rate("unseen_family", "pass@1") for stage in evaluated)
+    unseen = ". Dashed: task families that no phase was trained on" if apart else ""
+    return f"""<section><h2>What each phase added</h2>
+<figure>{figure}<figcaption>Share of tasks, one program each. Solid: held-out tasks, compositions that no phase was
+trained on{unseen}. Whiskers: 95 % intervals.</figcaption></figure>
+{cells}<p class="quiet">{escape(note)}</p></section>"""
+
+
+def _programs(stages: Sequence[Stage]) -> str:
+    evaluated = [stage for stage in stages if stage.evaluation]
+    if not evaluated:
+        return ""
+    answers = [
+        {row["id"]: row for row in stage.evaluation.samples() if row["split"] == "heldout"} for stage in evaluated
+    ]
+    sft = next((at for at, stage in enumerate(evaluated) if stage.name == "sft" and stage is not evaluated[-1]), 0)
+    chosen, rule = lineage.choose(answers, sft, evaluated)
+    cards = []
+    for id_ in chosen:
+        steps, previous = [], None
+        for stage, rows in zip(evaluated, answers, strict=True):
+            if not (row := rows.get(id_)):
+                continue
+            same = previous is not None and row["completion"] == previous["completion"]
+            steps.append(_step(stage.label, row, same))
+            previous = row
+        task, _, signature = answers[-1][id_]["prompt"].strip().partition("\n")
+        code = f'<pre class="code signature">{_rust(signature.strip())}</pre>' if signature.strip() else ""
+        cards.append(f'<article><h3>{_prose(task)}</h3>{code}<ol class="steps">{"".join(steps)}</ol></article>')
+    return f"""<section><h2>The same prompts, phase after phase</h2>
+<p class="quiet">Held-out tasks. {escape(rule)}</p><div class="cards">{"".join(cards)}</div></section>"""
+
+
+def _step(label: str, row: Mapping, same: bool) -> str:
+    badge = view.verdict_badge(row["verdict"]).markup
+    if row["verdict"] == "tests_failed":
+        badge += f" <small>{row['tests_passed']} of {row['tests_total']} tests pass</small>"
+    if same:
+        return f'<li><p class="who"><b>{escape(label)}</b>{badge}<small>the same program</small></p></li>'
+    lines = row["completion"].strip("\n").rstrip().splitlines()
+    kept = "\n".join(line[:400] for line in lines[:LINES])
+    more = f"<small>… {len(lines) - LINES} more lines</small>" if len(lines) > LINES else ""
+    error = row["errors"][0] if row["errors"] else None
+    said = f'<p class="error">{escape(": ".join(filter(None, (error["code"], error["message"]))))}</p>' if error else ""
+    return (
+        f'<li><p class="who"><b>{escape(label)}</b>{badge}</p>'
+        f'<pre class="code">{_rust(kept) or "<i>(nothing)</i>"}</pre>{more}{said}</li>'
+    )
+
+
+def _prose(text: str) -> str:
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
+
+
+def _rust(code: str) -> str:
+    from pygments import highlight  # comes with rich
+    from pygments.formatters import HtmlFormatter
+    from pygments.lexers import RustLexer
+
+    return highlight(code, RustLexer(stripnl=False, ensurenl=False), HtmlFormatter(nowrap=True))
+
+
+def _losses(stages: Sequence[Stage]) -> str:
+    content = []
+    for stage in stages:
+        # GRPO's loss says nothing by its level (advantages are centred): its reward is shown instead.
+        if stage.run is None or stage.name == "grpo":
+            continue
+        logged = stage.run.metrics()
+        lines = [
+            figures.line(logged, "loss", "training"),
+            figures.line(logged, "eval_loss", "held-out", color=figures.ORANGE, sparse=True),
+        ]
+        if any(lines):
+            content.append(figures.Panel(stage.label, [line for line in lines if line]))
+    if not content:
+        return ""
+    figure = figures.svg(figures.panels(content), "training and held-out loss by phase")
+    return f"""<section><h2>Losses</h2><figure>{figure}<figcaption>Each phase has its own loss and its own scale.
+Pale: as logged; line: moving average; dots: held-out rows.</figcaption></figure></section>"""
+
+
+def _rewards(stages: Sequence[Stage]) -> str:
+    grpo = next((stage.run for stage in stages if stage.name == "grpo"), None)
+    logged = grpo.metrics() if grpo else []
+    names = dict.fromkeys(key for row in logged for key in row if key.startswith("rewards/") and key.endswith("/mean"))
+    titles = {"reward": "reward (weighted sum)"} | {name: name.split("/")[1] for name in names}
+    others = {"completions/mean_length": "tokens per completion", "kl": "KL to the parent", "entropy": "entropy"}
+    lines = [(key, title, figures.line(logged, key)) for key, title in (titles | others).items()]
+    content = [figures.Panel(title, [line], None if key in others else (0, 1.03)) for key, title, line in lines if line]
+    if not content:
+        return ""
+    figure = figures.svg(figures.panels(content), "reward and its components over GRPO steps")
+    return f"""<section><h2>What GRPO was rewarded for</h2><figure>{figure}<figcaption>Means over the completions of a
+step, drawn at the training temperature on training tasks.</figcaption></figure></section>"""
+
+
+def _provenance(stages: Sequence[Stage]) -> str:
+    lines = []
+    for stage in stages:
+        run, evaluation = stage.run, stage.evaluation
+        names = [f"<code>{escape(run.id)}</code>"] if run else []
+        names += [f"<small>evaluated by <code>{escape(evaluation.id)}</code></small>"] if evaluation else []
+        if not run:
+            lines.append([stage.label, "<br>".join(names), *[ABSENT] * 5])
+            continue
+        steps = max((row["step"] for row in run.metrics() if "step" in row), default=0)
+        parent = run.info["parent"]
+        hashes = [_hash(run.info["data_hash"]), _hash(parent["hash"]) if parent else escape(lineage.base(run))]
+        minutes = f"{run.info['seconds'] / 60:.1f}"
+        lines.append([stage.label, "<br>".join(names), str(steps), str(run.info["seed"]), *hashes, minutes])
+    head = ["phase", "run", "steps", "seed", "data", "started from", "minutes"]
+    newest = stages[-1].run or stages[-1].evaluation
+    versions = " · ".join(f"{name} {version}" for name, version in newest.info["versions"].items())
+    return f"""<section><h2>Where the numbers come from</h2>{_html_table(head, lines, "provenance")}
+<p class="quiet">Data and parents are named by the first digits of their sha256; the parent's covers every file it
+left. {escape(view.plain(newest.info["device"]))} · {escape(versions)}</p></section>
+<footer><h2>Reproduce it</h2><pre class="command">{escape(_command([stage.run for stage in stages if stage.run]))}</pre>
+<p class="quiet">The resolved configuration of every run is its <code>config.yaml</code>; its metrics and graded
+programs lie beside it. Finished {escape(newest.info["finished"])}.</p></footer>"""
+
+
+def _command(chain: Sequence[runs.Run]) -> str:
+    """What runs this chain again: the pipeline of its profile, or each notebook where a setting differs from that."""
+    name = chain[-1].config.name if chain else "tiny"
+    as_shipped = all(
+        (path := environment.REPO / "configs" / run.phase / f"{name}.yaml").is_file()
+        and config.digest(config.load(path)) == config.digest(run.config)
+        for run in chain
+    )
+    if as_shipped:
+        return "bash colab_setup.sh run" if name == "tiny" else f"python -m nbcore run configs/pipeline/{name}.yaml"
+    lines = []
+    for run in chain:
+        notebook = next((environment.REPO / "notebooks").glob(f"[0-9][0-9]_{run.phase}.ipynb")).name
+        settings = f"{{config: STORE/{run.id}/config.yaml, store: STORE}}"
+        lines.append(f'papermill -k python3 -l python notebooks/{notebook} {notebook} -y "{settings}"')
+    return "\n".join(lines)
+
+
+def _html_table(head: Sequence[str], lines: Iterable[Sequence[str]], kind: str) -> str:
+    """A table of cells that are markup already."""
+    top = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
+    body = "".join(
+        f'<tr><th scope="row">{line[0]}</th>' + "".join(f"<td>{cell}</td>" for cell in line[1:]) + "</tr>"
+        for line in lines
+    )
+    return f'<div class="wide"><table class="{kind}"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _hash(digest: str) -> str:
+    return f"<code>{escape(digest.removeprefix('sha256:')[:12])}</code>"

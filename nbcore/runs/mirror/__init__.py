@@ -1,0 +1,1 @@
+"""Copies of runs on a second root: a folder such as a Drive, or a Hub bucket."""

@@ -1,0 +1,238 @@
+"""The mirror: copies of runs on a second root, each a bundle with a commit record that is written last.
+
+    <root>/<phase>/<run>/step-000120.<8 hex digits>.tar.000 …            parts, written once
+    <root>/<phase>/<run>/step-000120.<8 hex digits>.commit.json          once every part was read back
+    <root>/<phase>/<run>/finished.<8 hex digits>.…                        the same, of a run that has finished
+    <root>/<phase>/<run>/notebook.<utc time>.ipynb                        the executed notebook, to look at
+
+A bundle is the whole run directory with one checkpoint, so any one of them is enough to go on from. Readers trust
+content, never presence: a synchronised folder shows small files before large ones, and doubles names with " (1)".
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+import tarfile
+import tempfile
+import uuid
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from nbcore.core import environment
+from nbcore.runs import checkpoints, commit, retention
+from nbcore.runs.mirror import backends, bundle
+
+FINISHED = "finished"
+RUN_ID = re.compile(r"[a-z_]+/\d{8}T\d{6}Z-[a-z0-9][a-z0-9._-]{0,63}-[0-9a-f]{12}")
+STEM = re.compile(r"(?P<kind>step-\d{6,}|finished)\.(?P<unique>[0-9a-f]{8})\.")
+RECORD = re.compile(STEM.pattern + r"commit(?: ?\(\d+\))?\.json")
+COPY = re.compile(r" ?\(\d+\)")  # what a synchronised folder puts into a name that it thinks is taken
+FAILED = (OSError, ValueError, tarfile.TarError)  # of a medium, or of what it gave back
+
+
+class Record(NamedTuple):
+    """A commit record: what a bundle holds, and by which hashes its parts are known."""
+
+    name: str
+    run: str
+    step: int
+    finished: bool
+    bytes: int
+    parts: list[dict[str, Any]]
+    created: str
+    metric: float | None = None
+    checkpoint: str | None = None
+    parent: str | None = None
+
+    @property
+    def order(self) -> tuple[bool, int, str]:
+        """The newest state is the greatest."""
+        return self.finished, self.step, self.created
+
+
+class Mirror:
+    """Bundles of runs on a backend. Every method raises what the medium raises, mostly OSError."""
+
+    def __init__(self, backend: backends.Folder | backends.Bucket, part: int = bundle.PART):
+        self.backend, self.part = backend, part
+
+    def runs(self, phase: str) -> list[str]:
+        """Ids of the runs of a phase, oldest first; names of any other form are not looked at."""
+        return [name for name in self.backend.list(phase) if RUN_ID.fullmatch(name)]
+
+    def records(self, run: str) -> list[Record]:
+        """The commit records of a run that can be read, the newest state first. Raises where none can."""
+        found: dict[str, Record] = {}
+        failed = None
+        with folder() as staging:
+            for name in self.backend.list(run):
+                if RECORD.fullmatch(name.removeprefix(f"{run}/")):
+                    try:
+                        self.backend.get(name, staging / "record")
+                        record = Record(**commit.read_sealed(staging / "record") | {"name": name})
+                    except OSError as error:  # gone since it was listed, or unreadable: the others may be fine
+                        failed = error
+                        continue
+                    except (ValueError, TypeError):
+                        continue  # empty or cut: it has not arrived yet
+                    if record.run == run:
+                        found[COPY.sub("", name)] = record
+        if failed and not found:
+            raise failed
+        return sorted(found.values(), key=lambda record: record.order, reverse=True)
+
+    def finished(self, run: str) -> Record | None:
+        """The record of the finished run, if every file of the bundle is there and has its size."""
+        records = [record for record in self.records(run) if record.finished]
+        return next((record for record in records if self.confirmed(record) is not False), None)
+
+    def publish(self, run: Path, step: int, checkpoint: Path | None, metric: float | None, finished: bool) -> Record:
+        """Copy a run with one checkpoint, read every part back, then write the record."""
+        id_ = f"{run.parent.name}/{run.name}"
+        stem = f"{id_}/{FINISHED if finished else f'step-{step:06}'}.{uuid.uuid4().hex[:8]}"
+        parts: list[dict[str, Any]] = []
+        with folder(run) as staging:
+
+            def deliver(part: bundle.Part) -> None:
+                name = f"{stem}.tar.{len(parts):03}"
+                parts.append({"name": name, "bytes": part.bytes, "sha256": part.sha256})
+                self._put(name, part.path, part.sha256, staging)
+
+            try:
+                size = bundle.pack(run, bundle.contents(run, checkpoint), staging, deliver, self.part)
+                inside = checkpoint.relative_to(run).as_posix() if checkpoint else None
+                now = datetime.now(UTC).isoformat(timespec="milliseconds")
+                parent = (commit.read_sealed(run / "open.json")["parent"] or {}).get("id")
+                record = Record(f"{stem}.commit.json", id_, step, finished, size, parts, now, metric, inside, parent)
+                commit.write_sealed(staging / "record", record._asdict())
+                self._put(record.name, staging / "record", commit.sha256(staging / "record"), staging)
+            except BaseException:
+                self._remove([f"{stem}.commit.json", *(part["name"] for part in parts)])
+                raise
+        return record
+
+    def put_notebook(self, run: Path) -> None:
+        """Copy the executed notebook of a run as a file of its own, to be opened where it lies."""
+        name = f"{run.parent.name}/{run.name}/notebook.{datetime.now(UTC):%Y%m%dT%H%M%SZ}.ipynb"
+        self.backend.put(name, run / "notebook.ipynb")
+
+    def confirmed(self, record: Record) -> bool | None:
+        """Whether the medium has every file of a bundle, whole; None where it cannot tell."""
+        sizes = {record.name: None} | {part["name"]: part["bytes"] for part in record.parts}
+        stats = []
+        for name, size in sizes.items():
+            stats.append(stat := self.backend.stat(name))
+            if stat is None or stat.confirmed is False or size not in (None, stat.bytes):
+                return False
+        return None if any(stat.confirmed is None for stat in stats) else True
+
+    def fetch(self, record: Record, target: Path, staging: Path) -> None:
+        """Bring a bundle back into the new folder `target`. Raises ValueError where anything is not as recorded."""
+        files = []
+        names = self.backend.list(record.run)
+        for number, part in enumerate(record.parts):
+            files.append(staging / f"{number:03}")
+            for name in sorted(name for name in names if COPY.sub("", name) == part["name"]):
+                self.backend.get(name, files[-1])
+                if files[-1].stat().st_size == part["bytes"] and commit.sha256(files[-1]) == part["sha256"]:
+                    break
+            else:
+                raise ValueError(f"{part['name']}: missing, or its content differs from its record")
+        bundle.unpack(files, target, record.bytes)
+        for name in [name for name in names if "/notebook." in name][-1:]:
+            with suppress(OSError):  # to look at; nothing depends on it
+                self.backend.get(name, target / "notebook.ipynb")
+        if record.finished:
+            problems = commit.problems(target, "run.json")
+        elif record.checkpoint:
+            problems = checkpoints.Checkpoint(target / record.checkpoint).problems()
+        else:
+            problems = [] if (target / "open.json").is_file() else ["open.json: missing"]
+        if problems:
+            raise ValueError(f"{record.name}: {problems[0]}")
+
+    def prune(
+        self,
+        run: str,
+        blessed: dict[str, Any],
+        policy: retention.Policy,
+        dry_run: bool = False,
+        unconfirmed: bool = False,
+    ) -> list[Record]:
+        """Delete the bundles that nobody needs; those, the oldest first. Of a finished run its own bundle is enough.
+
+        `unconfirmed`: take a medium that cannot tell whether it has something at its word.
+        """
+        records = self.records(run)
+        ended = [record for record in records if record.finished]
+        if ended:
+            policy = retention.Policy(newest=1, best=0)
+        last = max((record.step for record in records), default=0) + 1  # the finished come after all, in their order
+        items = [
+            retention.Item(
+                record.name,
+                last + number if record.finished else record.step,
+                confirmed=self.confirmed(record) in ((True, None) if unconfirmed else (True,)),
+                metric=record.metric,
+                blessed=str(record.step) in blessed["steps"] and not record.finished,
+            )
+            for number, record in enumerate(reversed(records))
+        ]
+        named = {record.name: record for record in records}
+        gone = [named[item.name] for item in retention.expendable(items, policy)]
+        if not dry_run:
+            for record in gone:
+                self._remove([record.name, *(part["name"] for part in record.parts)])
+            self._remove(self._orphans(run, records, max((item.step for item in items if item.confirmed), default=0)))
+        return gone
+
+    def _orphans(self, run: str, records: list[Record], safe: int) -> list[str]:
+        """What belongs to no bundle and has a confirmed state ahead of it: a kill, or the medium, left it so."""
+        known = {record.name.split(".")[-3] for record in records}
+        ended = max((record.step for record in records if record.finished), default=sys.maxsize)
+        found = []
+        for name in self.backend.list(run):
+            stem = STEM.match(name.removeprefix(f"{run}/"))
+            if stem and stem["unique"] not in known:
+                step = ended if stem["kind"] == FINISHED else int(stem["kind"].removeprefix("step-"))
+                found += [name] if step < safe else []
+        return found
+
+    def _put(self, name: str, path: Path, sha256: str, staging: Path) -> None:
+        self.backend.put(name, path)
+        if not self.backend.acknowledges:
+            self.backend.get(name, staging / "back")
+            if commit.sha256(staging / "back") != sha256:
+                raise OSError(f"{name}: read back other bytes than were written")
+            (staging / "back").unlink()
+
+    def _remove(self, names: list[str]) -> None:
+        for name in names:
+            try:
+                self.backend.delete(name)
+            except OSError:
+                continue  # what cannot be deleted now is worth less than what called this
+
+
+def here() -> Mirror | None:
+    """The mirror of this place: see environment.mirror."""
+    address = environment.mirror()
+    return Mirror(backends.at(address)) if address else None
+
+
+@contextmanager
+def folder(beside: Path | None = None):
+    """A folder that is gone afterwards; on the disk of the store, where what it holds can be renamed into place."""
+    parent = None
+    if beside is not None:
+        parent = beside.parent.parent / ".incoming"
+        parent.mkdir(parents=True, exist_ok=True)
+    path = Path(tempfile.mkdtemp(prefix="nbcore-", dir=parent))
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)

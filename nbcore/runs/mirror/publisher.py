@@ -1,0 +1,191 @@
+"""Publish runs to the mirror in the background: newest wins, failures wait and try again, training never notices.
+
+LOCAL      committed on this disk
+COPIED     on the mirror, every part read back and its record written
+CONFIRMED  the medium says that it has it (on a Drive: uploaded, not only in the cache of the mount)
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from nbcore.core.redact import redact
+from nbcore.runs import checkpoints, retention
+from nbcore.runs.mirror import mirror
+
+BACK_OFF = (2.0, 300.0)  # seconds before the first new try, doubling up to the second
+FAILING = 20.0  # seconds that a wait lasts while every try fails
+POLL = 15.0  # seconds between two looks whether a copy is confirmed
+
+
+class Offer(NamedTuple):
+    """A state of a run that is to be copied."""
+
+    run: Path
+    step: int
+    checkpoint: Path | None
+    metric: float | None
+    finished: bool
+    policy: retention.Policy = retention.USUAL
+    notebook: bool = False
+    """Only the executed notebook, which comes when the run has been copied already."""
+
+    @property
+    def key(self) -> tuple[Path, bool]:
+        return self.run, self.notebook
+
+
+class Status(NamedTuple):
+    """How far a run has come on each level: (step, time in seconds), None where nothing has."""
+
+    local: tuple[int, float] | None = None
+    copied: tuple[int, float] | None = None
+    confirmed: tuple[int, float] | None = None
+    error: str | None = None
+
+    def words(self, now: float | None = None) -> str:
+        """One line for a notebook: "mirror: last confirmed: step 480, 3 minutes ago"; then what is not there yet."""
+        now = now or time.time()
+        told = []
+        for level, state in (("confirmed", self.confirmed), ("copied", self.copied), ("local", self.local)):
+            if state and not (told and told[-1][1] >= state[0]):
+                told.append((f"last {level}: step {state[0]}, {_ago(now - state[1])}", state[0]))
+        words = " · ".join(text for text, _ in told) or "nothing yet"
+        return f"mirror: {words}" + (f" · {self.error}; trying again" if self.error else "")
+
+
+class Publisher:
+    """One thread that copies what it is offered. Of one run only the newest offer counts."""
+
+    def __init__(self, to: mirror.Mirror):
+        self.mirror = to
+        self.waiting: dict[tuple[Path, bool], Offer] = {}  # by run; its notebook apart
+        self.current: Offer | None = None
+        self.unconfirmed: dict[Path, tuple[mirror.Record, retention.Policy]] = {}
+        self.status: dict[Path, Status] = {}
+        self.changed = threading.Condition()
+        self.thread: threading.Thread | None = None
+        self.failing = False  # the last try
+
+    def offer(self, offer: Offer) -> None:
+        """Take note of a committed state and return at once."""
+        with self.changed:
+            self.waiting.pop(offer.key, None)
+            self.waiting[offer.key] = offer
+            self._note(offer.run, **({} if offer.notebook else {"local": (offer.step, time.time())}))
+            if self.thread is None:
+                self.thread = threading.Thread(target=self._work, name="nbcore-mirror", daemon=True)
+                self.thread.start()
+            self.changed.notify_all()
+
+    def busy_with(self, run: Path) -> Path | None:
+        """The checkpoint of a run that is being copied or waits for it, which must stay for so long."""
+        with self.changed:
+            current = self.current if self.current and self.current.key == (run, False) else None
+            offer = current or self.waiting.get((run, False))
+            return offer.checkpoint if offer else None
+
+    def flush(self, patience: float = 120.0) -> bool:
+        """Wait until everything offered is COPIED; False where for `patience` seconds not a byte has moved."""
+        moved, since = self.mirror.backend.moved, time.monotonic()
+        with self.changed:
+            while self.waiting or self.current:
+                self.changed.wait(timeout=0.5)
+                if self.mirror.backend.moved != moved:
+                    moved, since = self.mirror.backend.moved, time.monotonic()
+                if time.monotonic() - since > (min(patience, FAILING) if self.failing else patience):
+                    return False
+        return True
+
+    def _work(self) -> None:
+        if sys.platform == "linux":
+            with suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)  # on Linux: of this thread alone
+        pause = BACK_OFF[0]
+        while True:
+            with self.changed:
+                if not self.waiting:
+                    self.changed.wait(timeout=POLL if self.unconfirmed else None)
+                self.current = self.waiting.pop(next(iter(self.waiting)), None) if self.waiting else None
+            offer = self.current
+            try:
+                if offer:
+                    self._publish(offer)
+                    offer = None  # done, whatever comes after
+                self._confirm()
+                pause, self.failing = BACK_OFF[0], False
+            except Exception as error:  # a medium fails in ways nobody can list, and none of them may reach training
+                with self.changed:
+                    self.failing = True
+                    if offer:
+                        self._note(offer.run, error=redact(f"{type(error).__name__}: {error}"))
+                        self.waiting.setdefault(offer.key, offer)
+                    self.current = None
+                    self.changed.wait_for(lambda: False, timeout=pause)
+                pause = min(2 * pause, BACK_OFF[1])
+            with self.changed:
+                self.current = None
+                self.changed.notify_all()
+
+    def _publish(self, offer: Offer) -> None:
+        if offer.notebook:
+            self.mirror.put_notebook(offer.run)
+            self._note(offer.run, error=None)
+            return
+        if offer.finished and (record := self.mirror.finished(f"{offer.run.parent.name}/{offer.run.name}")):
+            self.unconfirmed[offer.run] = record, offer.policy
+            self._note(offer.run, copied=(record.step, time.time()), error=None)
+            return
+        try:
+            record = self.mirror.publish(offer.run, offer.step, offer.checkpoint, offer.metric, offer.finished)
+        except FileNotFoundError:
+            if offer.run.is_dir() and (offer.checkpoint is None or offer.checkpoint.is_dir()):
+                raise
+            return  # pruned while it waited: a newer one has been offered, or nobody wants it
+        except OSError:
+            with suppress(Exception):
+                self._prune(offer.run, offer.policy)  # a full mirror: make room for the next try
+            raise
+        self.unconfirmed[offer.run] = record, offer.policy
+        self._note(offer.run, copied=(offer.step, time.time()), error=None)
+
+    def _confirm(self) -> None:
+        for run, (record, policy) in list(self.unconfirmed.items()):
+            if self.mirror.confirmed(record):
+                del self.unconfirmed[run]
+                self._note(run, confirmed=(record.step, time.time()))
+                self._prune(run, policy)
+
+    def _prune(self, run: Path, policy: retention.Policy) -> None:
+        self.mirror.prune(f"{run.parent.name}/{run.name}", checkpoints.blessed(run), policy)
+
+    def _note(self, run: Path, **levels) -> None:
+        with self.changed:
+            self.status[run] = self.status.get(run, Status())._replace(**levels)
+
+
+_publishers: dict[str | None, Publisher] = {}
+
+
+def here() -> Publisher | None:
+    """The publisher of this process to this place's mirror; None where there is no mirror.
+
+    Once found it stays, and the place is not looked at again: a Drive that drops would make the look itself hang, and
+    that its runs are no longer copied has to be told, not forgotten.
+    """
+    named = os.environ.get("NBCORE_MIRROR")
+    if named not in _publishers and (found := mirror.here()):
+        _publishers[named] = Publisher(found)
+    return _publishers.get(named)
+
+
+def _ago(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(0, round(seconds))} s ago"
+    return f"{round(seconds / 60)} minutes ago" if seconds < 5400 else f"{seconds / 3600:.1f} hours ago"

@@ -1,0 +1,112 @@
+"""Bring runs back from the mirror: on a new machine, or where this disk is behind or damaged."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+from nbcore.core.redact import redact
+from nbcore.runs import checkpoints, commit, lease
+from nbcore.runs.mirror import mirror
+
+ANSWER = 60.0  # seconds that a mirror has to say what it holds: a dead mount never does
+
+
+def bring(
+    store: Path,
+    phase: str,
+    wanted: Callable[[list[str]], list[str]],
+    parents: tuple[str | None, ...] | None = None,
+) -> None:
+    """Bring back the run that is furthest of those which `wanted` takes from a phase's ids on the mirror (oldest
+    first), if it has one of `parents` where they are given; nothing where this disk is as far.
+
+    A mirror that cannot be read, or does not answer, is told and never stops anybody.
+    """
+    found = mirror.here()
+    if found is None:
+        return
+    try:
+        ids = _within(ANSWER, lambda: found.runs(phase))
+        newest = []
+        for run in wanted(ids):
+            records = found.records(run)
+            if records and (parents is None or records[0].parent in parents):
+                newest.append((records[0].order, run))
+        if newest:
+            restore(found, store, max(newest)[1])
+    except Exception as error:  # whatever the medium's library raises
+        words = redact(str(error))
+        print(f"the mirror {found.backend} cannot be read ({words}); going by this disk alone", flush=True)
+
+
+def bring_newest(store: Path, phase: str, than: str) -> None:
+    """Bring back the newest finished run of a phase, where its id is greater (later) than `than`."""
+    found = mirror.here()
+
+    def newest(ids: list[str]) -> list[str]:
+        return next(([run] for run in reversed(ids) if run > than and found.finished(run)), [])
+
+    bring(store, phase, newest)
+
+
+def _within(seconds: float, ask: Callable[[], list[str]]) -> list[str]:
+    answer: list[list[str] | Exception] = []
+
+    def work() -> None:
+        try:
+            answer.append(ask())
+        except Exception as error:
+            answer.append(error)
+
+    thread = threading.Thread(target=work, name="nbcore-mirror-list", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if not answer:
+        raise TimeoutError(f"no answer for {seconds:.0f} s")
+    if isinstance(answer[0], Exception):
+        raise answer[0]
+    return answer[0]
+
+
+def restore(of: mirror.Mirror, store: Path, run: str) -> mirror.Record | None:
+    """Bring the newest state that verifies to this disk, if it is ahead of what is here; None where it is not.
+
+    What stood here before goes to <store>/aside/, so nothing is lost.
+    """
+    path = store / run
+    if lease.holder(path):
+        return None  # another process is at work in it
+    for record in of.records(run):
+        if (record.finished, record.step) <= reached(path):
+            return None
+        with mirror.folder(path) as staging:
+            try:
+                of.fetch(record, staging / "run", staging)
+            except mirror.FAILED as error:
+                print(f"{run}: {Path(record.name).name} of the mirror cannot be used ({error}); trying another")
+                continue
+            if path.exists():
+                aside = store / "aside" / f"{run}.{uuid.uuid4().hex[:8]}"
+                aside.parent.mkdir(parents=True, exist_ok=True)
+                path.rename(aside)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            (staging / "run").rename(path)
+            commit.sync(path.parent)
+        state = "finished" if record.finished else f"step {record.step}"
+        print(f"{run}: brought back from the mirror, {state}, copied {record.created[:16]}Z", flush=True)
+        return record
+    return None
+
+
+def reached(path: Path) -> tuple[bool, int]:
+    """How far a run is on this disk: (finished, step)."""
+    if not commit.problems(path, "run.json"):
+        return True, sys.maxsize
+    if not (path / "open.json").is_file():
+        return False, -1
+    checkpoint, _ = checkpoints.newest(path)
+    return False, max(checkpoint.step if checkpoint else 0, checkpoints.trained(path).get("steps", 0))

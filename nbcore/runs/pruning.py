@@ -1,0 +1,42 @@
+"""Which checkpoints of a run may go, and their removal: the retention policy applied to one directory."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import yaml
+
+from nbcore.core import lines
+from nbcore.runs import checkpoints, commit, retention
+from nbcore.runs.mirror import publisher
+
+
+def policy(run: Path) -> retention.Policy:
+    """Which checkpoints of a run stay: the usual, and its milestones."""
+    every = (yaml.safe_load((run / "config.yaml").read_text("utf-8")) or {}).get("keep_every")
+    for row in lines.read(run / "events.jsonl"):
+        every = row.get("values", {}).get("keep_every", every)
+    return retention.Policy(every=every)
+
+
+def expendable(run: Path, trusted: set[Path] = frozenset()) -> list[checkpoints.Checkpoint]:
+    """The checkpoints of a run that its policy does not keep; of a finished run all that are not blessed.
+
+    `trusted` ones, which this process committed itself, are not read again to be verified.
+    """
+    items, rules = checkpoints.items(run, trusted), policy(run)
+    if not commit.problems(run, "run.json"):
+        items.append(retention.Item("finished", sys.maxsize))
+        rules = retention.Policy(newest=1, best=0)
+    named = {each.name: each for each in checkpoints.listing(run)}
+    return [named[item.name] for item in retention.expendable(items, rules)]
+
+
+def prune(run: Path, trusted: set[Path] = frozenset()) -> None:
+    """Delete what is expendable, but for a checkpoint that is on its way to the mirror."""
+    copier = publisher.here()
+    busy = copier.busy_with(run) if copier else None
+    for checkpoint in expendable(run, trusted):
+        if checkpoint.path != busy:
+            checkpoints.drop(checkpoint)

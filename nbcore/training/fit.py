@@ -1,0 +1,260 @@
+"""What every trainer shares: TRL arguments from a config, and one way to train that outlives whatever ends it.
+
+train()   done already? · train · out of memory: smaller micro-batches · leave the weights · note that it ended
+Keeper    logs · commits checkpoints · keeps the best weights · stops when asked to
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import signal
+import threading
+import uuid
+from collections.abc import Callable
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from transformers import PrinterCallback, set_seed
+
+from nbcore import runs
+from nbcore.config import Lora
+from nbcore.core import hardware
+from nbcore.runs import checkpoints, commit, opening, pausing
+from nbcore.training import load, lora, memory, probe
+from nbcore.training.saving import Keeper
+
+HALVINGS = 3  # of the micro-batch, in the life of a run
+
+
+def arguments(kind: type, run: runs.Run, **extra: Any) -> Any:
+    """A TRL config of this kind. Precision is always explicit: TRL turns bf16 on where it is left open, and bfloat16
+    on a CPU is a hundred times slower than float32. Raises ValueError for what the escape hatch gets wrong."""
+    config = run.config
+    if unknown := sorted(set(config.trainer) - {field.name for field in dataclasses.fields(kind)}):
+        raise ValueError(f"trainer: {kind.__name__} has no {unknown[0]!r}; its fields are in TRL's documentation")
+    values = {
+        "output_dir": str(checkpoints.new_attempt(run.path)),
+        "seed": config.seed,
+        "data_seed": config.seed,
+        "max_steps": config.max_steps,
+        "learning_rate": config.learning_rate,
+        "per_device_train_batch_size": config.batch_size,
+        "per_device_eval_batch_size": config.batch_size,
+        "gradient_accumulation_steps": config.gradient_accumulation,
+        "lr_scheduler_type": "cosine_with_min_lr",
+        "lr_scheduler_kwargs": {"min_lr_rate": config.min_lr_ratio},
+        "warmup_steps": config.warmup,  # transformers 5 reads a number below 1 as a share of the steps
+        "weight_decay": config.weight_decay,
+        "gradient_checkpointing": config.gradient_checkpointing,
+        "bf16": config.model.dtype == "bfloat16",
+        "fp16": config.model.dtype == "float16",
+        "use_cpu": not torch.cuda.is_available(),
+        "save_strategy": "no",  # Keeper asks for saves, and commits them
+        "save_total_limit": None,
+        "train_sampling_strategy": "sequential",  # rows come as a list in the order of training: see lm/order.py
+        "logging_steps": 1,
+        "report_to": "none",
+        "disable_tqdm": True,
+        **extra,
+        **config.trainer,
+    }
+    return kind(**values)
+
+
+def train(
+    run: runs.Run,
+    data: dict[str, Any],
+    build: Callable[[runs.Run], Any],
+    live: Any = None,
+    patience: int | None = None,
+    longest: Callable[[Any], torch.Tensor] | None = None,
+) -> dict:
+    """Train to the end and leave adapter/ (pretrain: model/); returns the last numbers, "steps" among them.
+
+    `build` makes the trainer anew for each attempt. `patience`: keep the weights of the lowest evaluation loss, and
+    stop after so many evaluations without a lower one. `longest`: loss of the longest batch, for the probe.
+    Resumes from the newest checkpoint that verifies. Where memory runs out it goes on from there with half the
+    micro-batch and twice the accumulation. Raises KeyboardInterrupt where it was asked to stop, with everything
+    saved, and runs.Paused where the disk is full.
+    """
+    if run.finished:
+        return last(run)
+    if already := checkpoints.trained(run.path):
+        return already
+    while True:
+        try:
+            return _attempt(run, data, build, live, patience, longest or probe.longest_rows)
+        except Exception as error:
+            if not memory.is_lacking(error):
+                raise
+            words = str(error).splitlines()[0]
+            memory.release(error)
+        memory.release()  # and once more now that nothing refers to the error
+        _halve(run, words)
+
+
+def _attempt(
+    run: runs.Run,
+    data: dict[str, Any],
+    build: Callable[[runs.Run], Any],
+    live: Any,
+    patience: int | None,
+    longest: Callable[[Any], torch.Tensor],
+) -> dict:
+    trainer = build(run)
+    for parameter in trainer.model.parameters():
+        if parameter.requires_grad:
+            # TRL casts the adapter on a 4-bit base to bfloat16: a T4's gradient scaler cannot unscale that, and small
+            # steps round away. The adapter is small: float32 it is, before the optimizer is made.
+            parameter.data = parameter.data.float()
+    facts = {
+        "config": run.path.name.rpartition("-")[2],
+        "data": data["report"]["sha256"],
+        "parent": (run.info["parent"] or {}).get("hash"),
+        "base": load.fingerprint(run),
+        "versions": opening.versions(),
+    }
+    keeper = Keeper(run, trainer, facts, live, patience)
+    trainer.add_callback(keeper)
+    trainer.remove_callback(PrinterCallback)  # it prints every dict of numbers; the run's log and the curve hold them
+    pausing.require(run.path, keeper.estimate(), "training")
+    checkpoint = _resume_from(run, facts)
+    if torch.cuda.is_available():  # a CPU's lack of memory ends the process and cannot be caught
+        probe.run(trainer, longest)
+    with _asked_to_stop(keeper):
+        if checkpoint and checkpoint.facts["ended"]:
+            keeper.restore(checkpoint)
+            trainer._load_from_checkpoint(str(checkpoint.path))
+            steps = checkpoint.step
+        else:
+            if checkpoint:
+                keeper.restore(checkpoint)
+            trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)
+            steps = trainer.state.global_step
+            if steps <= (checkpoint.step if checkpoint else 0):
+                raise RuntimeError(f"{run.id}: training ended without a step; its data or its checkpoint is at fault")
+    if live:
+        live.close()
+    result = {"steps": steps, **last(run), "saving_seconds": round(keeper.seconds, 2)}
+    if not (keeper.asked and keeper.saved == steps):
+        keeper.leave_best()
+        weights = "model" if run.phase == "pretrain" else "adapter"
+        pausing.write(run.path, lambda: _leave(run, weights, trainer, data["tokenizer"]))
+        pausing.write(run.path, lambda: checkpoints.ended(run.path, result, weights))
+        run.publish(step=steps)
+    if keeper.asked:
+        run.mirrored(wait=True)
+        raise KeyboardInterrupt(f"{run.id} stopped at step {steps}, all saved; the same command goes on from there")
+    return result
+
+
+def _resume_from(run: runs.Run, facts: dict[str, Any]) -> checkpoints.Checkpoint | None:
+    """The newest checkpoint that verifies. Raises ValueError where it stands on other data or another base."""
+    checkpoint, wrong = checkpoints.newest(run.path)
+    for name, problems in wrong.items():
+        print(f"{run.id}: {name} cannot be trusted ({problems[0]}); falling back to the one before", flush=True)
+        run.event("fell_back", checkpoint=name, problems=problems)
+    if checkpoint is None:
+        return None
+    for name in ("data", "parent", "base"):
+        if checkpoint.facts[name] != facts[name]:
+            raise ValueError(
+                f"{name}: {run.id} stands at step {checkpoint.step} on {checkpoint.facts[name]}, now it is "
+                f'{facts[name]}; restore that, or begin anew under a name of its own: overrides = {{"name": "…"}}'
+            )
+    then = checkpoint.facts["versions"]
+    moved = {name: f"{then.get(name)} → {new}" for name, new in facts["versions"].items() if then.get(name) != new}
+    print(f"resuming {run.id} from step {checkpoint.step}", flush=True)
+    if moved:
+        words = ", ".join(f"{name} {change}" for name, change in moved.items())
+        print(f"other versions since then, so numbers may differ in their last digits: {words}", flush=True)
+    run.event("resumed", step=checkpoint.step, checkpoint=checkpoint.name, versions=moved)
+    return checkpoint
+
+
+def _halve(run: runs.Run, words: str) -> None:
+    """Go on with half the micro-batch. Raises ValueError where it is one row already, or was halved often enough."""
+    config, tries = run.config, run.halvings
+    size = memory.smaller(config.batch_size, config.effective_batch)
+    run.event("out_of_memory", batch_size=config.batch_size, error=words)
+    if size is None or tries >= HALVINGS:
+        names = list(hardware.PROFILES)
+        below = names[max(0, names.index(config.name) - 1)] if config.name in names else "a smaller one"
+        raise ValueError(
+            f"batch_size: {config.batch_size} does not fit after {tries} halvings ({words}). Estimated: "
+            f"{memory.plan(run)['together']}. Turn on gradient_checkpointing, shorten the rows, or take the profile "
+            f"{below}"
+        )
+    values = {"batch_size": size, "gradient_accumulation": config.effective_batch // size}
+    run.set("out of memory", **values)
+    print(
+        f"{run.id}: out of memory; going on from the last checkpoint with batch_size {size} and gradient_accumulation "
+        f"{values['gradient_accumulation']}, the same effective batch and order of rows",
+        flush=True,
+    )
+
+
+@contextmanager
+def _asked_to_stop(keeper: Keeper):
+    """The first SIGINT or SIGTERM ends the step, saves and stops; the second stops at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ask(number: int, _frame: Any) -> None:
+        if keeper.asked:
+            raise KeyboardInterrupt
+        keeper.asked = True
+        print(f"{signal.Signals(number).name}: finishing this step, saving, then stopping (again: at once)", flush=True)
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _leave(run: runs.Run, name: str, trainer: Any, tokenizer: Any) -> None:
+    """Write the trained weights, as safetensors; the folder has its name once it is whole."""
+    for left in run.path.glob(f".{name}.*"):
+        shutil.rmtree(left)  # of an attempt that was killed here
+    folder = run.path / f".{name}.{uuid.uuid4().hex[:8]}"
+    if name == "model":
+        trainer.model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+    else:
+        trainer.model.save_pretrained(folder, selected_adapters=["default"])
+    shutil.rmtree(run.path / name, ignore_errors=True)  # of an attempt that a kill ended before it noted its end
+    folder.rename(run.path / name)
+    commit.sync(run.path)
+
+
+def trainable_policy(run: runs.Run) -> Any:
+    """The parent's policy with its one adapter trainable; a fresh adapter where the chain has none yet."""
+    wanted = getattr(run.config, "lora", None)
+    if load.adapter_of(run.parent):
+        if wanted is not None:
+            raise ValueError(f"lora: {run.parent.id} brings its adapter, whose rank and targets stay; leave lora out")
+        return load.policy(run, run.parent, trainable=True)
+    if run.phase != "sft":
+        raise ValueError(f"parent: {run.phase} continues an adapter, and its parent has none; run sft first")
+    base = load.policy(run, run.parent)
+    set_seed(run.config.seed)
+    return lora.attach(base, wanted or Lora(), gradient_checkpointing=run.config.gradient_checkpointing)
+
+
+def last(run: runs.Run) -> dict[str, float]:
+    """The latest value of every number the run has logged."""
+    numbers: dict[str, float] = {}
+    for row in run.metrics():
+        numbers |= {key: value for key, value in row.items() if key != "time"}
+    return numbers
+
+
+def finish(run: runs.Run, metrics: dict, report: dict) -> runs.Run:
+    """Commit the run with what it stood on: base, data and device."""
+    device = hardware.device()
+    return run.finish(metrics, base=load.base_of(run), device=device.name, data_hash=report["sha256"], data=report)

@@ -1,0 +1,67 @@
+"""Completions in batches: the one way in which every phase lets a model speak."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from transformers import set_seed
+
+from nbcore import config as configs
+from nbcore.chat import template
+from nbcore.training import memory
+
+
+class Completion(NamedTuple):
+    """What a model answered."""
+
+    text: str
+    truncated: bool
+    """It ran into max_new_tokens before its stop token."""
+
+
+@torch.inference_mode()
+def generate(
+    model: Any,
+    tokenizer: Any,
+    prompts: list[list[int]],
+    generation: configs.Generation,
+    seed: int = 0,
+    progress: Callable[[int], None] = lambda done: None,
+) -> list[Completion]:
+    """One completion for each prompt (token ids), in order; deterministic in the seed on one machine.
+
+    Prompts of like length share a batch: padding costs, and left padding keeps positions right. Where memory runs out
+    the batches are halved. `progress` is called with the number done after every batch.
+    """
+    set_seed(seed)
+    model.eval()
+    stops = template.stop_ids(tokenizer)
+    order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
+    answers: list[Completion | None] = [None] * len(prompts)
+    sampling = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
+    if generation.temperature > 0:
+        sampling = {"do_sample": True, "temperature": generation.temperature, "top_p": generation.top_p, "top_k": 0}
+
+    def complete(chosen: list[int]) -> None:
+        width = max(len(prompts[index]) for index in chosen)
+        ids = torch.full((len(chosen), width), tokenizer.pad_token_id)
+        mask = torch.zeros((len(chosen), width), dtype=torch.long)
+        for row, index in enumerate(chosen):
+            ids[row, width - len(prompts[index]) :] = torch.tensor(prompts[index])
+            mask[row, width - len(prompts[index]) :] = 1
+        output = model.generate(
+            input_ids=ids.to(model.device),
+            attention_mask=mask.to(model.device),
+            max_new_tokens=generation.max_new_tokens,
+            pad_token_id=tokenizer.pad_token_id,
+            eos_token_id=stops,
+            **sampling,
+        )
+        for index, tokens in zip(chosen, output[:, width:].tolist(), strict=True):
+            answers[index] = Completion(*template.answer(tokenizer, tokens))
+
+    for done in memory.in_batches(order, generation.batch_size, complete):
+        progress(done)
+    return answers

@@ -1,0 +1,129 @@
+"""Memory: what a run will need, estimated before anything is loaded; what to do where it was not enough."""
+
+from __future__ import annotations
+
+import gc
+import json
+import re
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from nbcore import config as configs
+from nbcore import runs
+from nbcore.training import load
+
+GIB = 1024**3
+BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
+
+
+def plan(run: runs.Run) -> dict[str, str]:
+    """Parameters and estimated GiB of weights, adapter with optimizer, and logits: an order of magnitude, not a bound.
+
+    The model is built without memory ("meta" device), so that a plan for 20 B parameters costs nothing.
+    """
+    config = run.config
+    architecture = AutoConfig.from_pretrained(load.folder(load.base_of(run), run.store), revision=load.revision_of(run))
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(architecture)
+    total = sum(p.numel() for p in model.parameters())
+    width = 0.55 if config.model.quantization == "nf4" else BYTES[config.model.dtype]  # 4 bits and the block scales
+    adapter = _adapter_parameters(model, _adapter(run))
+    trains = isinstance(config, configs.Training)
+    batch = config.batch_size if trains else config.generation.batch_size
+    estimate = {
+        "weights": total * width,
+        "adapter, gradients, AdamW" if trains else "adapter": adapter * (16 if trains else 4),
+        "logits and their gradient": 2 * 4 * batch * _tokens(config) * architecture.vocab_size,
+    }
+    return {
+        "base": load.base_of(run),
+        "parameters": f"{total:,}",
+        "adapter": f"{adapter:,} ({adapter / total:.1%})",
+        **{name: f"{size / GIB:.2f} GiB" for name, size in estimate.items()},
+        "together": f"{sum(estimate.values()) / GIB:.2f} GiB, activations apart",
+    }
+
+
+LACK = re.compile(r"out of memory|can't allocate memory|CUBLAS_STATUS_ALLOC_FAILED|CUDNN_STATUS_ALLOC_FAILED", re.I)
+
+
+def is_lacking(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, on a GPU or in torch's own allocator."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and LACK.search(str(error)) is not None
+
+
+def release(error: BaseException | None = None) -> None:
+    """Give back what a failed attempt held. The frames of its traceback hold the model: they are emptied first."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
+    gc.collect()
+    torch.cuda.empty_cache()
+
+
+def in_batches(items: Sequence[Any], size: int, work: Callable[[Any], None]) -> Iterator[int]:
+    """`work` on `size` items at a time, yielding how many are done; where memory runs out, on half as many from then
+    on. Raises what `work` raises where one item alone is too much."""
+    done = 0
+    while done < len(items):
+        batch = items[done : done + size]
+        try:
+            work(batch)
+        except RuntimeError as error:
+            if not is_lacking(error) or len(batch) == 1:
+                raise
+            release(error)
+            size = len(batch) // 2
+            print(f"out of memory with {len(batch)} side by side: going on with {size}", flush=True)
+            continue
+        done += len(batch)
+        yield done
+
+
+def smaller(batch_size: int, product: int) -> int | None:
+    """The largest micro-batch of at most half of this one that divides the effective batch; None below one row."""
+    return next((size for size in range(batch_size // 2, 0, -1) if product % size == 0), None)
+
+
+def _adapter(run: runs.Run) -> configs.Lora | None:
+    """The adapter that a run makes or goes on with; None where it looks at a bare base."""
+    inherited = load.adapter_of(run.parent)
+    if inherited is None:
+        return getattr(run.config, "lora", None) or (configs.Lora() if run.phase == "sft" else None)
+    found = json.loads((inherited / "adapter_config.json").read_text("utf-8"))
+    experts = found.get("target_parameters") or []
+    return configs.Lora(
+        rank=found["r"],
+        targets=list(found["target_modules"]),
+        target_parameters=experts,
+        expert_rank=found["rank_pattern"].get(experts[0], found["r"]) if experts else 1,
+    )
+
+
+def _adapter_parameters(model: Any, lora: configs.Lora | None) -> int:
+    if lora is None:
+        return 0
+    count = 0
+    for name, module in model.named_modules():
+        if isinstance(module, torch.nn.Linear) and name.rsplit(".", 1)[-1] in lora.targets:
+            count += lora.rank * (module.in_features + module.out_features)
+    for name, parameter in model.named_parameters():
+        if any(name.endswith(target) for target in lora.target_parameters):
+            experts, rows, columns = parameter.shape
+            count += lora.expert_rank * experts * (rows + columns)
+    return count
+
+
+def _tokens(config: configs.Phase) -> int:
+    """The longest row a config lets through, in tokens."""
+    if isinstance(config, configs.LangAdapter):
+        return config.corpus.max_tokens
+    if isinstance(config, configs.Sft | configs.Ipo):
+        return config.max_length
+    return 256 + config.generation.max_new_tokens  # a prompt of the katas and its completion

@@ -1,0 +1,82 @@
+"""Let a model answer tasks and have the answers graded: the one path from a policy to verdicts."""
+
+from __future__ import annotations
+
+import gc
+import json
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from nbcore import runs
+from nbcore.chat import template
+from nbcore.config import Generation
+from nbcore.grading.grader import RustGrader
+from nbcore.tasks import sets
+from nbcore.training import load
+from nbcore.training.generate import generate
+
+KEPT = ("verdict", "passed", "compiles", "tests_passed", "tests_total", "clippy_warnings", "lints", "errors", "flags")
+
+
+def solve(
+    model: Any,
+    tokenizer: Any,
+    tasks: list[dict],
+    generation: Generation,
+    seed: int,
+    grader: RustGrader,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[dict]:
+    """One graded answer for each task, in order: {"id", "family", "prompt", "completion", "truncated", …}.
+
+    `progress` is called with (done, total), which counts every answer and then every verdict.
+    """
+    count = len(tasks)
+    prompts = [template.prompt_ids(tokenizer, sets.question(task)) for task in tasks]
+    completions = generate(model, tokenizer, prompts, generation, seed, lambda done: progress(done, 2 * count))
+    samples = [sets.sample(task, done.text) for task, done in zip(tasks, completions, strict=True)]
+    verdicts = grader.grade(samples, lambda done, of: progress(count + count * done // of, 2 * count))
+    return [
+        {
+            "id": task["id"],
+            "family": task.get("family", ""),
+            "prompt": task["prompt"],
+            "completion": done.text,
+            "truncated": done.truncated,
+            **{key: verdict[key] for key in KEPT},
+        }
+        for task, done, verdict in zip(tasks, completions, verdicts, strict=True)
+    ]
+
+
+def grader(run: runs.Run, lint: bool = True) -> RustGrader:
+    """The grader of a run, which keeps in sandbox.json what was proved of the sandbox it used."""
+    config = run.config
+    made = RustGrader(getattr(config, "jobs", None), lint, allow_degraded=config.sandbox.allow_degraded)
+    (run.path / "sandbox.json").write_text(json.dumps(made.capabilities(), indent=1) + "\n")
+    if made.lost:
+        warnings.warn(f"sandbox {made.isolation}, as sandbox.allow_degraded has it; every report says so", stacklevel=2)
+    return made
+
+
+def before_after(run: runs.Run, count: int = 8) -> list[dict]:
+    """The same validation katas answered by the parent's policy and by this run's, graded and logged once."""
+    if len(run.samples()) == 2 * count:
+        return run.samples()
+    tasks = sets.tasks("katas", "validation", count, run.config.seed)
+    tokenizer = load.tokenizer(run)
+    rows = []
+    judge = grader(run)
+    greedy = Generation(max_new_tokens=getattr(run.config, "generation", Generation()).max_new_tokens)
+    for when, of in (("before", run.parent), ("after", run)):
+        model = load.policy(run, of)
+        solved = solve(model, tokenizer, tasks, greedy, run.config.seed, judge)
+        rows += [{"when": when, **row} for row in solved]
+        del model  # two of them do not fit where one barely does
+        gc.collect()
+        torch.cuda.empty_cache()
+    run.sample(*rows)
+    return rows

@@ -1,0 +1,62 @@
+"""What a notebook displays: rows, masks, curves, comparisons, a config as table and as widgets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from nbcore.config import Phase
+from nbcore.view.config_table import Table, table
+from nbcore.view.live import Live
+from nbcore.view.viewers import (
+    Html,
+    Picture,
+    answers,
+    before_after,
+    compare,
+    curves,
+    facts,
+    mask,
+    outcomes,
+    p_value,
+    plain,
+    points,
+    rates,
+    rows,
+    source,
+    verdict_badge,
+)
+
+__all__ = [
+    "Html",
+    "Live",
+    "Picture",
+    "Table",
+    "answers",
+    "before_after",
+    "compare",
+    "curves",
+    "facts",
+    "mask",
+    "outcomes",
+    "p_value",
+    "panel",
+    "plain",
+    "points",
+    "rates",
+    "rows",
+    "source",
+    "table",
+    "verdict_badge",
+]
+
+
+def panel(config: Phase, on_change: Callable[[Phase], Any], remember: Path | None = None) -> Any:
+    """A widget panel over a valid config: a valid change calls `on_change(new config)`, a bad one is shown, not taken.
+
+    With `remember`, changes are kept in that YAML file of dotted overrides and laid over `config` on creation.
+    """
+    from nbcore.view.widgets import Panel  # ipywidgets only where there is a person to turn something
+
+    return Panel(config, on_change, remember).widget

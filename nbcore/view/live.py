@@ -1,0 +1,95 @@
+"""Progress of a training run while it runs: one curve that redraws itself, or one plain line now and then."""
+
+from __future__ import annotations
+
+import html
+import sys
+import time
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from nbcore.view import figures
+
+REDRAW, REPORT = 2.0, 10.0  # seconds between two pictures, and between two lines
+HEADLINES = ("loss", "eval_loss", "reward")
+
+
+class Live:
+    """Call `update(step, total, numbers)` at every log and `close()` at the end; it decides what is worth showing.
+
+    In a notebook that a person watches, one display is updated in place. Elsewhere (terminal, papermill, a log file)
+    a line is printed: progress bars that redraw themselves freeze or flood there.
+    """
+
+    def __init__(self, title: str = "", clock: Callable[[], float] = time.monotonic, screen: Any = None):
+        """`clock` and `screen` (IPython's display handle) are open to tests."""
+        self.title, self.clock = title, clock
+        self.screen = screen or _screen()
+        self.rows: list[Mapping] = []
+        self.newest: dict[str, Any] = {}
+        self.step = self.total = 0
+        self.note = ""  # what else the line should tell: how far the mirror is
+        self.started: tuple[float, int] | None = None  # the first row seen: a resumed run does not begin at step 0
+        self.shown = float("-inf")
+        self.wait = REDRAW if self.screen else REPORT
+
+    def update(self, step: int, total: int, numbers: Mapping[str, Any] = MappingProxyType({})) -> None:
+        """Take the metrics logged at step `step` of `total`."""
+        now = self.clock()
+        self.rows.append({"step": step, **numbers})
+        self.newest |= numbers
+        self.step, self.total = step, total
+        self.started = self.started or (now, step)
+        if now - self.shown >= self.wait:
+            self._show()
+
+    def close(self) -> None:
+        """Show the last state, however lately something was shown."""
+        if self.rows:
+            self._show()
+
+    def line(self) -> str:
+        """One line: step, the newest numbers, time gone and time left."""
+        parts = [f"{self.title} step {self.step}/{self.total}".strip()]
+        parts += [f"{key} {self.newest[key]:.4g}" for key in HEADLINES if key in self.newest]
+        begun, first = self.started
+        gone = self.clock() - begun
+        parts.append(f"{_duration(gone)} gone")
+        if first < self.step < self.total:
+            parts.append(f"{_duration(gone / (self.step - first) * (self.total - self.step))} left")
+        if self.note:
+            parts.append(self.note)
+        return " · ".join(parts)
+
+    def _show(self) -> None:
+        self.shown = begun = self.clock()
+        line = self.line()
+        if not self.screen:
+            print(line, flush=True)
+            return
+        markup = f"<small>{html.escape(line)}</small>"
+        if any(key in self.newest for key in HEADLINES):
+            markup += f"<br>{figures.svg(figures.learning(self.rows), line)}"
+        self.screen.update({"text/html": markup, "text/plain": line}, raw=True)
+        # Drawing takes the same cores as training does: it may have a twentieth of them.
+        self.wait = max(REDRAW, 20 * (self.clock() - begun))
+
+
+def _screen() -> Any:
+    """A display to update in place, where a person is watching: a kernel whose front end could answer a question."""
+    if "IPython" not in sys.modules:
+        return None
+    from IPython import display, get_ipython
+
+    kernel = getattr(get_ipython(), "kernel", None)
+    # papermill and nbmake run a kernel as well; they are told apart by refusing standard input.
+    if kernel is None or not kernel._allow_stdin:
+        return None
+    return display.display({"text/plain": "waiting for the first step"}, raw=True, display_id=True)
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {seconds:02} s" if minutes else f"{seconds} s"

@@ -1,0 +1,69 @@
+"""Overrides that outlive a kernel: what was set in a panel, in a YAML file of dotted paths."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from nbcore import config as configs
+from nbcore.config.knobs import change, leaves, plain
+
+
+class Remembered:
+    """Overrides in a YAML file, written durably at every change, so that a killed kernel loses nothing."""
+
+    def __init__(self, path: Path | None):
+        self.path = Path(path) if path else None
+        self.values: dict[str, Any] = {}
+        self.complaints: list[str] = []
+
+    def apply(self, config: configs.Phase) -> configs.Phase:
+        """`config` with every valid remembered override laid over it; what is not valid is set aside and named."""
+        if self.path is None or not self.path.is_file():
+            return config
+        try:
+            found = yaml.safe_load(self.path.read_text("utf-8")) or {}
+            if not isinstance(found, dict):
+                raise ValueError(f"holds {type(found).__name__}, not a mapping of field: value")
+        except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
+            self.complaints.append(f"{self.path.name} is ignored: {' '.join(str(error).split())}")
+            return config
+        known = leaves(config)
+        for path, value in found.items():
+            try:
+                if path not in known:
+                    raise ValueError(f"unknown field {path!r}")
+                config = change(config, path, value)
+                self.values[path] = value
+            except ValueError as error:
+                self.complaints.append(f"a remembered value is ignored: {error}")
+        return config
+
+    def put(self, path: str, value: Any, original: Any) -> None:
+        """Remember one value; a value that is back to the config's own is forgotten."""
+        if value == original:
+            self.values.pop(path, None)
+        else:
+            self.values[path] = plain(value)
+        self._write()
+
+    def forget(self) -> None:
+        """Drop all, and the file."""
+        self.values, self.complaints = {}, []
+        if self.path:
+            self.path.unlink(missing_ok=True)
+
+    def _write(self) -> None:
+        if self.path is None:
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self.path.with_name(f".{self.path.name}.new")
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write("# Overrides set in the notebook's panel; delete this file to forget them.\n")
+            file.write(yaml.safe_dump(self.values, sort_keys=False, allow_unicode=True))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, self.path)

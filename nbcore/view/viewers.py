@@ -1,0 +1,317 @@
+"""What notebooks display: rows, loss masks, curves, before and after, comparisons, source code.
+
+Each function returns an `Html`: a picture or small table in a notebook, the same content as plain text in a terminal.
+Everything that comes from data or from a model is escaped: it is shown, never interpreted.
+Longer than usual because every view stands here twice, as HTML and as text, and one is only trusted beside the other.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import groupby, islice
+from typing import Any
+
+from nbcore import stats
+from nbcore.view import figures
+from nbcore.view.live import Live
+
+__all__ = [
+    "Html",
+    "Live",
+    "Picture",
+    "before_after",
+    "compare",
+    "curves",
+    "facts",
+    "mask",
+    "outcomes",
+    "rows",
+    "source",
+    "verdict_badge",
+]
+
+LONGEST = 1200  # characters of one field that a reader will look at
+IGNORED = -100  # label of a token that carries no loss, as in transformers
+GOOD, CLOSE, BAD = "#0072b2", "#b26a00", "#b3372b"  # told apart in any colour vision; the sign says it too
+VERDICTS = {
+    "pass": ("✓", "passes", GOOD),
+    "tests_failed": ("~", "fails tests", CLOSE),
+    "compile_error": ("✗", "does not compile", BAD),
+    "no_code": ("✗", "no code", BAD),
+    "rejected": ("✗", "rejected unseen", BAD),
+    "infra_error": ("?", "not graded", "#6b7280"),
+}
+PRE = "margin:2px 0;white-space:pre-wrap;overflow-wrap:anywhere;font:12px/1.45 ui-monospace,Menlo,Consolas,monospace"
+CELL = "text-align:left;vertical-align:top;padding:3px 14px 3px 0;border-bottom:1px solid #80879144"
+
+
+class Html:
+    """HTML for a notebook, text for everything else."""
+
+    def __init__(self, markup: str, text: str):
+        self.markup, self.text = markup, text
+
+    def _repr_html_(self) -> str:
+        return self.markup
+
+    def __str__(self) -> str:
+        return self.text
+
+    __repr__ = __str__
+
+
+class Picture(Html):
+    """A figure as inline SVG; `.figure` is matplotlib's, to save or to change."""
+
+    def __init__(self, figure: Any, text: str):
+        super().__init__(figures.svg(figure, text), text)
+        self.figure = figure
+
+
+def facts(values: Mapping[str, Any]) -> Html:
+    """Names and values in two columns."""
+    width = max(map(len, values), default=0)
+    text = "\n".join(f"{name:<{width}}  {plain(value)}" for name, value in values.items())
+    return Html(_grid([], [[name, plain(value)] for name, value in values.items()]), text)
+
+
+def rows(rows: Iterable[Any], tokenizer: Any = None, count: int = 3) -> Html:
+    """The first real rows of a dataset, field by field; with a tokenizer, their length in tokens."""
+    blocks, lines = [], []
+    for row in islice(rows, count):
+        fields = [(_clip(name), _clip(text)) for name, text in _fields(row)]
+        if tokenizer is not None:
+            fields.append(("tokens", str(_tokens(row, tokenizer))))
+        blocks.append(_grid([], [[name, Html(_pre(text), text)] for name, text in fields]))
+        lines.append("\n".join(f"{name}: {text}" for name, text in fields))
+    return Html("<br>".join(blocks) or "<i>no rows</i>", "\n\n".join(lines) or "no rows")
+
+
+def mask(input_ids: Sequence[int], labels: Sequence[int], tokenizer: Any) -> Html:
+    """The loss mask of one row: trained tokens in colour (in text: ⟦so⟧), the rest grey.
+
+    `input_ids` and `labels` have the same length; a label of -100 carries no loss.
+    """
+    ids, labels = [int(token) for token in input_ids], [int(label) for label in labels]
+    if len(ids) != len(labels):
+        raise ValueError(f"mask: {len(ids)} input_ids and {len(labels)} labels; they describe the same tokens")
+    markup, text, colour = "", "", figures.BLUE
+    for trained, group in groupby(zip(ids, labels, strict=True), key=lambda pair: pair[1] != IGNORED):
+        pieces = list(_pieces([token for token, _ in group], tokenizer))
+        text += f"⟦{''.join(pieces)}⟧" if trained else "".join(pieces)
+        style = f"background:{colour}33;box-shadow:inset 0 -2px {colour}" if trained else "color:#808791"
+        spans = (html.escape(piece).replace("\n", "↵\n") for piece in pieces)
+        # The hairline between spans shows where one token ends.
+        markup += "".join(f'<span style="{style};margin-right:1px">{span}</span>' for span in spans)
+    trained = sum(label != IGNORED for label in labels)
+    legend = f"{trained} of {len(ids)} tokens carry loss"
+    swatch = f'<span style="background:{colour}33;box-shadow:inset 0 -2px {colour}">trained</span>'
+    swatch += ' <span style="color:#808791">context only</span>'
+    return Html(f'<div style="{PRE}">{markup}</div><small>{swatch} · {legend}</small>', f"{text}\n{legend}")
+
+
+def curves(run: Any, keys: Sequence[str] | None = None) -> Picture:
+    """Loss, evaluation loss and reward of a run, raw and smoothed; or the metrics named in `keys`, a panel each.
+
+    Raises ValueError where the run has logged none of them.
+    """
+    logged = run.metrics()
+    ends = [_ends(logged, key) for key in keys or ("loss", "eval_loss", "reward")]
+    return Picture(figures.learning(logged, keys), f"{run.id}: " + ", ".join(filter(None, ends)))
+
+
+def verdict_badge(verdict: str) -> Html:
+    """A grader's verdict as a small label."""
+    sign, words, colour = VERDICTS.get(verdict, ("✗", str(verdict).replace("_", " "), BAD))
+    style = f"background:{colour};color:#fff;border-radius:9px;padding:1px 8px;font-size:11px;white-space:nowrap"
+    return Html(f'<span style="{style}">{sign} {html.escape(words)}</span>', f"{sign} {words}")
+
+
+def before_after(samples: Iterable[Mapping[str, Any]], count: int = 4) -> Html:
+    """The same prompts before and after training: code and verdict side by side.
+
+    `samples` are rows {"when": "before" | "after", "id", "prompt", "completion", "verdict"}.
+    """
+    pairs: dict[str, dict[str, Mapping]] = {}
+    for row in samples:
+        pairs.setdefault(row["id"], {})[row["when"]] = row
+    lines, text = [], []
+    for id_, pair in islice(((i, p) for i, p in pairs.items() if len(p) == 2), count):
+        prompt = _clip(str(pair["before"]["prompt"]))
+        before, after = _answer(pair["before"]), _answer(pair["after"])
+        lines.append([Html(_pre(prompt), prompt), before, after])
+        text.append(f"{id_}: {prompt}\n--- before: {before}\n--- after: {after}")
+    return Html(_grid(["prompt", "before", "after"], lines), "\n\n".join(text) or "no prompt was sampled twice")
+
+
+def answers(samples: Iterable[Mapping[str, Any]]) -> Html:
+    """Samples {"prompt", "completion", "verdict"}: asked, answered, what the grader said; other rows are left out."""
+    lines, text = [], []
+    for row in (row for row in samples if "verdict" in row):
+        prompt, answer = _clip(str(row["prompt"])), _answer(row)
+        lines.append([Html(_pre(prompt), prompt), answer])
+        text.append(f"{prompt}\n--- {answer}")
+    return Html(_grid(["prompt", "answer"], lines), "\n\n".join(text) or "no answers")
+
+
+def rates(results: Mapping[str, Mapping[str, Any]]) -> Html:
+    """What an evaluation measured (`evaluate.results`): each rate as a bar with its 95 % interval."""
+    lines, text = [], []
+    for part, found in results.items():
+        for name, value in found.items():
+            if isinstance(value, Mapping) and "low" in value:
+                words = f"{value['value']:.1%} [{value['low']:.1%} – {value['high']:.1%}]"
+                lines.append(
+                    [f"{part}, n = {found['n']}", name, words, _bar(value["value"], value["low"], value["high"])]
+                )
+                text.append([part, f"n={found['n']}", name, words])
+        if "value" in found:
+            words = f"{found['value']:.3f} [{found['low']:.3f} – {found['high']:.3f}]"
+            lines.append([f"held-out documents, n = {found['n']}", part, words, ""])
+            text.append(["documents", f"n={found['n']}", part, words])
+    return Html(_grid([], lines), _aligned(text) if text else "nothing measured yet")
+
+
+def outcomes(evaluation: Any, split: str, key: str = "passed") -> dict[str, float]:
+    """Task id to outcome (mean over its samples) of one split of an evaluate run, ready for `stats.compare`.
+
+    Samples with an infra_error are our failure, not the model's: they are left out.
+    """
+    found: dict[str, list[float]] = {}
+    for row in evaluation.samples():
+        if row["split"] == split and row["verdict"] != "infra_error":
+            found.setdefault(row["id"], []).append(float(row[key]))
+    return {id_: sum(values) / len(values) for id_, values in found.items()}
+
+
+def compare(before: Any, after: Any) -> Html:
+    """Two evaluate runs on the same tasks: what changed, with its interval, exact McNemar p and detectable effect.
+
+    Raises ValueError where they share no task.
+    """
+    head = ["", "before", "after", "difference (95 % interval)", "better / worse", "McNemar p", "n", "detectable"]
+    lines = []
+    for split, key, name in (
+        ("heldout", "passed", "pass@1"),
+        ("heldout", "compiles", "compile rate"),
+        ("unseen_family", "passed", "pass@1, unseen families"),
+    ):
+        first, second = outcomes(before, split, key), outcomes(after, split, key)
+        if split == "unseen_family" and not (first and second):
+            continue  # an evaluation may leave this split out
+        found = stats.compare(first, second)
+        shared = [id_ for id_ in first if id_ in second]
+        rates = [f"{100 * sum(side[id_] for id_ in shared) / len(shared):.1f} %" for side in (first, second)]
+        effect = stats.minimum_detectable_effect(len(shared), (found.better + found.worse) / len(shared))
+        changed = f"{found.better} / {found.worse}"
+        detectable = f"{100 * effect:.1f} pp" if effect else "–"
+        lines.append([name, *rates, points(found.delta), changed, p_value(found.p), str(len(shared)), detectable])
+    note = "paired by task; detectable: the smallest difference that these tasks would show in 4 of 5 repetitions"
+    return Html(f"{_grid(head, lines)}<small>{note}</small>", f"{_aligned([head, *lines])}\n{note}")
+
+
+def points(delta: stats.Interval) -> str:
+    """A difference of rates in percentage points, with its interval."""
+    return f"{100 * delta.value:+.1f} pp ({100 * delta.low:+.1f} to {100 * delta.high:+.1f})"
+
+
+def p_value(p: float) -> str:
+    """A p-value as it is usually printed."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def source(function: Callable | type) -> Html:
+    """The source code that runs, in colour."""
+    import inspect
+    import textwrap
+
+    from pygments import highlight  # comes with rich
+    from pygments.formatters import HtmlFormatter
+    from pygments.lexers import PythonLexer
+
+    code, number = inspect.getsourcelines(function)
+    text = textwrap.dedent("".join(code))
+    where = f"{function.__module__}.{function.__qualname__} · line {number}"
+    # Colours written into the tags need a background of their own: a notebook may be dark.
+    box = "background:#f8f8f8;color:#222;padding:8px 12px;border-radius:6px;overflow:auto"
+    markup = highlight(text, PythonLexer(), HtmlFormatter(noclasses=True, cssstyles=box))
+    return Html(f"<small>{html.escape(where)}</small>{markup}", f"# {where}\n{text}")
+
+
+def plain(value: Any) -> str:
+    """A value as text: floats in four digits, mappings and lists as JSON."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, dict | list):
+        value = json.loads(json.dumps(value, default=str), parse_float=lambda text: float(f"{float(text):.4g}"))
+        return json.dumps(value, ensure_ascii=False)
+    return str(value)
+
+
+def _answer(row: Mapping[str, Any]) -> Html:
+    badge, code = verdict_badge(row["verdict"]), _clip(row["completion"])
+    return Html(f"{badge.markup}{_pre(code)}", f"{badge}\n{code}")
+
+
+def _bar(value: float, low: float, high: float) -> Html:
+    span = "position:absolute;top:{top}px;height:{height}px;left:{left:.1f}%;width:{width:.1f}%;background:{colour}"
+    bar = span.format(top=3, height=10, left=0, width=100 * value, colour=figures.BLUE)
+    whisker = span.format(top=7, height=2, left=100 * low, width=100 * (high - low), colour=figures.ORANGE)
+    box = "position:relative;width:220px;height:16px;background:#80879122"
+    return Html(f'<div style="{box}"><div style="{bar}"></div><div style="{whisker}"></div></div>', "")
+
+
+def _clip(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text) - LONGEST} more characters)"
+
+
+def _pre(text: str) -> str:
+    return f'<pre style="{PRE}">{html.escape(text)}</pre>'
+
+
+def _grid(head: Sequence[str], lines: Iterable[Sequence[str | Html]]) -> str:
+    cells = [[cell.markup if isinstance(cell, Html) else html.escape(cell) for cell in line] for line in lines]
+    top = "".join(f'<th style="{CELL}">{html.escape(name)}</th>' for name in head)
+    body = "".join("<tr>" + "".join(f'<td style="{CELL}">{cell}</td>' for cell in line) + "</tr>" for line in cells)
+    return f'<table style="border-collapse:collapse">{f"<tr>{top}</tr>" if head else ""}{body}</table>'
+
+
+def _aligned(lines: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in lines)
+
+
+def _fields(row: Any) -> Iterable[tuple[str, str]]:
+    for name, value in row.items():
+        if name == "messages":
+            yield from ((message["role"], plain(message["content"])) for message in value)
+        elif value not in (None, {}, []):
+            yield name, plain(value)
+
+
+def _tokens(row: Mapping, tokenizer: Any) -> int:
+    if "input_ids" in row:
+        return len(row["input_ids"])
+    if "messages" in row:
+        return len(tokenizer.apply_chat_template(row["messages"], tokenize=True, return_dict=False))
+    return len(tokenizer(row["text"] if "text" in row else row["prompt"])["input_ids"])
+
+
+def _pieces(ids: Sequence[int], tokenizer: Any) -> Iterable[str]:
+    # A byte-level token may be a part of a character: tokens are held back until what they spell is whole.
+    held: list[int] = []
+    for token in ids:
+        held.append(token)
+        piece = tokenizer.decode(held)
+        if not piece.endswith("\ufffd") or len(held) >= 4:
+            yield piece
+            held = []
+    if held:
+        yield tokenizer.decode(held)
+
+
+def _ends(logged: Sequence[Mapping], key: str) -> str:
+    series = figures.line(logged, key)
+    return f"{key} {series.values[0]:.4g} → {series.values[-1]:.4g} (step {series.steps[-1]})" if series else ""

@@ -1,0 +1,120 @@
+"""One untrusted program under limits, with shell commands standing in for it: the jail's limits and nothing else."""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from nbcore.grading.rust import compiler
+from nbcore.grading.sandbox import jail, supervisor
+
+MB = 1 << 20
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory):
+    """A jail of limits alone: its programs can be shells."""
+    return jail.build(tmp_path_factory.mktemp("jail"), compiler.find(), ())
+
+
+@pytest.fixture
+def run(bare, tmp_path):
+    def of(script, cpu_s=1, wall_s=5, output_kb=16, program=("/bin/sh", "-c"), env=None, **more):
+        limits = {"cpu": cpu_s, "as": 256 * MB, "fsize": MB, "cwd": str(tmp_path)}
+        call = bare.candidate(Path(program[0]), [*program[1:], script], limits, None)
+        return supervisor.run(call, env=env or {}, cpu_s=cpu_s, wall_s=wall_s, output_kb=output_kb, **more)
+
+    return of
+
+
+def test_exit_code_output_and_times(run):
+    done = run("echo out; echo err >&2; exit 3")
+    assert (done.code, done.signal, done.timeout, done.over) == (3, None, None, False)
+    assert (done.stdout, done.stderr) == (b"out\n", b"err\n")
+    assert 0 < done.cpu_ms < 1000 and done.wall_ms > 0
+
+
+def test_stdin_is_given_or_empty(run):
+    assert run("cat", stdin=b"x" * 200_000, output_kb=400).stdout == b"x" * 200_000
+    assert run("cat").stdout == b""
+
+
+def test_environment_is_exactly_what_was_given(run, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "secret-token")
+    assert b"HF_TOKEN" not in run("/usr/bin/env", env={"ONLY": "this"}).stdout
+    assert b"ONLY=this" in run("/usr/bin/env", env={"ONLY": "this"}).stdout
+
+
+def test_cpu_limit(run):
+    done = run("while :; do :; done")
+    assert done.timeout == "cpu" and not done.starved and done.cpu_ms >= 900
+
+
+def test_cpu_limit_holds_when_the_warning_signal_is_ignored(run):
+    done = run("trap '' XCPU; while :; do :; done")
+    assert done.timeout == "cpu" and done.cpu_ms >= 1000
+
+
+def test_wall_limit_of_a_sleeper_is_its_own_fault(run):
+    done = run("sleep 30", wall_s=0.3)
+    assert done.timeout == "wall" and not done.starved and done.wall_ms < 3000
+
+
+def test_wall_limit_of_a_program_that_wants_the_processor_is_ours(run):
+    done = run("while :; do :; done", wall_s=0.2, cpu_s=4)
+    assert done.timeout == "wall" and done.starved
+
+
+def test_output_is_capped_and_drained(run):
+    done = run("head -c 3000000 /dev/zero; exit 4")
+    assert done.over and done.code == 4 and len(done.stdout) == 16 << 10
+
+
+def test_a_flood_is_ended(run):
+    done = run("yes", kill_over=True)
+    assert done.over and done.timeout is None and done.wall_ms < 3000
+
+
+def test_file_size_limit(run, tmp_path):
+    done = run("exec head -c 3000000 /dev/zero > big")
+    assert done.code != 0 and (tmp_path / "big").stat().st_size <= MB
+
+
+def test_memory_limit(run):
+    done = run("bytearray(1 << 29)", program=(sys.executable, "-c"))
+    assert done.code == 1 and b"MemoryError" in done.stderr
+
+
+@pytest.mark.parametrize("wall_s", [5, 0.3])
+def test_the_process_group_dies_with_its_leader(run, wall_s):
+    end = "sleep 30" if wall_s < 1 else "exit 0"
+    done = run(f"sleep 300 & echo $!; {end}", wall_s=wall_s)
+    child = int(done.stdout)
+    for _ in range(50):  # its new parent reaps it in its own time
+        if not Path(f"/proc/{child}").exists() or " Z " in Path(f"/proc/{child}/stat").read_text():
+            break
+        time.sleep(0.02)
+    else:
+        pytest.fail("the sleeping child outlived the sample")
+    assert done.wall_ms < 3000
+
+
+def test_no_descriptor_is_left_open_or_inherited(run):
+    """A descriptor of the grader's in a sample is a hole in every wall around it."""
+    leaky = os.open("/etc/passwd", os.O_RDONLY)
+    os.set_inheritable(leaky, True)
+    before = len(os.listdir("/proc/self/fd"))
+    try:
+        for _ in range(5):
+            shown = run("ls /proc/$$/fd").stdout.split()
+        assert len(os.listdir("/proc/self/fd")) == before and str(leaky).encode() not in shown
+    finally:
+        os.close(leaky)
+
+
+def test_a_program_that_is_not_there_is_said_by_the_jail(run):
+    """Status 125 with our line is our fault, and never the sample's."""
+    done = run("", program=("/nowhere/program",))
+    assert done.code == 125 and done.stderr.startswith(b"jail: /nowhere/program: No such file")

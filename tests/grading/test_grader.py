@@ -1,0 +1,495 @@
+"""The verdict taxonomy with the real compiler, and the promises of a batch."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import random
+import shutil
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from nbcore.grading.grader import KINDS, Limits, RustGrader
+from nbcore.grading.rust import compiler, hidden
+from tests.grading import hostile
+
+pytestmark = pytest.mark.skipif(shutil.which("rustc") is None, reason="rustc is not installed")
+
+DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
+# Short, so that the samples which hit a limit do not make the tests slow.
+SHORT = Limits(compile_cpu_s=2, run_cpu_s=1, run_wall_s=2, run_mem_mb=512)
+
+TESTS = """
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[test]
+    fn one() { assert_eq!(add(1, 2), 3); }
+    #[test]
+    fn two() { assert_eq!(add(-1, 1), 0); }
+}
+"""
+SIGNATURE = "pub fn add(a: i64, b: i64) -> i64 {"
+GOOD = SIGNATURE + "\n    a + b\n}\n"
+
+
+def body(text, rest=""):
+    return f"{SIGNATURE}\n{text}\n}}\n{rest}"
+
+
+def sample(code, name="s", tests=TESTS, **more):
+    return {"id": name, "code": code, "tests": tests, "signature": SIGNATURE, **more}
+
+
+CASES = {
+    "pass": [
+        ("plain", GOOD, 2),
+        ("private", GOOD.removeprefix("pub "), 2),
+        ("crlf", GOOD.replace("\n", "\r\n"), 2),
+        ("inner attributes", "//! Docs.\n#![deny(missing_docs)]\n#![deny(warnings)]\n/// Adds.\n" + GOOD, 2),
+        ("denies its own lint", "#![deny(clippy::all)]\n" + body("return a + b;"), 2),
+        (
+            "own tests",
+            GOOD + "#[cfg(test)] mod tests { use super::*; #[test] fn one() { assert_eq!(add(1, 1), 3); } }",
+            2,
+        ),
+        ("own main", GOOD + 'fn main() { println!("{}", add(1, 2)); }', 2),
+        ("prints", body('println!("x"); eprintln!("y"); a + b'), 2),
+        ("writes to stdout", body('use std::io::Write; std::io::stdout().write_all(b"noise").unwrap(); a + b'), 2),
+        ("threads", body("std::thread::spawn(move || a + b).join().unwrap()"), 2),
+    ],
+    "tests_failed": [
+        ("half", body("a + b.min(1)"), 1),
+        ("panics", body('if a < 0 { panic!("no") } a + b'), 1),
+        ("overflow", body("let k = std::hint::black_box(i64::MAX); (a + k) + (b - k)"), 1),
+        ("shadowed assert", "macro_rules! assert_eq { ($($t:tt)*) => {}; }\n" + body("0 * (a + b)"), 1),
+    ],
+    "compile_error": [
+        ("type", body('"three"'), 0),
+        ("syntax", "pub fn add(", 0),
+        ("absent", "pub fn sub() {}", 0),
+        ("crate", "use rand::Rng;\n" + GOOD, 0),
+        ("unsafe", body("unsafe { a + b }"), 0),
+        ("nul", GOOD + "\0", 0),
+        ("surrogate", GOOD + "\ud800", 0),
+        ("edition", body("if let Some(x) = Some(a) && let Some(y) = Some(b) { x + y } else { 0 }"), 0),
+    ],
+    "compile_resource": [("deep", body("!" * 200_000 + "a"), 0)],
+    "compile_timeout": [
+        ("endless", "#![allow(long_running_const_eval)]\nconst C: i64 = { loop {} };\n" + body("a + b + C"), 0)
+    ],
+    "rejected": [
+        ("include", 'const P: &str = include_str!("/etc/passwd");\n' + GOOD, 0),
+        ("long", GOOD + "//" + "x" * (256 << 10), 0),
+    ],
+    "no_code": [("blank", "  \n", 0)],
+    "run_timeout": [
+        ("spin", body("loop { std::hint::black_box(a + b); }"), 0),
+        ("sleep", body("std::thread::sleep(std::time::Duration::from_secs(60)); a + b"), 0),
+    ],
+    "run_crash": [
+        ("abort", body("if a < 0 { std::process::abort() } a + b"), 1),
+        ("stack", body("if a == i64::MAX { 0 } else { std::hint::black_box(add(a + 1, b)) + 1 }"), 0),
+    ],
+    "run_oom": [
+        ("grow", body("let mut v = Vec::new(); loop { v.push(vec![0u8; 1 << 24]); std::hint::black_box(&v); }"), 0)
+    ],
+    "early_exit": [
+        ("exit 0", body("std::process::exit((a + b) as i32 * 0)"), 0),
+        ("exit 101", body("std::process::exit(101)"), 0),
+    ],
+    "output_limit": [
+        ("flood", body("use std::io::Write; loop { std::io::stdout().write_all(&[b'x'; 4096]).unwrap(); }"), 0)
+    ],
+}
+FLAT = [(kind, name, code, passed) for kind, cases in CASES.items() for name, code, passed in cases]
+
+
+@pytest.fixture(scope="module")
+def grader():
+    return RustGrader(limits=SHORT)
+
+
+@pytest.fixture(scope="module")
+def verdicts(grader):
+    found = grader.grade([sample(code, f"{kind}/{name}") for kind, name, code, _ in FLAT])
+    return {verdict["id"]: verdict for verdict in found}
+
+
+@pytest.mark.parametrize(("kind", "name", "code", "passed"), FLAT, ids=[f"{kind}-{name}" for kind, name, *_ in FLAT])
+def test_taxonomy(verdicts, kind, name, code, passed):
+    verdict = verdicts[f"{kind}/{name}"]
+    assert verdict["verdict"] == kind, verdict
+    assert (verdict["tests_passed"], verdict["tests_total"]) == (passed, 2)
+    assert verdict["passed"] == (kind == "pass")
+    assert verdict["compiles"] == (
+        kind in {"pass", "tests_failed", "early_exit"} or kind.startswith(("run_", "output"))
+    )
+    assert verdict["isolation"] == "jailed" and not verdict["cached"]
+    assert bool(verdict["errors"]) == (kind.startswith("compile_") or kind == "rejected")
+    assert len(verdict["errors"]) <= 5 and all(set(e) == {"code", "message", "line"} for e in verdict["errors"])
+
+
+def test_every_kind_is_covered():
+    assert set(CASES) == set(KINDS) - {"infra_error"}
+
+
+def test_verdict_has_the_fields_of_the_contract(verdicts):
+    fields = "id verdict passed compiles tests_passed tests_total clippy_warnings errors flags cpu_ms wall_ms cached"
+    fields += " isolation lints"
+    assert all(set(verdict) == set(fields.split()) for verdict in verdicts.values())
+
+
+def test_completions_are_extracted(grader):
+    answers = grader.grade(
+        [
+            {"id": 1, "completion": f"Sure.\n```rust\n{GOOD}```", "tests": TESTS, "signature": SIGNATURE},
+            {"id": 2, "completion": "I would rather not.", "tests": TESTS},
+        ]
+    )
+    assert [answer["verdict"] for answer in answers] == ["pass", "no_code"]
+
+
+def test_errors_and_lints_are_placed_in_the_candidates_own_lines(grader):
+    broken, linted, ours = grader.grade(
+        [
+            sample("#![allow(unused)]\n\n" + body('    "three"'), "broken"),
+            sample("#![allow(clippy::all)]\n" + body("    return a + b;"), "linted"),
+            sample(GOOD, "ours", TESTS.replace("add(1, 2)", "{ return assert!(true == true); add(1, 2) }")),
+        ]
+    )
+    assert [(error["code"], error["line"]) for error in broken["errors"]] == [("E0308", 4)]
+    assert linted["verdict"] == "pass" and linted["clippy_warnings"] == 1 and linted["lints"] == {"needless_return": 1}
+    assert ours["clippy_warnings"] == 0
+
+
+def test_without_lint_the_verdict_is_the_same(grader):
+    some = [sample(code, name) for name, code, _ in CASES["pass"][:5]]
+    plain = RustGrader(lint=False, limits=SHORT).grade(some)
+    assert [verdict["verdict"] for verdict in plain] == ["pass"] * 5
+    assert not any(verdict["clippy_warnings"] for verdict in plain)
+
+
+def test_edition_is_honoured(grader):
+    code = body("if let Some(x) = Some(a) && let Some(y) = Some(b) { x + y } else { 0 }")
+    assert grader.grade([sample(code, edition=2024)])[0]["passed"]
+
+
+def test_an_attribute_on_the_first_item_stays_with_it(grader):
+    code = "// note\n#![allow(dead_code)]\n// more\n/// Adds.\n#[must_use]\n" + GOOD
+    assert grader.grade([sample(code)])[0]["passed"]
+    assert grader.grade([sample("#!/usr/bin/env run\n#![allow(dead_code)] " + GOOD)])[0]["passed"]
+
+
+def test_missing_test_lines_are_failed_tests():
+    """Each case once, in order, then the end mark: anything less or more is an incomplete report."""
+
+    def said(*lines):
+        return "".join(f"\nSN {line}\n" for line in lines).encode()
+
+    whole = said("begun ok", "0 ok", "1 ok", "2 ok")
+    assert hidden.read(whole, "S", "N", 2) == (2, True, False)
+    assert hidden.read(b"noise" + whole + b"\xffnoise", "S", "N", 2) == (2, True, False)
+    assert hidden.read(said("begun ok", "0 ok", "1 fail", "2 ok"), "S", "N", 2) == (1, True, False)
+    for lines in ((), ("0 ok",), ("0 ok", "1 ok"), ("0 ok", "2 ok"), ("0 ok", "0 ok", "1 ok", "2 ok"), ("2 ok",)):
+        assert not hidden.read(said(*lines), "S", "N", 2)[1]
+    assert hidden.read(whole, "S", "other", 2)[:2] == (0, False)
+    assert hidden.read(b"test result: ok. 2 passed", "S", "N", 2) == (0, False, True)
+
+
+def test_tests_in_a_comment_do_not_count_and_none_are_flagged(grader):
+    verdict = grader.grade([sample(GOOD, tests=f"/*{TESTS}*/")])[0]
+    assert (verdict["verdict"], verdict["tests_total"], verdict["flags"]) == ("pass", 0, ["no_tests"])
+
+
+def test_nothing_of_ours_is_visible(grader, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "secret-token")
+    seen = body("assert_eq!(std::env::vars().count(), 0); a + b")
+    empty = body('assert_eq!(std::fs::read_dir(".").map_or(0, |found| found.count()), 0); a + b')
+    stdin = body("let mut s = String::new(); assert_eq!(std::io::stdin().read_line(&mut s).unwrap(), 0); a + b")
+    verdicts = RustGrader(limits=SHORT).grade([sample(code) for code in (seen, empty, stdin)])
+    assert [verdict["verdict"] for verdict in verdicts] == ["pass"] * 3
+
+
+def test_no_files_are_left(grader, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    code = body('std::fs::write("left", "x").unwrap(); std::fs::create_dir_all("a/b").unwrap(); a + b')
+    own = RustGrader(limits=SHORT)
+    own.grade([sample(code), sample("fn"), sample(body("std::process::abort()"))])
+    assert all(not list(path.iterdir()) for path in tmp_path.glob("nbcore-*/worker-*/*"))
+    own.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_order_and_jobs_change_nothing():
+    kinds = ("pass", "tests_failed", "compile_error", "early_exit", "run_crash")
+    batch = [sample(code, f"{kind}/{name}") for kind in kinds for name, code, _ in CASES[kind][:3]]
+    shuffled = random.Random(1).sample(batch, len(batch))
+    alone, many = RustGrader(jobs=1, limits=SHORT).grade(batch), RustGrader(jobs=5, limits=SHORT).grade(shuffled)
+    assert [verdict["id"] for verdict in many] == [one["id"] for one in shuffled]
+    timed = {"cpu_ms": 0, "wall_ms": 0}
+    by_id = {verdict["id"]: verdict | timed for verdict in many}
+    assert all(by_id[verdict["id"]] == verdict | timed for verdict in alone)
+
+
+def test_a_repeat_is_graded_once():
+    calls, grader = [], RustGrader(limits=SHORT)
+    batch = [sample(GOOD, "a"), sample(GOOD, "b"), sample(body("a - b"), "c")]
+    first = grader.grade(batch, progress=lambda done, total: calls.append((done, total)))
+    assert [(v["id"], v["cached"]) for v in first] == [("a", False), ("b", True), ("c", False)]
+    assert calls == [(1, 2), (2, 2)]
+    first[0]["errors"].append("scribble")
+    again = grader.grade(batch)
+    assert all(v["cached"] and v["cpu_ms"] == 0 for v in again) and again[1]["errors"] == []
+    assert not grader.grade([sample(GOOD, "a", TESTS + "\n")])[0]["cached"]
+
+
+def test_an_infra_error_is_not_remembered(tmp_path):
+    """A missing file of ours must not be held against a sample, now or later."""
+    grader = RustGrader(jobs=1, limits=SHORT)
+    tool = grader._jail.folder / "jail"
+    tool.rename(tool.with_name("away"))
+    verdict = grader.grade([sample(body("b + a"))])[0]
+    assert verdict["verdict"] == "infra_error" and "No such file" in verdict["errors"][0]["message"]
+    tool.with_name("away").rename(tool)
+    again = grader.grade([sample(body("b + a"))])[0]
+    assert again["verdict"] == "pass" and not again["cached"]
+
+
+def test_an_interrupt_leaves_a_grader_that_works():
+    """Ctrl-C in a notebook must neither wait for the batch nor hand its verdicts to the next one."""
+
+    def interrupt(done, total):
+        raise KeyboardInterrupt
+
+    grader = RustGrader(jobs=2, limits=SHORT)
+    batch = [sample(body(f"a + b + {n} - {n}"), str(n)) for n in range(6)]
+    with pytest.raises(KeyboardInterrupt):
+        grader.grade(batch, interrupt)
+    found = grader.grade([sample(body("a - b"), "wrong"), *batch])
+    assert [verdict["verdict"] for verdict in found] == ["tests_failed"] + ["pass"] * 6
+    assert [verdict["id"] for verdict in found] == ["wrong", *map(str, range(6))]
+    grader.close()
+
+
+def test_a_starved_program_is_an_infra_error():
+    limits = dataclasses.replace(SHORT, run_wall_s=0.2, run_cpu_s=4)
+    verdict = RustGrader(limits=limits).grade([sample(body("loop { std::hint::black_box(a + b); }"))])[0]
+    assert verdict["verdict"] == "infra_error"
+
+
+@pytest.mark.parametrize(
+    ("bad", "says"),
+    [
+        ({"code": GOOD, "tests": TESTS}, "id"),
+        ({"id": "x", "tests": TESTS}, "exactly one of"),
+        ({"id": "x", "code": GOOD, "completion": GOOD, "tests": TESTS}, "exactly one of"),
+        ({"id": "x", "code": GOOD}, "tests"),
+        ({"id": "x", "code": GOOD, "tests": TESTS, "edition": "2077"}, "2077"),
+    ],
+)
+def test_a_malformed_sample_is_named(grader, bad, says):
+    with pytest.raises(ValueError, match=says):
+        grader.grade([bad])
+
+
+def test_missing_toolchain_says_what_to_do(monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(RuntimeError, match=r"rustc not found.*colab_setup\.sh"):
+        compiler.find.__wrapped__()
+    with pytest.raises(ValueError, match="jobs"):
+        RustGrader(jobs=0)
+
+
+def test_both_linkers_build_a_program(grader, monkeypatch):
+    monkeypatch.setattr(compiler, "_direct_link", lambda *_: None)
+    chain = compiler.find.__wrapped__()
+    assert not any("rust-lld" in option for option in chain.link)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lint", [True, False])
+def test_all_references_pass(lint):
+    path = DATA / "humaneval_x_rust_dev.jsonl"
+    if not path.exists():
+        pytest.skip(f"{path} is not here; it is not part of the repository")
+    humaneval = [json.loads(line) for line in path.read_text().splitlines()]
+    batch = [
+        {
+            "id": task["id"],
+            "code": task["signature"] + task["solution"],
+            "tests": task["tests"],
+            "edition": task["edition"],
+        }
+        for task in humaneval
+    ]
+    verdicts = RustGrader(lint=lint).grade(batch)
+    assert [verdict["id"] for verdict in verdicts if not verdict["passed"]] == []
+
+
+HOSTILE = DATA / "hostile"
+FIVE = [
+    *(("add(1, 2)", "3"), ("add(-1, 1)", "0"), ("add(0, 0)", "0")),
+    *(("add(1_000_000_007, -7)", "1_000_000_000"), ("add(i64::MAX - 1, 1)", "i64::MAX")),
+]
+CASES_OF_FIVE = "".join(f"#[test] fn c{i}() {{ assert_eq!({a}, {b}); }}\n" for i, (a, b) in enumerate(FIVE))
+TESTS_OF_FIVE = f"#[cfg(test)]\nmod tests {{\nuse super::*;\n{CASES_OF_FIVE}}}\n"
+
+
+def five(name, text, field="code"):
+    return {"id": name, field: text, "tests": TESTS_OF_FIVE, "signature": SIGNATURE}
+
+
+def shared_hostile():
+    """(sample, what is expected of it), in the order of the manifest; empty where the data is not here."""
+    if not HOSTILE.is_dir():
+        return []
+    rows = json.loads((HOSTILE / "manifest.json").read_text())["samples"]
+    texts = [(HOSTILE / row["file"]).read_bytes().decode(errors="surrogateescape") for row in rows]
+    return [(five(row["id"], text, row["format"]), row["expect"]) for row, text in zip(rows, texts, strict=True)]
+
+
+def inside(grader):
+    """Names of the processes that live in the grader's folder: samples, compilers, and the compiler's fork server."""
+    found, folder = [], str(grader._jail.folder)
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            places = [os.readlink(path / link) for link in ("cwd", "root", "exe")]
+            if any(place.startswith(folder) for place in places) or folder in (path / "maps").read_text():
+                found.append((path / "comm").read_text().strip())
+    return sorted(found)
+
+
+def settled(grader, expected):
+    """Whether no more than `expected` is inside, within a second: what was killed is given time to go."""
+    for _ in range(50):
+        if inside(grader) == expected:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+@pytest.mark.slow
+def test_hostile_samples(tmp_path):
+    """Every class of attack we know: an acceptable verdict, nothing left behind, nothing of the host seen."""
+    canary = Path("/tmp/nbcore-host-canary")
+    canary.write_text("untouched")
+    grader = RustGrader(jobs=1)
+    shared = shared_hostile()
+    for one, expect in shared:
+        started = time.monotonic()
+        verdict = grader.grade([one])[0]
+        assert verdict["verdict"] in expect["verdict_any_of"], verdict
+        assert not (expect["must_not_be_pass"] and verdict["passed"]), verdict
+        missing = set(expect["flags_expected"]) - set(verdict["flags"])
+        # A flood that is too long to compile is cut before it is said; what mutants show is in test_mutants.
+        assert missing <= {"diagnostics_truncated", "own_tests_survive_mutation"}, verdict
+        assert time.monotonic() - started < 2 * expect["max_wall_s"] + 2
+        said = json.dumps(verdict)
+        assert "root:x:" not in said and len(said) < 10_000
+    for name, code, acceptable in hostile.SAMPLES:
+        verdict = grader.grade([five(name, code)])[0]
+        assert verdict["verdict"] in acceptable, verdict
+    for name, (signature, test), code, acceptable in hostile.TASKS:
+        tests = f"#[cfg(test)]\nmod tests {{\nuse super::*;\n#[test]\nfn c0() {{ {test} }}\n}}"
+        verdict = grader.grade([{"id": name, "code": code, "signature": signature, "tests": tests}])[0]
+        assert verdict["verdict"] in acceptable, verdict
+    assert settled(grader, ["clippy-driver"])
+    assert not list(Path("/tmp").glob("pwned*")) and not Path("/tmp/nbcore-escaped").exists()
+    assert canary.read_text() == "untouched"
+    grader.close()
+    canary.unlink()
+    assert settled(grader, [])
+    if not shared:
+        pytest.skip(f"{HOSTILE} is not here: only our own {len(hostile.SAMPLES)} were tried")
+
+
+def mixed(count):
+    """`count` distinct samples, some of every kind that ends soon."""
+    quick = [one for one in hostile.SAMPLES if not one[2] & {"run_timeout", "compile_timeout", "compile_resource"}]
+    codes = [code for _, code, _ in quick] + [code for _, name, code, _ in FLAT if name in ("plain", "half", "type")]
+    return [five(f"{i}", f"{codes[i % len(codes)]}\n// {i}") for i in range(count)]
+
+
+def bare(verdicts):
+    """The verdicts without their times."""
+    return {v["id"]: {key: value for key, value in v.items() if not key.endswith("_ms")} for v in verdicts}
+
+
+@pytest.mark.slow
+def test_same_verdicts_in_any_order_with_any_workers_under_load():
+    """A verdict that depends on the machine's load or on its neighbours would train the model on noise."""
+    batch = mixed(1000)
+    one = RustGrader(jobs=1)
+    expected = bare(one.grade(batch))
+    one.close()
+    load = [os.spawnlp(os.P_NOWAIT, "sh", "sh", "-c", "while :; do :; done") for _ in range(2)]
+    try:
+        for jobs in (2, 4):
+            grader = RustGrader(jobs=jobs)
+            assert bare(grader.grade(random.Random(jobs).sample(batch, len(batch)))) == expected
+            grader.close()
+    finally:
+        for pid in load:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+
+
+def memory_kb(pid):
+    return int(next(line for line in open(f"/proc/{pid}/status") if line.startswith("VmRSS")).split()[1])
+
+
+@pytest.mark.slow
+def test_soak():
+    """Memory, descriptors, processes and files are flat over 2,000 samples, in the worker and in its grader."""
+    grader, batch = RustGrader(jobs=1), mixed(2000)
+    grader.grade(batch[:300])
+
+    def state():
+        worker = grader.pool.workers[0].pid
+        assert settled(grader, ["clippy-driver"])
+        return len(os.listdir("/proc/self/fd")), len(os.listdir(f"/proc/{worker}/fd"))
+
+    worker = grader.pool.workers[0].pid
+    start, kb = state(), memory_kb(worker)
+    grader.grade(batch[300:900])
+    assert grader.pool.workers[0].pid == worker and state() == start and memory_kb(worker) < 1.2 * kb
+    grader.grade(batch[900:])  # the worker has been replaced meanwhile
+    assert grader.pool.workers[0].pid != worker and state() == start
+    assert all(not list(path.iterdir()) for path in grader._jail.folder.glob("worker-*/*"))
+    grader.close()
+
+
+@pytest.mark.slow
+def test_killed_workers_lose_no_sample():
+    """Fifty SIGKILLs at random moments: every sample gets its own verdict all the same."""
+    batch, rng = mixed(300), random.Random(0)
+    quiet = RustGrader(jobs=2)
+    expected = bare(quiet.grade(batch))
+    quiet.close()
+    grader, done = RustGrader(jobs=2), threading.Event()
+    kills = []
+
+    def killer():
+        while not done.is_set() and len(kills) < 50:
+            time.sleep(rng.uniform(0.2, 0.6))
+            if busy := [worker for worker in list(grader.pool.workers) if worker.job and worker.begun]:
+                kills.append(rng.choice(busy).pid)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(kills[-1], signal.SIGKILL)
+
+    thread = threading.Thread(target=killer)
+    thread.start()
+    found = []
+    while len(kills) < 50:
+        grader._known.clear()
+        found.append(bare(grader.grade(batch)))
+    done.set()
+    thread.join()
+    grader.close()
+    for verdicts in found:
+        assert verdicts == expected

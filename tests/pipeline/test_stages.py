@@ -1,0 +1,281 @@
+"""nbcore.pipeline: which stages run, with which config and parent, and what a person reads when one fails."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+from rich.console import Console
+
+from nbcore import config as configs
+from nbcore import pipeline as pipelines
+from nbcore import runs
+from nbcore.core.environment import REPO
+from nbcore.pipeline import notebook, progress, stages
+from nbcore.runs import checkpoints
+from nbcore.runs.mirror import backends, mirror
+
+TINY = REPO / "configs" / "pipeline" / "tiny.yaml"
+
+
+def write(path, stages):
+    path.write_text(yaml.safe_dump({"name": "test", "stages": stages}))
+    return path
+
+
+def stage(id_, phase=None, parent=None, **overrides):
+    phase = phase or id_
+    return {
+        "id": id_,
+        "phase": phase,
+        "config": f"configs/{phase}/tiny.yaml",
+        "parent": parent,
+        "overrides": overrides,
+    }
+
+
+CHAIN = [stage("lang_adapter"), stage("sft", parent="lang_adapter"), stage("sft_eval", "evaluate", parent="sft")]
+
+
+@pytest.fixture
+def chain(tmp_path):
+    return write(tmp_path / "chain.yaml", CHAIN)
+
+
+@pytest.fixture
+def executed(monkeypatch):
+    """Notebooks are not executed: each opens its run as a notebook would, and finishes it unless told to fail."""
+    calls = []
+
+    def execute(notebook, copy, parameters, cwd, tick):
+        assert notebook.is_file() and cwd == REPO
+        calls.append(parameters)
+        copy.write_text(json.dumps({"cells": []}))
+        if parameters["overrides"].get("seed") == 13:
+            return "ValueError: it was the thirteenth"
+        cfg = configs.load(REPO / parameters["config"], parameters["overrides"])
+        run = runs.open(cfg, parameters["store"], parameters["parent"])
+        run.log(step=1, loss=1.0)
+        tick()
+        if parameters["overrides"].get("seed") == 14:
+            return "ValueError: it was the fourteenth"
+        run.finish({"loss": 1.0})
+        return None
+
+    monkeypatch.setattr(notebook, "execute", execute)
+    return calls
+
+
+def go(path, store, only=None, set_=()):
+    text = io.StringIO()
+    show = progress.Show(Console(file=text, width=200))
+    try:
+        return stages.run(pipelines.load(path, only, set_), store, show), text.getvalue()
+    finally:
+        go.text = text.getvalue()
+
+
+def test_the_shipped_pipeline_loads_and_goes_through_every_phase():
+    loaded = pipelines.load(TINY)
+    assert [s.id for s in loaded.stages if s.phase != "evaluate"] == ["pretrain", "lang_adapter", "sft", "ipo", "grpo"]
+    for each in loaded.stages:
+        assert each.notebook.is_file() and each.load().phase == each.phase
+
+
+@pytest.mark.parametrize(
+    ("stages", "words"),
+    [
+        ([stage("sft")], ["parent", "lang_adapter"]),
+        ([stage("sft", parent="lang_adapter")], ["'lang_adapter'", "earlier"]),
+        ([stage("lang_adapter"), stage("lang_adapter")], ["taken"]),
+        ([stage("x", "nope")], ["nope", "pretrain"]),
+        ([stage("pretrain", max_step=1)], ["stage pretrain", "max_step"]),
+        ([{**stage("pretrain"), "parents": None}], ["parents"]),
+        ([{**stage("pretrain"), "config": "configs/sft/tiny.yaml"}], ["sft", "pretrain"]),
+        ([{**stage("pretrain"), "config": "configs/none.yaml"}], ["configs/none.yaml"]),
+        ([], ["stages"]),
+        ("sft", ["stages"]),
+    ],
+)
+def test_a_mistake_in_the_file_is_one_line(tmp_path, stages, words):
+    with pytest.raises((ValueError, FileNotFoundError)) as caught:
+        pipelines.load(write(tmp_path / "p.yaml", stages))
+    assert "\n" not in str(caught.value) and all(word in str(caught.value) for word in words), str(caught.value)
+
+
+def test_set_reaches_the_stages_it_names(chain):
+    loaded = pipelines.load(chain, None, ["sft.max_steps=2", "seed=3", "sft_eval.heldout=5", "lora.rank=4"])
+    adapter, sft, evaluation = (each.load() for each in loaded.stages)
+    assert sft.max_steps == 2 and adapter.max_steps != 2
+    assert {adapter.seed, sft.seed, evaluation.seed} == {3}
+    assert evaluation.heldout == 5
+    assert adapter.lora.rank == sft.lora.rank == 4  # evaluate has no lora, and is left alone
+
+
+@pytest.mark.parametrize("bad", ["sft.max_steps", "nothing=1", "sft.max_stepz=1", "grpo.seed=1", "sft.max_steps=many"])
+def test_set_refuses_what_nobody_has(chain, bad):
+    with pytest.raises(ValueError, match=bad.partition("=")[0].rpartition(".")[2] if "grpo" not in bad else "grpo"):
+        pipelines.load(chain, None, [bad])
+
+
+def test_stages_run_in_order_each_from_its_parent(chain, store, executed):
+    finished, text = go(chain, store)
+    assert [run.phase for run in finished] == ["lang_adapter", "sft", "evaluate"]
+    assert [run.parent and run.parent.id for run in finished] == [None, finished[0].id, finished[1].id]
+    assert "[2/3] sft finished · loss 1" in text
+    assert all((run.path / "notebook.ipynb").is_file() and run.verify() == [] for run in finished)
+
+
+def test_finished_stages_are_skipped_and_a_changed_one_takes_its_children_along(chain, store, executed):
+    first, _ = go(chain, store)
+    again, text = go(chain, store)
+    assert again == first and len(executed) == 3 and text.count("done already") == 3
+    changed, _ = go(chain, store, set_=["sft.seed=1"])
+    assert len(executed) == 5
+    assert changed[0] == first[0] and changed[1] != first[1] and changed[2].parent == changed[1]
+
+
+def test_a_damaged_run_is_run_again(chain, store, executed):
+    first, _ = go(chain, store)
+    (first[1].path / "metrics.jsonl").write_text("{}")
+    again, _ = go(chain, store)
+    assert [run == old for run, old in zip(again, first, strict=True)] == [True, False, False]
+
+
+def test_only_takes_parents_from_what_finished_before(chain, store, executed):
+    with pytest.raises(FileNotFoundError, match="lang_adapter"):
+        go(chain, store, only="sft")
+    assert executed == []
+    (adapter,), _ = go(chain, store, only="lang_adapter")
+    (sft,), text = go(chain, store, only="sft", set_=["seed=2"])  # the parent has another seed: it is the newest there
+    assert sft.parent == adapter and "[1/1] sft" in text
+    with pytest.raises(ValueError, match="no stage 'sfd'"):
+        pipelines.load(chain, "sfd")
+
+
+def test_a_failure_is_one_line_and_keeps_the_executed_copy(chain, store, executed):
+    with pytest.raises(stages.StageFailed) as caught:
+        go(chain, store, set_=["sft.seed=13"])
+    line = str(caught.value)
+    assert "\n" not in line and line.startswith("stage sft: ValueError: it was the thirteenth; executed copy: ")
+    assert Path(line.rpartition(" ")[2]).parent == store / "failed" and Path(line.rpartition(" ")[2]).is_file()
+    assert "failed" in go.text
+    with pytest.raises(stages.StageFailed) as caught:  # this one had opened its run already
+        go(chain, store, set_=["sft.seed=14"])
+    kept = Path(str(caught.value).rpartition(" ")[2])
+    assert kept.name == "notebook.ipynb" and kept.parent.parent == store / "sft"
+    assert not runs.Run(kept.parent).finished
+
+
+def test_tail_reads_whole_lines_only_and_tells_the_pace(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    tail = progress.Tail(path)
+    tail.read()
+    now = tail.since
+    path.write_text(
+        json.dumps({"time": now - 9, "step": 1, "loss": 9.0}) + "\n"  # before this stage: no pace in it
+        + json.dumps({"time": now + 1, "step": 10, "loss": 2.0}) + "\n"
+        + json.dumps({"time": now + 3, "step": 20, "loss": 1.5}) + "\n"
+        + '{"time": 1, "st'
+    )  # fmt: skip
+    tail.read()
+    assert tail.last[0] == 20 and tail.numbers == {"loss": 1.5}
+    assert tail.seconds_left(40) == pytest.approx(4)
+    assert progress.words_of(progress.flat({"heldout": {"n": 3, "pass@1": {"value": 0.5, "low": 0}}})) == [
+        "heldout pass@1 0.5"
+    ]
+
+
+def book_of(path, *sources):
+    nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources])
+    nbformat.write(nb, path)
+    return path
+
+
+@pytest.mark.slow
+def test_a_real_notebook_tells_its_error_and_a_dead_kernel(tmp_path):
+    def execute(source):
+        book = book_of(tmp_path / "in.ipynb", source)
+        return notebook.execute(book, tmp_path / "out.ipynb", {"x": {"a.b": 1}}, tmp_path, lambda: None)
+
+    assert execute("assert x == {'a.b': 1}") is None
+    assert execute("raise ValueError('rows: is 3;\\n say 4')") == "ValueError: rows: is 3; say 4"
+    assert "kernel died" in execute("import os; os.kill(os.getpid(), 9)")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
+def test_whatever_ends_the_pipeline_ends_the_notebook_too(tmp_path, end):
+    book = book_of(
+        tmp_path / "in.ipynb",
+        "import os, pathlib, time; pathlib.Path('pid').write_text(str(os.getpid())); time.sleep(60)",
+    )
+    code = (
+        "from pathlib import Path; from nbcore.pipeline import notebook;"
+        f"notebook.execute(Path({str(book)!r}), Path('out.ipynb').resolve(), {{}}, Path.cwd(), lambda: None)"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(REPO)},
+        stderr=subprocess.DEVNULL,
+        # A shell that starts the tests in its background has them ignore SIGINT, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    pid = wait_for(lambda: (tmp_path / "pid").is_file() and (tmp_path / "pid").read_text())
+    parent.send_signal(end)
+    parent.wait(timeout=30)
+    assert wait_for(lambda: not alive(int(pid))), "the kernel outlived the pipeline"
+
+
+def alive(pid):
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def wait_for(found, seconds=40):
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if value := found():
+            return value
+        time.sleep(0.2)
+    return None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_pipeline_loses_no_step(tmp_path, number):
+    """Ctrl-C, or a batch system that wants its machine back: the kernel ends its step and saves before it goes."""
+    path = write(tmp_path / "one.yaml", [stage("lang_adapter", max_steps=3000, save_steps=2000)])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "nbcore", "run", str(path), "--store", str(tmp_path / "store")],
+        cwd=REPO,
+        env={**os.environ, "NBCORE_MIRROR": str(tmp_path / "mirror")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+
+    def steps():
+        found = runs.listing(tmp_path / "store")
+        return [row["step"] for row in found[0].metrics() if "loss" in row] if found else []
+
+    assert wait_for(lambda: len(steps()) >= 3, seconds=180)
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 130 and "the same command goes on from here" in output, output
+    (run,) = runs.listing(tmp_path / "store")
+    saved, _ = checkpoints.newest(run.path)
+    assert saved.step == max(steps()) < 2000
+    copies = mirror.Mirror(backends.Folder(tmp_path / "mirror"))
+    assert copies.records(run.id)[0].step == saved.step, "and the mirror has it"

@@ -1,0 +1,138 @@
+"""The thread that copies: the newest wins, failures wait and try again, and nobody who trains ever notices."""
+
+import threading
+import time
+
+import pytest
+
+from nbcore.runs import checkpoints
+from nbcore.runs.mirror import mirror, publisher
+from tests.runs.helpers import Faulty, opened, saved
+
+
+@pytest.fixture
+def run(tmp_path):
+    return opened(tmp_path / "store")
+
+
+@pytest.fixture
+def medium(tmp_path):
+    return Faulty(tmp_path / "mirror")
+
+
+@pytest.fixture
+def copier(medium, monkeypatch):
+    monkeypatch.setattr(publisher, "BACK_OFF", (0.02, 0.1))
+    monkeypatch.setattr(publisher, "POLL", 0.05)
+    return publisher.Publisher(mirror.Mirror(medium))
+
+
+def offer(run, checkpoint):
+    return publisher.Offer(run.path, checkpoint.step, checkpoint.path, None, False)
+
+
+def until(true, seconds=10):
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_local_copied_confirmed(run, copier):
+    """What the three words mean, and what a person reads."""
+    copier.mirror.confirmed = lambda record: None
+    copier.offer(offer(run, saved(run, 10)))
+    assert copier.status[run.path].local[0] == 10
+    assert copier.flush()
+    found = copier.status[run.path]
+    assert (found.copied[0], found.confirmed) == (10, None) and "last copied: step 10" in found.words()
+    del copier.mirror.confirmed
+    until(lambda: copier.status[run.path].confirmed)
+    words = copier.status[run.path]._replace(local=(20, time.time())).words(time.time() + 180)
+    assert words == "mirror: last confirmed: step 10, 3 minutes ago · last local: step 20, 3 minutes ago"
+
+
+def test_the_newest_wins_and_only_one_waits(run, copier, medium):
+    """A slow Drive must not be sent every checkpoint of the last hour, one after the other."""
+    gate = threading.Event()
+    medium.fails = lambda operation, name: gate.wait(10) and None if operation == "put" else None
+    first = saved(run, 10)
+    copier.offer(offer(run, first))
+    until(lambda: copier.current)
+    for step in (20, 30, 40):
+        copier.offer(offer(run, saved(run, step)))
+    assert [found.step for found in copier.waiting.values()] == [40]
+    assert copier.busy_with(run.path) == first.path
+    gate.set()
+    assert copier.flush()
+    assert [record.step for record in copier.mirror.records(run.id)] == [40, 10]
+
+
+def test_a_failing_mirror_never_raises_and_is_tried_again(run, copier, medium):
+    """EIO for a while, then it works: one offer, one bundle, and the error told while it lasts."""
+    failing = {"now": True}
+    medium.fails = lambda operation, name: OSError(5, "Input/output error") if failing["now"] else None
+    began = time.monotonic()
+    copier.offer(offer(run, saved(run, 10)))
+    assert time.monotonic() - began < 0.5
+    until(lambda: copier.status[run.path].error)
+    assert copier.status[run.path].words().endswith("OSError: [Errno 5] Input/output error; trying again")
+    failing["now"] = False
+    assert copier.flush()
+    assert copier.status[run.path].error is None
+    assert [record.step for record in copier.mirror.records(run.id)] == [10]
+
+
+def test_a_wait_ends_where_a_mirror_stands_still(run, copier, medium, monkeypatch):
+    """`finish` must not hang for ever on a dropped mount."""
+    monkeypatch.setattr(publisher, "FAILING", 0.2)
+    medium.fails = lambda *_: OSError(107, "Transport endpoint is not connected")
+    copier.offer(offer(run, saved(run, 10)))
+    until(lambda: copier.failing)
+    assert copier.flush() is False
+    hung = threading.Event()
+    medium.fails = lambda *_: hung.wait(20) and None
+    assert copier.flush(patience=0.3) is False
+    hung.set()
+
+
+def test_a_full_mirror_is_pruned_and_tried_again(run, copier, medium):
+    """Quota: what the policy does not keep makes room for what is newer."""
+    for step in (10, 20, 30, 40):
+        copier.mirror.publish(run.path, step, saved(run, step).path, None, False)
+    full = {"for": 2}
+
+    def fails(operation, name):
+        there = [name for _, name in medium.calls if name.endswith(".commit.json") and _ == "delete"]
+        return OSError(122, "Disk quota exceeded") if operation == "put" and len(there) < full["for"] else None
+
+    medium.fails = fails
+    copier.offer(offer(run, saved(run, 50)))
+    assert copier.flush()
+    assert copier.mirror.records(run.id)[0].step == 50
+
+
+def test_what_was_pruned_here_while_it_waited_is_let_go(run, copier, medium):
+    """A checkpoint that is gone cannot be copied, ever; trying for the rest of the session would block the next."""
+    gate = threading.Event()
+    medium.fails = lambda operation, name: gate.wait(10) and None if operation == "put" else None
+    copier.offer(offer(run, saved(run, 10)))
+    until(lambda: copier.current)
+    gone = saved(run, 20)
+    copier.offer(offer(run, gone))
+    checkpoints.drop(gone)
+    gate.set()
+    assert copier.flush()
+    assert [record.step for record in copier.mirror.records(run.id)] == [10]
+
+
+def test_offering_costs_nothing_however_slow_the_mirror(run, copier, medium):
+    """1 MB/s and five seconds an operation, scaled down fifty times: the caller goes on at once."""
+    medium.seconds, medium.rate = 0.1, 50_000
+    offers = [offer(run, saved(run, step)) for step in range(10, 60, 10)]
+    began = time.monotonic()
+    for each in offers:
+        copier.offer(each)
+    assert time.monotonic() - began < 1
+    assert copier.flush()
+    assert copier.mirror.records(run.id)[0].step == 50
