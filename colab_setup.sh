@@ -23,8 +23,8 @@ Arguments after run or test are passed on:
   bash colab_setup.sh run --only sft,ipo --set sft.max_steps=2
   bash colab_setup.sh test -m "not slow" -k place
 
-  --with EXTRA   also install an optional part of pyproject.toml: unsloth, vllm, flash-attn (these three need
-                 an NVIDIA GPU), harmony, lm-eval, trackio, lab (JupyterLab)
+  --with EXTRA   also install an optional part of pyproject.toml: lab (JupyterLab), flash-attn (needs an NVIDIA
+                 GPU); nothing uses the others yet: unsloth, vllm (both need an NVIDIA GPU), harmony, lm-eval
   --help         this text
 
 Needs bash, git and Python 3.11 to 3.13. On Colab packages go into the runtime, and what the runtime brings
@@ -318,7 +318,7 @@ main() {
     case "$1" in
       -h | --help) usage; exit 0 ;;
       --with)
-        [[ -n "${2:-}" ]] || fail "--with needs a name, such as --with unsloth" 2
+        [[ -n "${2:-}" ]] || fail "--with needs a name, such as --with lab" 2
         IFS=, read -r -a extras <<<"$2"
         shift 2 ;;
       --with=*) IFS=, read -r -a extras <<<"${1#--with=}"; shift ;;

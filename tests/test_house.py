@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 MAX_LINES = 260
 WITHOUT_TORCH = ("core", "stats", "config", "grading", "chat", "tasks", "runs", "data", "view")
 # Imported only where a person asked for them, so not in requirements.txt.
-OPTIONAL = {"google", "unsloth", "vllm", "flash_attn", "openai_harmony", "lm_eval", "trackio", "IPython"}
+OPTIONAL = {"google", "IPython"}
 
 
 def module_name(path: Path) -> str:
