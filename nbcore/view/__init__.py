@@ -8,10 +8,9 @@ from typing import Any
 
 from nbcore.config import Phase
 from nbcore.view.config_table import Table, table
+from nbcore.view.html import Html, Picture, plain
 from nbcore.view.live import Live
 from nbcore.view.viewers import (
-    Html,
-    Picture,
     answers,
     before_after,
     compare,
@@ -20,7 +19,6 @@ from nbcore.view.viewers import (
     mask,
     outcomes,
     p_value,
-    plain,
     points,
     rates,
     rows,

@@ -1,38 +1,19 @@
 """What notebooks display: rows, loss masks, curves, before and after, comparisons, source code.
 
 Each function returns an `Html`: a picture or small table in a notebook, the same content as plain text in a terminal.
-Everything that comes from data or from a model is escaped: it is shown, never interpreted.
-Longer than usual because every view stands here twice, as HTML and as text, and one is only trusted beside the other.
 """
 
 from __future__ import annotations
 
 import html
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby, islice
 from typing import Any
 
 from nbcore import stats
 from nbcore.view import figures
-from nbcore.view.live import Live
+from nbcore.view.html import PRE, Html, Picture, aligned, clip, grid, plain, pre
 
-__all__ = [
-    "Html",
-    "Live",
-    "Picture",
-    "before_after",
-    "compare",
-    "curves",
-    "facts",
-    "mask",
-    "outcomes",
-    "rows",
-    "source",
-    "verdict_badge",
-]
-
-LONGEST = 1200  # characters of one field that a reader will look at
 IGNORED = -100  # label of a token that carries no loss, as in transformers
 GOOD, CLOSE, BAD = "#0072b2", "#b26a00", "#b3372b"  # told apart in any colour vision; the sign says it too
 VERDICTS = {
@@ -43,48 +24,23 @@ VERDICTS = {
     "rejected": ("✗", "rejected unseen", BAD),
     "infra_error": ("?", "not graded", "#6b7280"),
 }
-PRE = "margin:2px 0;white-space:pre-wrap;overflow-wrap:anywhere;font:12px/1.45 ui-monospace,Menlo,Consolas,monospace"
-CELL = "text-align:left;vertical-align:top;padding:3px 14px 3px 0;border-bottom:1px solid #80879144"
-
-
-class Html:
-    """HTML for a notebook, text for everything else."""
-
-    def __init__(self, markup: str, text: str):
-        self.markup, self.text = markup, text
-
-    def _repr_html_(self) -> str:
-        return self.markup
-
-    def __str__(self) -> str:
-        return self.text
-
-    __repr__ = __str__
-
-
-class Picture(Html):
-    """A figure as inline SVG; `.figure` is matplotlib's, to save or to change."""
-
-    def __init__(self, figure: Any, text: str):
-        super().__init__(figures.svg(figure, text), text)
-        self.figure = figure
 
 
 def facts(values: Mapping[str, Any]) -> Html:
     """Names and values in two columns."""
     width = max(map(len, values), default=0)
     text = "\n".join(f"{name:<{width}}  {plain(value)}" for name, value in values.items())
-    return Html(_grid([], [[name, plain(value)] for name, value in values.items()]), text)
+    return Html(grid([], [[name, plain(value)] for name, value in values.items()]), text)
 
 
 def rows(rows: Iterable[Any], tokenizer: Any = None, count: int = 3) -> Html:
     """The first real rows of a dataset, field by field; with a tokenizer, their length in tokens."""
     blocks, lines = [], []
     for row in islice(rows, count):
-        fields = [(_clip(name), _clip(text)) for name, text in _fields(row)]
+        fields = [(clip(name), clip(text)) for name, text in _fields(row)]
         if tokenizer is not None:
             fields.append(("tokens", str(_tokens(row, tokenizer))))
-        blocks.append(_grid([], [[name, Html(_pre(text), text)] for name, text in fields]))
+        blocks.append(grid([], [[name, Html(pre(text), text)] for name, text in fields]))
         lines.append("\n".join(f"{name}: {text}" for name, text in fields))
     return Html("<br>".join(blocks) or "<i>no rows</i>", "\n\n".join(lines) or "no rows")
 
@@ -139,21 +95,21 @@ def before_after(samples: Iterable[Mapping[str, Any]], count: int = 4) -> Html:
         pairs.setdefault(row["id"], {})[row["when"]] = row
     lines, text = [], []
     for id_, pair in islice(((i, p) for i, p in pairs.items() if len(p) == 2), count):
-        prompt = _clip(str(pair["before"]["prompt"]))
+        prompt = clip(str(pair["before"]["prompt"]))
         before, after = _answer(pair["before"]), _answer(pair["after"])
-        lines.append([Html(_pre(prompt), prompt), before, after])
+        lines.append([Html(pre(prompt), prompt), before, after])
         text.append(f"{id_}: {prompt}\n--- before: {before}\n--- after: {after}")
-    return Html(_grid(["prompt", "before", "after"], lines), "\n\n".join(text) or "no prompt was sampled twice")
+    return Html(grid(["prompt", "before", "after"], lines), "\n\n".join(text) or "no prompt was sampled twice")
 
 
 def answers(samples: Iterable[Mapping[str, Any]]) -> Html:
     """Samples {"prompt", "completion", "verdict"}: asked, answered, what the grader said; other rows are left out."""
     lines, text = [], []
     for row in (row for row in samples if "verdict" in row):
-        prompt, answer = _clip(str(row["prompt"])), _answer(row)
-        lines.append([Html(_pre(prompt), prompt), answer])
+        prompt, answer = clip(str(row["prompt"])), _answer(row)
+        lines.append([Html(pre(prompt), prompt), answer])
         text.append(f"{prompt}\n--- {answer}")
-    return Html(_grid(["prompt", "answer"], lines), "\n\n".join(text) or "no answers")
+    return Html(grid(["prompt", "answer"], lines), "\n\n".join(text) or "no answers")
 
 
 def rates(results: Mapping[str, Mapping[str, Any]]) -> Html:
@@ -171,7 +127,7 @@ def rates(results: Mapping[str, Mapping[str, Any]]) -> Html:
             words = f"{found['value']:.3f} [{found['low']:.3f} – {found['high']:.3f}]"
             lines.append([f"held-out documents, n = {found['n']}", part, words, ""])
             text.append(["documents", f"n={found['n']}", part, words])
-    return Html(_grid([], lines), _aligned(text) if text else "nothing measured yet")
+    return Html(grid([], lines), aligned(text) if text else "nothing measured yet")
 
 
 def outcomes(evaluation: Any, split: str, key: str = "passed") -> dict[str, float]:
@@ -209,7 +165,7 @@ def compare(before: Any, after: Any) -> Html:
         detectable = f"{100 * effect:.1f} pp" if effect else "–"
         lines.append([name, *rates, points(found.delta), changed, p_value(found.p), str(len(shared)), detectable])
     note = "paired by task; detectable: the smallest difference that these tasks would show in 4 of 5 repetitions"
-    return Html(f"{_grid(head, lines)}<small>{note}</small>", f"{_aligned([head, *lines])}\n{note}")
+    return Html(f"{grid(head, lines)}<small>{note}</small>", f"{aligned([head, *lines])}\n{note}")
 
 
 def points(delta: stats.Interval) -> str:
@@ -240,19 +196,9 @@ def source(function: Callable | type) -> Html:
     return Html(f"<small>{html.escape(where)}</small>{markup}", f"# {where}\n{text}")
 
 
-def plain(value: Any) -> str:
-    """A value as text: floats in four digits, mappings and lists as JSON."""
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, dict | list):
-        value = json.loads(json.dumps(value, default=str), parse_float=lambda text: float(f"{float(text):.4g}"))
-        return json.dumps(value, ensure_ascii=False)
-    return str(value)
-
-
 def _answer(row: Mapping[str, Any]) -> Html:
-    badge, code = verdict_badge(row["verdict"]), _clip(row["completion"])
-    return Html(f"{badge.markup}{_pre(code)}", f"{badge}\n{code}")
+    badge, code = verdict_badge(row["verdict"]), clip(row["completion"])
+    return Html(f"{badge.markup}{pre(code)}", f"{badge}\n{code}")
 
 
 def _bar(value: float, low: float, high: float) -> Html:
@@ -261,26 +207,6 @@ def _bar(value: float, low: float, high: float) -> Html:
     whisker = span.format(top=7, height=2, left=100 * low, width=100 * (high - low), colour=figures.ORANGE)
     box = "position:relative;width:220px;height:16px;background:#80879122"
     return Html(f'<div style="{box}"><div style="{bar}"></div><div style="{whisker}"></div></div>', "")
-
-
-def _clip(text: str) -> str:
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text) - LONGEST} more characters)"
-
-
-def _pre(text: str) -> str:
-    return f'<pre style="{PRE}">{html.escape(text)}</pre>'
-
-
-def _grid(head: Sequence[str], lines: Iterable[Sequence[str | Html]]) -> str:
-    cells = [[cell.markup if isinstance(cell, Html) else html.escape(cell) for cell in line] for line in lines]
-    top = "".join(f'<th style="{CELL}">{html.escape(name)}</th>' for name in head)
-    body = "".join("<tr>" + "".join(f'<td style="{CELL}">{cell}</td>' for cell in line) + "</tr>" for line in cells)
-    return f'<table style="border-collapse:collapse">{f"<tr>{top}</tr>" if head else ""}{body}</table>'
-
-
-def _aligned(lines: Sequence[Sequence[str]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in lines)
 
 
 def _fields(row: Any) -> Iterable[tuple[str, str]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nbcore import runs, stats, view
-from nbcore.view import figures, viewers
+from nbcore.view import figures, html
 from nbcore.view.live import Live
 from tests import fake_store
 
@@ -67,7 +67,7 @@ def test_rows_of_every_contract_can_be_shown():
 
 
 def test_long_fields_are_cut_and_say_so():
-    assert "(300 more characters)" in str(view.rows([{"id": "x", "text": "a" * (viewers.LONGEST + 300)}]))
+    assert "(300 more characters)" in str(view.rows([{"id": "x", "text": "a" * (html.LONGEST + 300)}]))
 
 
 def test_mask_tells_trained_tokens_apart_and_keeps_characters_whole():
