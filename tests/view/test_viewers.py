@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nbcore import runs, stats, view
-from nbcore.view import figures, html
+from nbcore.view import figures, html, viewers
 from nbcore.view.live import Live
 from tests import fake_store
 
