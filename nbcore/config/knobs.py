@@ -86,7 +86,7 @@ def space(config: Phase, ranges: Mapping[str, Any]) -> dict[str, Dimension]:
     A range over more than one power of ten is sampled on a log scale. Raises ValueError for an unknown path, a value
     out of bounds, an empty range, or a pair given for something that is not a number.
     """
-    known, found = leaves(config), {}
+    known, dimensions = leaves(config), {}
     for path, given in ranges.items():
         if path not in known:
             raise ValueError(f"ranges: unknown field {path!r}; known: {', '.join(known)}")
@@ -96,7 +96,7 @@ def space(config: Phase, ranges: Mapping[str, Any]) -> dict[str, Dimension]:
             raise ValueError(f"ranges: {path!r} is {given!r}; give [low, high] or {{choices: [a, b]}}")
         checked = [leaves(change(config, path, value))[path].value for value in values]
         if choices is not None:
-            found[path] = Dimension("categorical", None, None, False, tuple(checked))
+            dimensions[path] = Dimension("categorical", None, None, False, tuple(checked))
             continue
         if len(checked) != 2 or any(isinstance(v, bool) or not isinstance(v, int | float) for v in checked):
             raise ValueError(f"ranges: {path!r} is {given!r}; two numbers make a range, else give {{choices: [a, b]}}")
@@ -104,8 +104,8 @@ def space(config: Phase, ranges: Mapping[str, Any]) -> dict[str, Dimension]:
         if low >= high:
             raise ValueError(f"ranges: {path!r} is {given!r}; the low end must be below the high end")
         kind = "int" if isinstance(low, int) and isinstance(high, int) else "float"
-        found[path] = Dimension(kind, low, high, low > 0 and high / low > 10)
-    return found
+        dimensions[path] = Dimension(kind, low, high, low > 0 and high / low > 10)
+    return dimensions
 
 
 def parameters_source(phase: str) -> str:

@@ -17,8 +17,8 @@ def on_colab() -> bool:
     if os.environ.get("COLAB_RELEASE_TAG"):
         return True
     # find_spec("google.colab") raises where there is no package "google" at all, so that is asked first.
-    found = importlib.util.find_spec
-    return Path("/content").is_dir() and bool(found("google") and found("google.colab"))
+    spec_of = importlib.util.find_spec
+    return Path("/content").is_dir() and bool(spec_of("google") and spec_of("google.colab"))
 
 
 def ready() -> str:
@@ -60,13 +60,13 @@ def store(explicit: str | Path | None = None) -> Path:
     Local on Colab too: the mirror copies runs to the Drive, which loses files that are written in place. Raises
     ValueError for a store on the Drive.
     """
-    found = Path(explicit or os.environ.get("NBCORE_STORE") or REPO / "runs").expanduser().resolve()
-    if found.is_relative_to(MOUNT):
+    folder = Path(explicit or os.environ.get("NBCORE_STORE") or REPO / "runs").expanduser().resolve()
+    if folder.is_relative_to(MOUNT):
         raise ValueError(
-            f"store: {found} is on the Drive, which loses what is written in place; leave store out, and the mirror "
+            f"store: {folder} is on the Drive, which loses what is written in place; leave store out, and the mirror "
             "copies every run to the Drive (NBCORE_MIRROR names another folder there)"
         )
-    return found
+    return folder
 
 
 def mirror() -> str | None:

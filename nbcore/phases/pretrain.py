@@ -42,14 +42,14 @@ def data(run: runs.Run) -> dict[str, Any]:
 
 def stages(config: Any) -> list[tuple[int, int]]:
     """(length, steps) for each stage, adding up to max_steps: a shorter run walks as far as it gets."""
-    left, found = config.max_steps, []
+    left, planned = config.max_steps, []
     for length, steps in config.stages or [(config.corpus.max_tokens, config.max_steps)]:
         if left > 0:
-            found.append((length, min(steps, left)))
+            planned.append((length, min(steps, left)))
             left -= steps
     if left > 0:  # more steps than the stages name: the last length goes on
-        found[-1] = (found[-1][0], found[-1][1] + left)
-    return found
+        planned[-1] = (planned[-1][0], planned[-1][1] + left)
+    return planned
 
 
 def model(run: runs.Run) -> LlamaForCausalLM:

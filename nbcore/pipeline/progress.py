@@ -118,13 +118,13 @@ class Show:
 
 def flat(row: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
     """The numbers of a row of metrics; of an estimate with its interval only the estimate."""
-    found: dict[str, float] = {}
+    numbers: dict[str, float] = {}
     for name, value in row.items():
         if isinstance(value, Mapping):
-            found |= {f"{prefix}{name}": value["value"]} if "value" in value else flat(value, f"{name} ")
+            numbers |= {f"{prefix}{name}": value["value"]} if "value" in value else flat(value, f"{name} ")
         elif isinstance(value, int | float) and name not in BESIDE:
-            found[f"{prefix}{name}"] = value
-    return found
+            numbers[f"{prefix}{name}"] = value
+    return numbers
 
 
 def words_of(numbers: Mapping[str, float], most: int = 3) -> list[str]:

@@ -46,17 +46,17 @@ def folded(model: PeftModel) -> Iterator[None]:
     Generating token by token, the adapter's small products cost more than the base's large ones. Where the base is
     quantised, or experts have adapters, nothing is folded.
     """
-    found = [module for module in model.modules() if isinstance(module, layers.LoraLayer)]
-    if any(type(layer) is not layers.Linear for layer in found):
+    adapted = [module for module in model.modules() if isinstance(module, layers.LoraLayer)]
+    if any(type(layer) is not layers.Linear for layer in adapted):
         yield
         return
-    kept = [layer.base_layer.weight.data for layer in found]
+    kept = [layer.base_layer.weight.data for layer in adapted]
     with torch.no_grad():
-        for layer in found:
+        for layer in adapted:
             layer.base_layer.weight.data = layer.base_layer.weight.data + layer.get_delta_weight("default")
     try:
         with model.disable_adapter():
             yield
     finally:
-        for layer, weight in zip(found, kept, strict=True):
+        for layer, weight in zip(adapted, kept, strict=True):
             layer.base_layer.weight.data = weight

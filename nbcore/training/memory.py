@@ -96,13 +96,13 @@ def _adapter(run: runs.Run) -> configs.Lora | None:
     inherited = load.adapter_of(run.parent)
     if inherited is None:
         return getattr(run.config, "lora", None) or (configs.Lora() if run.phase == "sft" else None)
-    found = json.loads((inherited / "adapter_config.json").read_text("utf-8"))
-    experts = found.get("target_parameters") or []
+    saved = json.loads((inherited / "adapter_config.json").read_text("utf-8"))
+    experts = saved.get("target_parameters") or []
     return configs.Lora(
-        rank=found["r"],
-        targets=list(found["target_modules"]),
+        rank=saved["r"],
+        targets=list(saved["target_modules"]),
         target_parameters=experts,
-        expert_rank=found["rank_pattern"].get(experts[0], found["r"]) if experts else 1,
+        expert_rank=saved["rank_pattern"].get(experts[0], saved["r"]) if experts else 1,
     )
 
 

@@ -115,18 +115,18 @@ def answers(samples: Iterable[Mapping[str, Any]]) -> Html:
 def rates(results: Mapping[str, Mapping[str, Any]]) -> Html:
     """What an evaluation measured (`evaluate.results`): each rate as a bar with its 95 % interval."""
     lines, text = [], []
-    for part, found in results.items():
-        for name, value in found.items():
+    for part, measured in results.items():
+        for name, value in measured.items():
             if isinstance(value, Mapping) and "low" in value:
                 words = f"{value['value']:.1%} [{value['low']:.1%} – {value['high']:.1%}]"
                 lines.append(
-                    [f"{part}, n = {found['n']}", name, words, _bar(value["value"], value["low"], value["high"])]
+                    [f"{part}, n = {measured['n']}", name, words, _bar(value["value"], value["low"], value["high"])]
                 )
-                text.append([part, f"n={found['n']}", name, words])
-        if "value" in found:
-            words = f"{found['value']:.3f} [{found['low']:.3f} – {found['high']:.3f}]"
-            lines.append([f"held-out documents, n = {found['n']}", part, words, ""])
-            text.append(["documents", f"n={found['n']}", part, words])
+                text.append([part, f"n={measured['n']}", name, words])
+        if "value" in measured:
+            words = f"{measured['value']:.3f} [{measured['low']:.3f} – {measured['high']:.3f}]"
+            lines.append([f"held-out documents, n = {measured['n']}", part, words, ""])
+            text.append(["documents", f"n={measured['n']}", part, words])
     return Html(grid([], lines), aligned(text) if text else "nothing measured yet")
 
 
@@ -135,11 +135,11 @@ def outcomes(evaluation: Any, split: str, key: str = "passed") -> dict[str, floa
 
     Samples with an infra_error are our failure, not the model's: they are left out.
     """
-    found: dict[str, list[float]] = {}
+    outcome: dict[str, list[float]] = {}
     for row in evaluation.samples():
         if row["split"] == split and row["verdict"] != "infra_error":
-            found.setdefault(row["id"], []).append(float(row[key]))
-    return {id_: sum(values) / len(values) for id_, values in found.items()}
+            outcome.setdefault(row["id"], []).append(float(row[key]))
+    return {id_: sum(values) / len(values) for id_, values in outcome.items()}
 
 
 def compare(before: Any, after: Any) -> Html:
@@ -157,13 +157,13 @@ def compare(before: Any, after: Any) -> Html:
         first, second = outcomes(before, split, key), outcomes(after, split, key)
         if split == "unseen_family" and not (first and second):
             continue  # an evaluation may leave this split out
-        found = stats.compare(first, second)
+        change = stats.compare(first, second)
         shared = [id_ for id_ in first if id_ in second]
         rates = [f"{100 * sum(side[id_] for id_ in shared) / len(shared):.1f} %" for side in (first, second)]
-        effect = stats.minimum_detectable_effect(len(shared), (found.better + found.worse) / len(shared))
-        changed = f"{found.better} / {found.worse}"
+        effect = stats.minimum_detectable_effect(len(shared), (change.better + change.worse) / len(shared))
+        changed = f"{change.better} / {change.worse}"
         detectable = f"{100 * effect:.1f} pp" if effect else "–"
-        lines.append([name, *rates, points(found.delta), changed, p_value(found.p), str(len(shared)), detectable])
+        lines.append([name, *rates, points(change.delta), changed, p_value(change.p), str(len(shared)), detectable])
     note = "paired by task; detectable: the smallest difference that these tasks would show in 4 of 5 repetitions"
     return Html(f"{grid(head, lines)}<small>{note}</small>", f"{aligned([head, *lines])}\n{note}")
 

@@ -47,28 +47,28 @@ def kills(grader: Any, samples: Sequence[dict[str, Any]], most: int = 8) -> list
     Its tests are run as hidden tests are, on the code itself, which must pass them, and on mutants of the function that
     `signature` asks for. Mutants that do not compile count neither way. Tests that can show nothing are not run.
     """
-    asked, found = [], []
+    asked, results = [], []
     for sample in samples:
         code, signature = sample["code"], sample["signature"]
         count, flags = own_tests(code, signature)
-        found.append({"tests": count, "mutants": 0, "killed": 0, "flags": flags})
+        results.append({"tests": count, "mutants": 0, "killed": 0, "flags": flags})
         if count:
             plain, tests = split(code)
             versions = [plain, *mutants(plain, target(signature), most)]
             common = {"tests": tests, "signature": signature, "edition": sample.get("edition", "2021")}
-            asked += [{"id": len(found) - 1, "code": version, **common} for version in versions]
+            asked += [{"id": len(results) - 1, "code": version, **common} for version in versions]
     passes: dict[int, bool] = {}
     for verdict in grader.grade(asked):
-        row = found[verdict["id"]]
+        row = results[verdict["id"]]
         if verdict["id"] not in passes:  # the code itself comes first
             passes[verdict["id"]] = verdict["passed"]
         elif verdict["compiles"] and passes[verdict["id"]]:
             row["mutants"] += 1
             row["killed"] += not verdict["passed"]
-    for row in found:
+    for row in results:
         if row["tests"] and 2 * row["killed"] < max(1, row["mutants"]):
             row["flags"].append("own_tests_survive_mutation")
-    return found
+    return results
 
 
 def split(code: str) -> tuple[str, str]:

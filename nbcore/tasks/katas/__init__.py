@@ -97,13 +97,13 @@ def _choices(split: str | None, demonstrated: bool | None, family: str | None) -
     """Per family with any, the compositions asked for."""
     rows = []
     for name in [family] if family else FAMILIES:
-        found = tuple(
+        chosen = tuple(
             row
             for row in compositions(name)
             if split in (None, row[0]) and demonstrated in (None, row[1] and row[0] == "train")
         )
-        if found:
-            rows.append((name, found))
+        if chosen:
+            rows.append((name, chosen))
     return tuple(rows)
 
 

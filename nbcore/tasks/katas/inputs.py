@@ -55,10 +55,10 @@ class _Inputs:
     def numbers(self) -> list[int]:
         if self.level < 2:
             return [self.number() for _ in range(self.level)]
-        found = [self.number() for _ in range(self.rng.randint(3, self.most))]
+        numbers = [self.number() for _ in range(self.rng.randint(3, self.most))]
         if self.rng.random() < 0.5:  # a repeat, for what counts, groups or looks for runs
-            found.insert(self.rng.randrange(len(found)), self.rng.choice(found))
-        return found[: self.most]
+            numbers.insert(self.rng.randrange(len(numbers)), self.rng.choice(numbers))
+        return numbers[: self.most]
 
     def edge(self) -> str:
         if self.level == 0 or self.rng.random() < 0.4:
@@ -152,8 +152,8 @@ def _case(draw, level: int, rng: random.Random, expand) -> Case:
 def cases(draw, key: str, expand) -> list[Case]:
     """More cases than a kata needs, all different, simple ones first; `expand` fills a template for this kata."""
     rng = random.Random(f"inputs {key}")
-    found: dict[tuple[str, str], Case] = {}
+    distinct: dict[tuple[str, str], Case] = {}
     for level in LEVELS:
         case = _case(draw, level, rng, expand)
-        found.setdefault((case.setup, case.value), case)
-    return list(found.values())
+        distinct.setdefault((case.setup, case.value), case)
+    return list(distinct.values())

@@ -91,14 +91,14 @@ def _outcomes(rows: list[tuple[str, list[Case]]]) -> list[list[str]]:
         built = subprocess.run(["rustc", *flags, "-o", str(binary), str(source)], capture_output=True, text=True)
         assert built.returncode == 0, f"kata references do not compile:\n{built.stderr[:6000]}"
         ran = subprocess.run([str(binary)], capture_output=True, text=True)
-    found: list[list[str]] = [[] for _ in rows]
+    values: list[list[str]] = [[] for _ in rows]
     for line in ran.stdout.splitlines():
         number, _, shown = line.split(" ", 2)
-        found[int(number)].append(shown)
-    for (text, cases), shown in zip(rows, found, strict=True):
+        values[int(number)].append(shown)
+    for (text, cases), shown in zip(rows, values, strict=True):
         if len(shown) < len(cases):
             raise AssertionError(f"a kata reference panicked on {cases[len(shown)]}:\n{text}\n{ran.stderr[-500:]}")
-    return found
+    return values
 
 
 def _chosen(cases: list[Case], shown: list[str]) -> list[tuple[Case, str]]:
