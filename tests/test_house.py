@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from nbcore import config as configs
+
 ROOT = Path(__file__).resolve().parents[1]
 MAX_LINES = 260
 WITHOUT_TORCH = ("core", "stats", "config", "grading", "chat", "tasks", "runs", "data", "view")
@@ -106,6 +108,36 @@ def test_a_module_says_what_it_is_and_is_read_in_one_sitting(name):
     assert docstring and docstring.splitlines()[0].rstrip().endswith((".", ":")), f"{name}: one sentence, first line"
     lines = len(MODULES[name].read_text().splitlines())
     assert lines <= MAX_LINES or "Longer than" in docstring, f"{name}: {lines} lines and no reason in its docstring"
+
+
+def phase_facts(node: ast.AST) -> str | None:
+    """What a node says of one phase by name: the phase itself as a string, or the class of its config."""
+    entries = {name: entry.config.__name__ for name, entry in configs.TABLE.items()}
+    match node:
+        case ast.Constant(value=str(text)) if text in entries:
+            return f"{text!r}"
+        case ast.Name(id=name) | ast.Attribute(attr=name) if name in entries.values():
+            return name
+    return None
+
+
+@every_module
+def test_a_fact_about_a_phase_stands_in_the_table_or_in_the_phase(name):
+    """Eight general rooms once knew phases by name; a ninth phase would have been wrong in each that forgot it."""
+    if top(name) in ("phases", "config"):
+        return
+    found = [(node.lineno, fact) for node in ast.walk(tree(name)) if (fact := phase_facts(node))]
+    assert not found, (
+        f"{MODULES[name].relative_to(ROOT)}: {found}: ask nbcore.config.TABLE, or add a field to its Entry"
+    )
+
+
+@pytest.mark.parametrize(
+    "code",
+    ['run.phase == "sft"', 'if phase in ("ipo", "grpo"): pass', 'LABELS = {"sft": "SFT"}', "isinstance(c, x.Sft)"],
+)
+def test_the_rule_about_phases_bites(code):
+    assert any(phase_facts(node) for node in ast.walk(ast.parse(code)))
 
 
 # --- light imports ------------------------------------------------------------------------------------------

@@ -40,3 +40,8 @@ class Evaluate(Phase):
         if self.samples > 1 and self.generation.temperature == 0:
             raise ValueError(f"samples is {self.samples} with generation.temperature 0: all would be equal; raise it")
         return self
+
+    @property
+    def longest_row(self) -> int:
+        """The longest row in one forward pass, in tokens: what the estimate of memory goes by."""
+        return 256 + self.generation.max_new_tokens  # a prompt of the katas and its completion

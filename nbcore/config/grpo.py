@@ -55,3 +55,8 @@ class Grpo(Training):
                 f"it must be a multiple of group_size {self.group_size}"
             )
         return self
+
+    @property
+    def longest_row(self) -> int:
+        """The longest row in one forward pass, in tokens: what the estimate of memory goes by."""
+        return 256 + self.generation.max_new_tokens  # a prompt of the katas and its completion

@@ -31,3 +31,8 @@ class Ipo(Training):
     """IPO's tau. The loss is (margin − 1/(2·beta))², the margin being per token: do not copy DPO's value."""
     max_length: Count = 320
     """Tokens of prompt and completion; longer pairs are dropped and counted."""
+
+    @property
+    def longest_row(self) -> int:
+        """The longest row in one forward pass, in tokens: what the estimate of memory goes by."""
+        return self.max_length

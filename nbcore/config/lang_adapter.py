@@ -18,3 +18,8 @@ class LangAdapter(Training):
     """Training documents."""
     validation_documents: Count = 200
     """Held-out documents of each source, at most, for the evaluation loss."""
+
+    @property
+    def longest_row(self) -> int:
+        """The longest row in one forward pass, in tokens: what the estimate of memory goes by."""
+        return self.corpus.max_tokens

@@ -1,6 +1,7 @@
 """The table of phases: every fact about a phase that more than the phase itself must know stands here.
 
-Adding a phase is its four files (notebook, module, configs, tests) and one entry here.
+Adding a phase is its four files (notebook, module, configs, tests) and one entry here. No other module names a phase
+(tests/test_house.py): it asks the table.
 """
 
 from __future__ import annotations
@@ -25,14 +26,21 @@ class Entry(NamedTuple):
     parent: str | None
     """Whose newest run it starts from when no parent is named; the base model where None."""
     leaves: str | None
-    """The folder of weights that a finished run holds; None for a phase that trains nothing."""
+    """The folder of weights that a finished run holds, if any."""
     knobs: dict[str, str]
     """What a person turns first: variable in the notebook's parameters cell -> path in the config."""
-
-    @property
-    def trains(self) -> bool:
-        """Whether it makes a model, and so is a link of the chain that a report follows."""
-        return self.leaves is not None
+    length: str | None = None
+    """Path in the config of the number that says how long a run is; None where a run cannot be cut short by one."""
+    trains: bool = False
+    """Whether it trains a model, and so is a link of the chain that a report follows."""
+    from_scratch: bool = False
+    """Whether its weights begin untrained, so that a run of it is a base model of its own."""
+    fresh_adapter: bool = False
+    """Whether it makes a fresh adapter where its parent has none; any other phase needs a parent with an adapter."""
+    measures: bool = False
+    """Whether it measures runs of other phases: a report takes its numbers from there."""
+    yardstick: bool = False
+    """Whether a report prints programs by what has changed since this phase, where its chain has one."""
 
 
 TABLE: dict[str, Entry] = {  # in the order of the chain
@@ -42,6 +50,9 @@ TABLE: dict[str, Entry] = {  # in the order of the chain
         parent=None,
         leaves="model",
         knobs={"max_steps": "max_steps", "learning_rate": "learning_rate", "batch_size": "batch_size"},
+        length="max_steps",
+        trains=True,
+        from_scratch=True,
     ),
     "lang_adapter": Entry(
         LangAdapter,
@@ -49,6 +60,9 @@ TABLE: dict[str, Entry] = {  # in the order of the chain
         parent=None,
         leaves="adapter",
         knobs={"max_steps": "max_steps", "learning_rate": "learning_rate", "lora_rank": "lora.rank"},
+        length="max_steps",
+        trains=True,
+        fresh_adapter=True,
     ),
     "sft": Entry(
         Sft,
@@ -56,6 +70,10 @@ TABLE: dict[str, Entry] = {  # in the order of the chain
         parent="lang_adapter",
         leaves="adapter",
         knobs={"max_steps": "max_steps", "learning_rate": "learning_rate", "rows": "rows"},
+        length="max_steps",
+        trains=True,
+        fresh_adapter=True,
+        yardstick=True,
     ),
     "ipo": Entry(
         Ipo,
@@ -63,6 +81,8 @@ TABLE: dict[str, Entry] = {  # in the order of the chain
         parent="sft",
         leaves="adapter",
         knobs={"max_steps": "max_steps", "learning_rate": "learning_rate", "beta": "beta", "rollouts": "rollouts"},
+        length="max_steps",
+        trains=True,
     ),
     "grpo": Entry(
         Grpo,
@@ -75,6 +95,8 @@ TABLE: dict[str, Entry] = {  # in the order of the chain
             "group_size": "group_size",
             "beta": "beta",
         },
+        length="max_steps",
+        trains=True,
     ),
     "evaluate": Entry(
         Evaluate,
@@ -82,6 +104,8 @@ TABLE: dict[str, Entry] = {  # in the order of the chain
         parent=None,
         leaves=None,
         knobs={"heldout": "heldout", "samples": "samples", "temperature": "generation.temperature"},
+        length="heldout",
+        measures=True,
     ),
 }
 PHASES: dict[str, type[Phase]] = {name: entry.config for name, entry in TABLE.items()}

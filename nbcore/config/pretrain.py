@@ -48,3 +48,8 @@ class Pretrain(Training):
         if self.model != Model(dtype=self.model.dtype):
             raise ValueError("model: pretrain makes a new model; of this section only dtype means something here")
         return self
+
+    @property
+    def longest_row(self) -> int:
+        """The longest row in one forward pass, in tokens: what the estimate of memory goes by."""
+        return self.corpus.max_tokens

@@ -26,3 +26,8 @@ class Sft(Training):
     """Share of the rows held out for validation, chosen by a hash of the row id."""
     patience: Count = 2
     """Stop after so many epochs without a lower validation loss; the best checkpoint is kept."""
+
+    @property
+    def longest_row(self) -> int:
+        """The longest row in one forward pass, in tokens: what the estimate of memory goes by."""
+        return self.max_length

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from nbcore import config, runs, stats, view
 
-NAMES = {"lang_adapter": "adapter", "sft": "SFT", "ipo": "IPO", "grpo": "GRPO"}
 ABSENT = "–"
 NOTHING = "no finished run in {store}: run `bash colab_setup.sh run` first"
 SHOWN = 6  # tasks whose programs are printed
@@ -29,7 +28,12 @@ class Stage:
 
     @property
     def label(self) -> str:
-        return NAMES.get(self.name, self.name)
+        return config.TABLE[self.run.phase].label if self.run else self.name
+
+    @property
+    def is_yardstick(self) -> bool:
+        """Whether programs are shown by what has changed since this stage."""
+        return self.run is not None and config.TABLE[self.run.phase].yardstick
 
     @property
     def metrics(self) -> dict:
@@ -46,7 +50,7 @@ def chain(store: str | Path) -> list[Stage]:
 
     Raises ValueError where nothing is finished, or where a run of the chain is no longer what it was.
     """
-    training = [name for name in config.PHASES if name != "evaluate"]
+    training = [name for name, entry in config.TABLE.items() if entry.trains]
     finished = [run for run in runs.listing(store) if run.finished]
     if not finished:
         raise ValueError(NOTHING.format(store=store))
@@ -55,7 +59,7 @@ def chain(store: str | Path) -> list[Stage]:
     evaluations = [
         run
         for run in finished  # one that measured only pass@k above 1, or nothing held out, compares with no other
-        if run.phase == "evaluate" and not run.verify() and "pass@1" in run.info["metrics"].get("heldout", {})
+        if config.TABLE[run.phase].measures and not run.verify() and "pass@1" in run.info["metrics"].get("heldout", {})
     ]
 
     # Compared are evaluations of one config only: other tasks or another decoding would be no comparison.

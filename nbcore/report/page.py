@@ -164,8 +164,8 @@ def _programs(stages: Sequence[Stage]) -> str:
     answers = [
         {row["id"]: row for row in stage.evaluation.samples() if row["split"] == "heldout"} for stage in evaluated
     ]
-    sft = next((at for at, stage in enumerate(evaluated) if stage.name == "sft" and stage is not evaluated[-1]), 0)
-    chosen, rule = lineage.choose(answers, sft, evaluated)
+    start = next((at for at, stage in enumerate(evaluated[:-1]) if stage.is_yardstick), 0)
+    chosen, rule = lineage.choose(answers, start, evaluated)
     cards = []
     for id_ in chosen:
         steps, previous = [], None
@@ -214,10 +214,10 @@ def _rust(code: str) -> str:
 def _losses(stages: Sequence[Stage]) -> str:
     content = []
     for stage in stages:
-        # GRPO's loss says nothing by its level (advantages are centred): its reward is shown instead.
-        if stage.run is None or stage.name == "grpo":
+        logged = stage.run.metrics() if stage.run else []
+        # Where a reward is trained on, the loss says nothing by its level (advantages are centred): _rewards shows it.
+        if any("reward" in row for row in logged):
             continue
-        logged = stage.run.metrics()
         lines = [
             figures.line(logged, "loss", "training"),
             figures.line(logged, "eval_loss", "held-out", color=figures.ORANGE, sparse=True),
@@ -232,8 +232,10 @@ Pale: as logged; line: moving average; dots: held-out rows.</figcaption></figure
 
 
 def _rewards(stages: Sequence[Stage]) -> str:
-    grpo = next((stage.run for stage in stages if stage.name == "grpo"), None)
-    logged = grpo.metrics() if grpo else []
+    rewarded = [stage for stage in stages if stage.run and any("reward" in row for row in stage.run.metrics())]
+    if not rewarded:
+        return ""
+    label, logged = rewarded[-1].label, rewarded[-1].run.metrics()
     names = dict.fromkeys(key for row in logged for key in row if key.startswith("rewards/") and key.endswith("/mean"))
     titles = {"reward": "reward (weighted sum)"} | {name: name.split("/")[1] for name in names}
     others = {"completions/mean_length": "tokens per completion", "kl": "KL to the parent", "entropy": "entropy"}
@@ -241,9 +243,9 @@ def _rewards(stages: Sequence[Stage]) -> str:
     content = [figures.Panel(title, [line], None if key in others else (0, 1.03)) for key, title, line in lines if line]
     if not content:
         return ""
-    figure = figures.svg(figures.panels(content), "reward and its components over GRPO steps")
-    return f"""<section><h2>What GRPO was rewarded for</h2><figure>{figure}<figcaption>Means over the completions of a
-step, drawn at the training temperature on training tasks.</figcaption></figure></section>"""
+    figure = figures.svg(figures.panels(content), f"reward and its components over {label} steps")
+    return f"""<section><h2>What {escape(label)} was rewarded for</h2><figure>{figure}<figcaption>Means over the
+completions of a step, drawn at the training temperature on training tasks.</figcaption></figure></section>"""
 
 
 def _provenance(stages: Sequence[Stage]) -> str:

@@ -198,7 +198,7 @@ def _words(changed: dict[str, tuple]) -> str:
 
 def seedling(config: configs.Phase, parent: Run | None) -> str | None:
     """sha256 of the shipped base model where a run starts from it: other weights there make it another run."""
-    if parent or config.model.base or config.phase == "pretrain":
+    if parent or config.model.base or configs.TABLE[config.phase].from_scratch:
         return None
     return commit.sha256(runs.SEEDLING / "model.safetensors")
 

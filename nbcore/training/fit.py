@@ -18,8 +18,8 @@ from typing import Any
 import torch
 from transformers import PrinterCallback, set_seed
 
+from nbcore import config as configs
 from nbcore import runs
-from nbcore.config import Lora
 from nbcore.core import hardware
 from nbcore.runs import checkpoints, commit, opening, pausing
 from nbcore.training import load, lora, memory, probe
@@ -140,7 +140,7 @@ def _attempt(
     result = {"steps": steps, **last(run), "saving_seconds": round(keeper.seconds, 2)}
     if not (keeper.asked and keeper.saved == steps):
         keeper.leave_best()
-        weights = "model" if run.phase == "pretrain" else "adapter"
+        weights = configs.TABLE[run.phase].leaves
         pausing.write(run.path, lambda: _leave(run, weights, trainer, data["tokenizer"]))
         pausing.write(run.path, lambda: checkpoints.ended(run.path, result, weights))
         run.publish(step=steps)
@@ -234,16 +234,16 @@ def _leave(run: runs.Run, name: str, trainer: Any, tokenizer: Any) -> None:
 
 def trainable_policy(run: runs.Run) -> Any:
     """The parent's policy with its one adapter trainable; a fresh adapter where the chain has none yet."""
-    wanted = getattr(run.config, "lora", None)
+    wanted, entry = getattr(run.config, "lora", None), configs.TABLE[run.phase]
     if load.adapter_of(run.parent):
         if wanted is not None:
             raise ValueError(f"lora: {run.parent.id} brings its adapter, whose rank and targets stay; leave lora out")
         return load.policy(run, run.parent, trainable=True)
-    if run.phase != "sft":
-        raise ValueError(f"parent: {run.phase} continues an adapter, and its parent has none; run sft first")
+    if not entry.fresh_adapter:
+        raise ValueError(f"parent: {run.phase} continues an adapter, and its parent has none; run {entry.parent} first")
     base = load.policy(run, run.parent)
     set_seed(run.config.seed)
-    return lora.attach(base, wanted or Lora(), gradient_checkpointing=run.config.gradient_checkpointing)
+    return lora.attach(base, wanted or configs.Lora(), gradient_checkpointing=run.config.gradient_checkpointing)
 
 
 def last(run: runs.Run) -> dict[str, float]:

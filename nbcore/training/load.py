@@ -32,7 +32,7 @@ def base_of(run: runs.Run) -> str:
 
     A run inherits its parent's base; naming another is an error, because the adapter would not fit it.
     """
-    if run.phase == "pretrain":
+    if configs.TABLE[run.phase].from_scratch:
         return f"run:{run.id}"
     parent = run.parent
     if parent is None:

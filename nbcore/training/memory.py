@@ -37,7 +37,7 @@ def plan(run: runs.Run) -> dict[str, str]:
     estimate = {
         "weights": total * width,
         "adapter, gradients, AdamW" if trains else "adapter": adapter * (16 if trains else 4),
-        "logits and their gradient": 2 * 4 * batch * _tokens(config) * architecture.vocab_size,
+        "logits and their gradient": 2 * 4 * batch * config.longest_row * architecture.vocab_size,
     }
     return {
         "base": load.base_of(run),
@@ -95,7 +95,8 @@ def _adapter(run: runs.Run) -> configs.Lora | None:
     """The adapter that a run makes or goes on with; None where it looks at a bare base."""
     inherited = load.adapter_of(run.parent)
     if inherited is None:
-        return getattr(run.config, "lora", None) or (configs.Lora() if run.phase == "sft" else None)
+        makes = configs.TABLE[run.phase].fresh_adapter
+        return getattr(run.config, "lora", None) or (configs.Lora() if makes else None)
     saved = json.loads((inherited / "adapter_config.json").read_text("utf-8"))
     experts = saved.get("target_parameters") or []
     return configs.Lora(
@@ -118,12 +119,3 @@ def _adapter_parameters(model: Any, lora: configs.Lora | None) -> int:
             experts, rows, columns = parameter.shape
             count += lora.expert_rank * experts * (rows + columns)
     return count
-
-
-def _tokens(config: configs.Phase) -> int:
-    """The longest row a config lets through, in tokens."""
-    if isinstance(config, configs.LangAdapter):
-        return config.corpus.max_tokens
-    if isinstance(config, configs.Sft | configs.Ipo):
-        return config.max_length
-    return 256 + config.generation.max_new_tokens  # a prompt of the katas and its completion
