@@ -10,7 +10,10 @@ from typing import Any
 from nbcore.view import figures
 
 LONGEST = 1200  # characters of one field that a reader will look at
-PRE = "margin:2px 0;white-space:pre-wrap;overflow-wrap:anywhere;font:12px/1.45 ui-monospace,Menlo,Consolas,monospace"
+PRE = (
+    "margin:2px 0;background:transparent;white-space:pre-wrap;overflow-wrap:anywhere;"
+    "font:12px/1.45 ui-monospace,Menlo,Consolas,monospace"
+)
 CELL = "text-align:left;vertical-align:top;padding:3px 14px 3px 0;border-bottom:1px solid #80879144"
 
 
