@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from nbcore import config as configs
+from nbcore.runs import layout
 
 ROOT = Path(__file__).resolve().parents[1]
 MAX_LINES = 260
@@ -138,6 +139,27 @@ def test_a_fact_about_a_phase_stands_in_the_table_or_in_the_phase(name):
 )
 def test_the_rule_about_phases_bites(code):
     assert any(phase_facts(node) for node in ast.walk(ast.parse(code)))
+
+
+def built_by_hand(node: ast.AST, names: set[str]) -> bool:
+    """Whether code spells a name of the run store, or puts a run's id together, that layout.py has a name for."""
+    match node:
+        case ast.BinOp(op=ast.Div(), right=ast.Constant(value=str(text))):  # path / "adapter"
+            return bool(names & set(text.split("/")))
+        case ast.Constant(value=str(text)):
+            return "." in text and text in names
+        case ast.Attribute(value=ast.Attribute(attr="parent"), attr="name"):  # f"{path.parent.name}/{path.name}"
+            return True
+    return False
+
+
+@every_module
+def test_names_of_the_run_store_stand_in_its_layout(name):
+    """Three modules that each knew them disagreed about which files a copy leaves out."""
+    names = {value for word, value in vars(layout).items() if word.isupper() and isinstance(value, str)}
+    if name != "nbcore.runs.layout":
+        lines = [node.lineno for node in ast.walk(tree(name)) if built_by_hand(node, names)]
+        assert not lines, f"{name}:{lines}: nbcore.runs.layout has a name for that"
 
 
 # --- light imports ------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from nbcore import runs
 from nbcore.core import environment
 from nbcore.data import rust_source
 from nbcore.phases import pretrain
+from nbcore.runs import layout
 from nbcore.tasks import katas
 from nbcore.training import load
 from nbcore.view import figures
@@ -54,7 +55,7 @@ def ship(run: runs.Run) -> None:
     """Copy a finished pretraining run into assets/ and write its card from the run's own records."""
     info, config = run.info, run.config
     load.SEEDLING.mkdir(exist_ok=True)
-    for path in (run.path / "model").iterdir():
+    for path in (run.path / layout.MODEL).iterdir():
         shutil.copy(path, load.SEEDLING / path.name)
     model = AutoModelForCausalLM.from_pretrained(load.SEEDLING)
     figures.learning(run.metrics()).savefig(load.SEEDLING / "loss.png", dpi=110)

@@ -19,7 +19,7 @@ from rich.table import Column, Table
 from nbcore import config as configs
 from nbcore import runs
 from nbcore.core import environment
-from nbcore.runs import checkpoints, disk, health, lease, pruning
+from nbcore.runs import checkpoints, disk, health, layout, lease, pruning
 from nbcore.runs.mirror import mirror, restore
 
 runs_app = typer.Typer(
@@ -152,9 +152,9 @@ def prune(dry_run: DryRun = False, unconfirmed: Unconfirmed = False, store: Stor
                 table.add_row(f"mirror {record.name}", _size(record.bytes))
         except ValueError as error:
             table.add_row(f"{found.id}: left alone ({error})", "")
-    for folder in [*(where / "aside").glob("*/*"), *(where / ".incoming").glob("*")]:
+    for folder in layout.leftovers(where):
         # Younger ones may be at work; what was blessed before it was set aside stays.
-        if time.time() - folder.stat().st_ctime > 3600 and not (folder / checkpoints.BLESSED).is_file():
+        if time.time() - folder.stat().st_ctime > 3600 and not (folder / layout.BLESSED).is_file():
             table.add_row(f"{folder.relative_to(where)}", _size(_bytes(folder)))
             if not dry_run:
                 shutil.rmtree(folder)
@@ -211,7 +211,7 @@ def usage(store: Store = None):
         table.add_row(found.id, *map(_size, row))
     table.add_row("together", *map(_size, sums))
     out.print(table)
-    left = _bytes(where / "aside") + _bytes(where / ".incoming")
+    left = sum(map(_bytes, layout.leftovers(where)))
     out.print(f"{_size(disk.free(where))} are free in {where}; set aside there: {_size(left)}")
 
 
@@ -247,7 +247,7 @@ def _state(found: runs.Run) -> str:
     steps = [checkpoint.step for checkpoint in checkpoints.listing(found.path) if checkpoint.committed]
     words = "finished" if found.finished else f"unfinished, step {steps[-1]}" if steps else "unfinished"
     words += f", in use by process {holder['pid']}" if holder else ""
-    return words + (", blessed" if (found.path / checkpoints.BLESSED).is_file() else "")
+    return words + (", blessed" if (found.path / layout.BLESSED).is_file() else "")
 
 
 def _copy(copies: mirror.Mirror | None, run: str) -> str:

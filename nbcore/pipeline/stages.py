@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from nbcore.core.redact import redact
 from nbcore.pipeline import notebook
 from nbcore.pipeline.plan import Pipeline, Stage
 from nbcore.pipeline.progress import Show, flat, words_of
-from nbcore.runs import opening
+from nbcore.runs import layout, opening
 
 
 class StageFailed(RuntimeError):
@@ -78,10 +77,10 @@ def run(pipeline: Pipeline, store: str | Path, progress: Show | None = None) -> 
 def resume(unfinished: runs.Run, overrides: dict[str, Any], progress: Show | None = None) -> runs.Run:
     """Execute the notebook of an unfinished run to its end; `overrides` may change what leaves the result as it is."""
     show = progress or Show()
-    changed = opening.changes(configs.load(unfinished.path / "config.yaml"), unfinished.requested)
+    changed = opening.changes(configs.load(unfinished.path / layout.CONFIG), unfinished.requested)
     overrides = {path: now for path, (_, now) in changed.items()} | overrides
     stage = Stage(
-        id=unfinished.phase, phase=unfinished.phase, config=str(unfinished.path / "config.yaml"), overrides=overrides
+        id=unfinished.phase, phase=unfinished.phase, config=str(unfinished.path / layout.CONFIG), overrides=overrides
     )
     show.start(1, 1, stage.id)
     try:
@@ -103,10 +102,10 @@ def _execute(stage: Stage, config: Any, store: Path, parent: runs.Run | None, sh
 
     def look() -> None:
         found = runs.matching(config, store, parent)
-        show.update(found.path / "metrics.jsonl" if found else None, getattr(config, "max_steps", None))
+        show.update(found.path / layout.METRICS if found else None, getattr(config, "max_steps", None))
 
     with tempfile.TemporaryDirectory(prefix="nbcore-") as folder:  # papermill rewrites its output all the time
-        copy, kept, error = Path(folder) / "notebook.ipynb", None, None
+        copy, kept, error = Path(folder) / layout.NOTEBOOK, None, None
         try:
             error = notebook.execute(stage.notebook, copy, parameters, REPO, look)
         finally:
@@ -127,8 +126,7 @@ def _keep(copy: Path, run_: runs.Run | None, store: Path, stage: Stage) -> Path 
     """Copy the executed notebook, without secrets, into its run, or to store/failed/ where no run was opened."""
     if not copy.is_file():
         return None
-    failed = f"failed/{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{stage.id}.ipynb"
-    target = run_.path / "notebook.ipynb" if run_ else store / failed
+    target = run_.path / layout.NOTEBOOK if run_ else layout.failed_notebook(store, stage.id)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(redact(copy.read_text("utf-8")), "utf-8")
     if run_:
@@ -138,9 +136,8 @@ def _keep(copy: Path, run_: runs.Run | None, store: Path, stage: Stage) -> Path 
 
 def _usual_seconds(config: configs.Phase, store: Path) -> float | None:
     """What this very config took the last time, from whatever parent: evaluations repeat with every model."""
-    ending = f"-{config.name}-{configs.digest(config)}"
     for run_ in reversed(runs.listing(store, config.phase)):
-        if run_.finished and run_.path.name.endswith(ending):
+        if run_.finished and layout.config_of(run_.path) == (config.name, configs.digest(config)):
             with suppress(ValueError):  # a damaged one tells nothing
                 return run_.info["seconds"]
     return None

@@ -12,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from nbcore import config, runs, stats, view
+from nbcore.runs import layout
 
 ABSENT = "–"
 NOTHING = "no finished run in {store}: run `bash colab_setup.sh run` first"
@@ -134,7 +135,7 @@ def degraded(stages: Sequence[Stage]) -> str:
     """What a reader must know where programs ran in a weak sandbox; else nothing."""
     words = set()
     for run in (run for stage in stages for run in (stage.run, stage.evaluation) if run):
-        if (proof := run.path / "sandbox.json").is_file():
+        if (proof := run.path / layout.SANDBOX).is_file():
             words.add(json.loads(proof.read_text("utf-8"))["isolation"])
     weak = sorted(words - {"jailed"})
     return f" Sandbox {', '.join(weak)}: its promises were not all held where these programs ran." if weak else ""

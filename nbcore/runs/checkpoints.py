@@ -10,19 +10,13 @@ from __future__ import annotations
 
 import json
 import shutil
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from nbcore.runs import commit, retention
-
-MARKER = "commit.json"
-STATE = "state"
-BLESSED = "blessed.json"
-TRAINED = "trained.json"
+from nbcore.runs import commit, layout, retention
 
 
 @dataclass(frozen=True)
@@ -33,16 +27,15 @@ class Checkpoint:
 
     @property
     def step(self) -> int:
-        return int(self.path.name.rpartition("-")[2])
+        return layout.step_of(self.path)
 
     @property
     def name(self) -> str:
-        """As a person reads it: attempt-1f2e3d4c/checkpoint-480."""
-        return f"{self.path.parent.name}/{self.path.name}"
+        return layout.checkpoint_name(self.path)
 
     @property
     def committed(self) -> bool:
-        return (self.path / MARKER).is_file()
+        return (self.path / layout.CHECKPOINT).is_file()
 
     @property
     def order(self) -> float:
@@ -55,11 +48,11 @@ class Checkpoint:
     @cached_property
     def facts(self) -> dict:
         """What the marker says beside the manifest's hash: step, config, data, parent, base, versions, metric …"""
-        return commit.read_sealed(self.path / MARKER)
+        return commit.read_sealed(self.path / layout.CHECKPOINT)
 
     def problems(self) -> list[str]:
         """What keeps it from being trusted; empty when nothing does. Reads every byte."""
-        found = commit.problems(self.path, MARKER)
+        found = commit.problems(self.path, layout.CHECKPOINT)
         try:
             if not found:
                 weights = self.path.rglob("*.safetensors")
@@ -67,22 +60,16 @@ class Checkpoint:
         except OSError as error:
             found = [f"{self.name}: cannot be read ({error.strerror})"]
         if not found and self.facts.get("step") != self.step:
-            found = [f"{MARKER}: is of step {self.facts.get('step')}, the folder of step {self.step}"]
+            found = [f"{layout.CHECKPOINT}: is of step {self.facts.get('step')}, the folder of step {self.step}"]
         return found
 
     def bytes(self) -> int:
         return sum(path.stat().st_size for path in self.path.rglob("*") if path.is_file())
 
 
-def new_attempt(run: Path) -> Path:
-    """A folder for one process to train in; made when Trainer first writes."""
-    return run / STATE / f"attempt-{uuid.uuid4().hex[:8]}"
-
-
 def listing(run: Path) -> list[Checkpoint]:
     """Every checkpoint folder of a run, by step; of one step the later commit last."""
-    found = [Checkpoint(path) for path in (run / STATE).glob("attempt-*/checkpoint-*") if path.is_dir()]
-    return sorted(found, key=lambda each: (each.step, each.order))
+    return sorted(map(Checkpoint, layout.checkpoints(run)), key=lambda each: (each.step, each.order))
 
 
 def save(path: Path, facts: Mapping[str, Any]) -> Checkpoint:
@@ -90,7 +77,7 @@ def save(path: Path, facts: Mapping[str, Any]) -> Checkpoint:
     for file in path.rglob("*.safetensors"):
         if why := _unreadable(file):
             raise ValueError(f"{file}: {why}; it was not written whole")
-    commit.commit(path, MARKER, facts)
+    commit.commit(path, layout.CHECKPOINT, facts)
     commit.sync(path.parent.parent)
     commit.sync(path.parent.parent.parent)
     return Checkpoint(path)
@@ -108,7 +95,7 @@ def newest(run: Path) -> tuple[Checkpoint | None, dict[str, list[str]]]:
 
 def drop(checkpoint: Checkpoint) -> None:
     """Delete it, the marker first: half deleted it must not look whole."""
-    (checkpoint.path / MARKER).unlink(missing_ok=True)
+    (checkpoint.path / layout.CHECKPOINT).unlink(missing_ok=True)
     commit.sync(checkpoint.path)
     shutil.rmtree(checkpoint.path)
 
@@ -126,7 +113,7 @@ def items(run: Path, trusted: set[Path] = frozenset()) -> list[retention.Item]:
 
 def blessed(run: Path) -> dict[str, Any]:
     """{"run": why it stays or None, "steps": {step: why}}: what a person or a gate said is never deleted."""
-    path = run / BLESSED
+    path = run / layout.BLESSED
     return commit.read_sealed(path) if path.is_file() else {"run": None, "steps": {}}
 
 
@@ -145,15 +132,15 @@ def bless(run: Path, why: str | None, step: int | None = None) -> None:
         found["steps"].pop(str(step), None)
         found["steps"] |= {str(step): why} if why else {}
     if found["run"] or found["steps"]:
-        commit.write_sealed(run / BLESSED, found)
+        commit.write_sealed(run / layout.BLESSED, found)
     else:
-        (run / BLESSED).unlink(missing_ok=True)
+        (run / layout.BLESSED).unlink(missing_ok=True)
 
 
 def trained(run: Path) -> dict[str, Any]:
     """What training returned once it had ended; empty while it has not, or where the weights it left have changed."""
     try:
-        found = commit.read_sealed(run / TRAINED)
+        found = commit.read_sealed(run / layout.TRAINED)
         sound = all(commit.sha256(run / name) == sha256 for name, sha256 in found["files"].items())
     except (OSError, ValueError):
         return {}
@@ -167,7 +154,7 @@ def ended(run: Path, result: Mapping[str, Any], weights: str) -> None:
         commit.sync(path)
     commit.sync(run / weights)
     files = {path.relative_to(run).as_posix(): commit.sha256(path) for path in paths}
-    commit.write_sealed(run / TRAINED, {"result": dict(result), "files": files})
+    commit.write_sealed(run / layout.TRAINED, {"result": dict(result), "files": files})
 
 
 def _unreadable(path: Path) -> str | None:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-MANIFEST = "manifest.json"
+from nbcore.runs.layout import MANIFEST
 
 
 def sha256(path: Path) -> str:

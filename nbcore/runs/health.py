@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nbcore.runs import checkpoints
+from nbcore.runs import checkpoints, layout
 from nbcore.runs.run import Run
 
 
@@ -21,7 +21,7 @@ def look(run: Run) -> tuple[list[str], list[str]]:
             wrong = checkpoint.problems()
             problems += [f"{checkpoint.name}/{problem}" for problem in wrong]
             good += [] if wrong else [f"checkpoint of step {checkpoint.step}"]
-    ended = (run.path / checkpoints.TRAINED).is_file()
+    ended = (run.path / layout.TRAINED).is_file()
     if ended and not run.finished and not checkpoints.trained(run.path):
-        problems.append(f"{checkpoints.TRAINED}: differs, or the weights that it vouches for do")
+        problems.append(f"{layout.TRAINED}: differs, or the weights that it vouches for do")
     return problems, good

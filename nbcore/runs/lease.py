@@ -22,8 +22,8 @@ from typing import Any
 import psutil
 
 from nbcore.runs import commit
+from nbcore.runs.layout import LEASE
 
-LEASE = "lease.json"
 BEAT = 15.0  # seconds
 SILENCE = 120.0  # seconds without a beat after which another machine's lease is free
 

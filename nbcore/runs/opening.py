@@ -16,10 +16,10 @@ from pathlib import Path
 
 from nbcore import config as configs
 from nbcore.core import environment
-from nbcore.runs import checkpoints, commit, disk, lease, pausing
+from nbcore.runs import checkpoints, commit, disk, layout, lease, pausing
 from nbcore.runs import run as runs
 from nbcore.runs.mirror import restore
-from nbcore.runs.run import OPENING, Run
+from nbcore.runs.run import Run
 
 PACKAGES = ("torch", "transformers", "trl", "peft", "datasets", "accelerate", "bitsandbytes", "tokenizers")
 BATCH = ("batch_size", "gradient_accumulation")  # elastic as long as their product, the effective batch, stays
@@ -38,7 +38,7 @@ def open(config: configs.Phase, store: str | Path, parent: str | Path | Run | No
     _refuse_mirror_within(store)
     if parent is not None and not isinstance(parent, Run):
         parent = runs.find(store, parent)
-    if parent is not None and not (store / parent.id / OPENING).is_file():
+    if parent is not None and not (store / parent.id / layout.OPENING).is_file():
         raise ValueError(
             f"parent: {parent.path} is in another store than {store}; copy it to {store / parent.id} first"
         )
@@ -78,25 +78,25 @@ def _create(config: configs.Phase, store: Path, parent: Run | None) -> Run:
     digest = configs.digest(config)
     while True:  # names are never reused, and they have a resolution of one second
         now = datetime.now(UTC)
-        path = store.resolve() / config.phase / f"{now:%Y%m%dT%H%M%SZ}-{config.name}-{digest}"
+        path = store.resolve() / config.phase / layout.run_name(now, config.name, digest)
         try:
             path.mkdir(parents=True)
             break
         except FileExistsError:
             time.sleep(1)
-    commit.write_durably(path / "config.yaml", configs.dump(config))
+    commit.write_durably(path / layout.CONFIG, configs.dump(config))
     opening = {
-        "id": f"{config.phase}/{path.name}",
+        "id": layout.run_id(path),
         "phase": config.phase,
         "name": config.name,
-        "config": commit.sha256(path / "config.yaml"),
+        "config": commit.sha256(path / layout.CONFIG),
         "parent": _reference(parent),
         "seedling": seedling(config, parent),
         "seed": config.seed,
         "started": now.isoformat(timespec="seconds"),
         "versions": versions(),
     }
-    commit.write_sealed(path / OPENING, opening)
+    commit.write_sealed(path / layout.OPENING, opening)
     commit.sync(path.parent)
     commit.sync(path.parent.parent)
     lease.take(path)
@@ -107,8 +107,8 @@ def bring(config: configs.Phase, store: str | Path, parent: Run | None) -> None:
     """Bring back what is further on the mirror than here: a run of this config, else the newest of its name."""
 
     def wanted(ids: list[str]) -> list[str]:
-        named = [run for run in ids if f"Z-{config.name}-" in run]
-        return [run for run in named if run.endswith(configs.digest(config))] or named[-1:]
+        named = [run for run in ids if layout.config_of(run)[0] == config.name]
+        return [run for run in named if layout.config_of(run)[1] == configs.digest(config)] or named[-1:]
 
     restore.bring(Path(store).resolve(), config.phase, wanted, (parent.id if parent else None,))
 
@@ -119,7 +119,7 @@ def candidates(config: configs.Phase, store: str | Path, parent: Run | None) -> 
     A run whose config differs in nothing that changes the result is one of this config, too.
     """
     named = list(_of_parent(config, store, parent))
-    exact = [run for run in named if run.path.name.endswith(configs.digest(config))]
+    exact = [run for run in named if layout.config_of(run.path)[1] == configs.digest(config)]
     fitting = [run for run in exact or named if is_elastic(changes(run.requested, config), config)]
     if len(fitting) > 1:  # rarely: how far each is takes reading its checkpoints
         fitting.sort(key=lambda run: (restore.reached(run.path), run.path.name), reverse=True)
@@ -149,7 +149,7 @@ def _of_parent(config: configs.Phase, store: str | Path, parent: Run | None) -> 
     """Runs of this name and parent that can be trusted, the newest first."""
     wanted = (config.name, _reference(parent), seedling(config, parent))
     for run in reversed(runs.listing(store, config.phase)):
-        if f"Z-{config.name}-" not in run.path.name:
+        if layout.config_of(run.path)[0] != config.name:
             continue
         try:
             info = run.info

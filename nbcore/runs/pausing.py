@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from nbcore.runs import layout
 from nbcore.runs.disk import free, is_full, is_refused
 from nbcore.runs.pruning import prune
 
@@ -51,8 +52,8 @@ def write(run: Path, action: Callable[[], T], again: Callable[[], None] = lambda
 
 
 def words(run: Path, why: str) -> str:
-    store = run.parent.parent
     return (
-        f"{run.parent.name}/{run.name} is paused: {why}. Everything committed is safe. Make room in {store} "
-        "(`python -m nbcore runs usage`, `runs prune`), then give the same command again: it goes on from there"
+        f"{layout.run_id(run)} is paused: {why}. Everything committed is safe. Make room in "
+        f"{layout.store_of(run)} (`python -m nbcore runs usage`, `runs prune`), then give the same command again: "
+        "it goes on from there"
     )

@@ -8,14 +8,14 @@ from pathlib import Path
 import yaml
 
 from nbcore.core import lines
-from nbcore.runs import checkpoints, commit, retention
+from nbcore.runs import checkpoints, commit, layout, retention
 from nbcore.runs.mirror import publisher
 
 
 def policy(run: Path) -> retention.Policy:
     """Which checkpoints of a run stay: the usual, and its milestones."""
-    every = (yaml.safe_load((run / "config.yaml").read_text("utf-8")) or {}).get("keep_every")
-    for row in lines.read(run / "events.jsonl"):
+    every = (yaml.safe_load((run / layout.CONFIG).read_text("utf-8")) or {}).get("keep_every")
+    for row in lines.read(run / layout.EVENTS):
         every = row.get("values", {}).get("keep_every", every)
     return retention.Policy(every=every)
 
@@ -26,7 +26,7 @@ def expendable(run: Path, trusted: set[Path] = frozenset()) -> list[checkpoints.
     `trusted` ones, which this process committed itself, are not read again to be verified.
     """
     items, rules = checkpoints.items(run, trusted), policy(run)
-    if not commit.problems(run, "run.json"):
+    if not commit.problems(run, layout.RUN):
         items.append(retention.Item("finished", sys.maxsize))
         rules = retention.Policy(newest=1, best=0)
     named = {each.name: each for each in checkpoints.listing(run)}

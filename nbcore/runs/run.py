@@ -1,20 +1,4 @@
-"""A run directory: log, sample, finish, publish, find, verify.
-
-<store>/<phase>/<utc time>-<name>-<config digest>/
-    config.yaml      resolved; loading it reproduces the run
-    open.json        what the run was opened with; lets a new process find and resume it
-    metrics.jsonl    one line per logged step
-    samples.jsonl    completions with their verdicts
-    events.jsonl     what happened beside training: resumes, fall-backs, out-of-memory errors, changed settings
-    adapter/ model/  what was trained
-    trained.json     that training has ended, and the hashes of what it left
-    state/           committed checkpoints, for resuming
-    blessed.json     that the run, or a checkpoint of it, stays whatever the policy says
-    lease.json       which process writes here now
-    notebook.ipynb   the executed notebook, when papermill ran it
-    manifest.json    every file: bytes and sha256 (those that outlive or follow the commit apart)
-    run.json         written last; a directory without it is unfinished and nobody's parent
-"""
+"""A run: open it for reading and writing, log, sample, finish, publish, find, verify. Its files: see layout.py."""
 
 from __future__ import annotations
 
@@ -28,14 +12,11 @@ from typing import Any
 
 from nbcore import config as configs
 from nbcore.core import lines
-from nbcore.runs import checkpoints, commit, lease, pausing, pruning
-from nbcore.runs.mirror import mirror, publisher, restore
+from nbcore.runs import checkpoints, commit, layout, lease, pausing, pruning
+from nbcore.runs.mirror import publisher, restore
 
-MARKER = "run.json"
 SEEDLING = Path(__file__).parents[1] / "assets" / "seedling"  # the base model where a config names none
-OPENING = "open.json"
 ASKED = "asked for when it was opened again"  # why settings changed, where a person wanted it
-OUTSIDE = (checkpoints.STATE, checkpoints.BLESSED, lease.LEASE, "notebook.ipynb")
 
 
 @dataclass(frozen=True)
@@ -46,15 +27,15 @@ class Run:
 
     @property
     def phase(self) -> str:
-        return self.path.parent.name
+        return layout.phase_of(self.path)
 
     @property
     def id(self) -> str:
-        return f"{self.phase}/{self.path.name}"
+        return layout.run_id(self.path)
 
     @property
     def store(self) -> Path:
-        return self.path.parent.parent
+        return layout.store_of(self.path)
 
     @cached_property
     def config(self) -> Any:
@@ -78,21 +59,21 @@ class Run:
         return count
 
     def _config_after(self, settings: list[dict]) -> Any:
-        if not self.finished and commit.sha256(self.path / "config.yaml") != self.info["config"]:
+        if not self.finished and commit.sha256(self.path / layout.CONFIG) != self.info["config"]:
             raise ValueError(f"{self.id}: config.yaml is not the one it was opened with; restore it, or open a new run")
         changed: dict[str, Any] = {}
         for row in settings:
             changed |= row["values"]
-        return configs.load(self.path / "config.yaml", changed)
+        return configs.load(self.path / layout.CONFIG, changed)
 
     @property
     def finished(self) -> bool:
-        return (self.path / MARKER).is_file()
+        return (self.path / layout.RUN).is_file()
 
     @property
     def info(self) -> dict:
         """run.json of a finished run, open.json of an unfinished one. Raises ValueError where its content changed."""
-        return commit.read_sealed(self.path / (MARKER if self.finished else OPENING))
+        return commit.read_sealed(self.path / (layout.RUN if self.finished else layout.OPENING))
 
     @cached_property
     def parent(self) -> Run | None:
@@ -115,15 +96,15 @@ class Run:
 
     def log(self, **numbers: Any) -> None:
         """Append one line to metrics.jsonl, stamped with the time. Raises pausing.Paused where the disk is full."""
-        self._append("metrics.jsonl", {"time": round(time.time(), 3), **numbers})
+        self._append(layout.METRICS, {"time": round(time.time(), 3), **numbers})
 
     def sample(self, *rows: dict) -> None:
         """Append rows to samples.jsonl, all in one write: a kill leaves all of them, or a cut that `samples` shows."""
-        self._append("samples.jsonl", *rows)
+        self._append(layout.SAMPLES, *rows)
 
     def event(self, kind: str, **facts: Any) -> None:
         """Note in events.jsonl what happened beside training."""
-        self._append("events.jsonl", {"time": round(time.time(), 3), "event": kind, **facts})
+        self._append(layout.EVENTS, {"time": round(time.time(), 3), "event": kind, **facts})
 
     def set(self, why: str, **values: Any) -> None:
         """Change settings of an unfinished run that do not change its result, from now on."""
@@ -133,19 +114,19 @@ class Run:
     def metrics(self) -> list[dict]:
         """Rows of metrics.jsonl; where a resumed run logged a step twice, the later row counts."""
         rows: dict[Any, dict] = {}
-        for number, row in enumerate(lines.read(self.path / "metrics.jsonl")):
+        for number, row in enumerate(lines.read(self.path / layout.METRICS)):
             # Training, evaluation and other rows of one step stand beside each other: the keys tell them apart.
             rows[(row["step"], frozenset(row)) if "step" in row else number] = row
         return list(rows.values())
 
     def samples(self) -> list[dict]:
         """Rows of samples.jsonl; of a row written twice by a repeated part, the later one counts."""
-        rows = lines.read(self.path / "samples.jsonl")
+        rows = lines.read(self.path / layout.SAMPLES)
         return list({(row.get("split"), row.get("when"), row["id"], row.get("sample")): row for row in rows}.values())
 
     def events(self, kind: str | None = None) -> list[dict]:
         """Rows of events.jsonl, of one kind or all."""
-        return [row for row in lines.read(self.path / "events.jsonl") if kind in (None, row["event"])]
+        return [row for row in lines.read(self.path / layout.EVENTS) if kind in (None, row["event"])]
 
     def finish(self, metrics: dict, **facts: Any) -> Run:
         """Commit: the manifest, then run.json; then copy to the mirror. A finished run is only copied, if need be."""
@@ -160,7 +141,7 @@ class Run:
                 "metrics": metrics,
                 **facts,
             }
-            pausing.write(self.path, lambda: commit.commit(self.path, MARKER, facts, without=OUTSIDE))
+            pausing.write(self.path, lambda: commit.commit(self.path, layout.RUN, facts, without=layout.OUTSIDE))
             lease.release(self.path)
         self.copy()
         return self
@@ -197,7 +178,7 @@ class Run:
 
     def verify(self) -> list[str]:
         """What is wrong with a finished run, one line a file; empty when nothing is."""
-        return commit.problems(self.path, MARKER)
+        return commit.problems(self.path, layout.RUN)
 
     def _append(self, name: str, *rows: dict) -> None:
         pausing.write(self.path, lambda: lines.append(self.path / name, *rows))
@@ -205,7 +186,7 @@ class Run:
     def _active_seconds(self) -> float:
         # Wall time from open to finish would count the night a runtime was gone; rows far apart are such gaps.
         times = [datetime.fromisoformat(self.info["started"]).timestamp()]
-        times += [row["time"] for row in lines.read(self.path / "metrics.jsonl")] + [time.time()]
+        times += [row["time"] for row in lines.read(self.path / layout.METRICS)] + [time.time()]
         return sum(gap for gap in (b - a for a, b in pairwise(times)) if 0 < gap < 3600)
 
 
@@ -224,11 +205,11 @@ def find(store: str | Path, reference: str | Path) -> Run:
             raise FileNotFoundError(f"parent: no finished {text} run in {store}; run the {text} notebook first")
         run = runs[-1]
     else:
-        named = mirror.RUN_ID.fullmatch(text)
-        if named and commit.problems(store / text, MARKER):
+        named = layout.RUN_ID.fullmatch(text)
+        if named and commit.problems(store / text, layout.RUN):
             restore.bring(store, text.split("/")[0], lambda ids: [run for run in ids if run == text])
         path = store / text if named else Path(text)
-        run = Run(path.resolve()) if (path / OPENING).is_file() else None
+        run = Run(path.resolve()) if (path / layout.OPENING).is_file() else None
         if run is None or (named and not run.path.is_relative_to(store.resolve())):
             raise FileNotFoundError(
                 f"parent: {text!r} is neither a run in {store} nor a run directory; "
@@ -248,5 +229,7 @@ def find(store: str | Path, reference: str | Path) -> Run:
 def listing(store: str | Path, phase: str | None = None) -> list[Run]:
     """Every run of the store, finished or not, oldest first."""
     folders = [Path(store) / phase] if phase else [Path(store) / name for name in configs.PHASES]
-    paths = [path for folder in folders if folder.is_dir() for path in folder.iterdir() if (path / OPENING).is_file()]
+    paths = [
+        path for folder in folders if folder.is_dir() for path in folder.iterdir() if (path / layout.OPENING).is_file()
+    ]
     return [Run(path.resolve()) for path in sorted(paths, key=lambda path: path.name)]

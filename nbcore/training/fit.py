@@ -21,7 +21,7 @@ from transformers import PrinterCallback, set_seed
 from nbcore import config as configs
 from nbcore import runs
 from nbcore.core import hardware
-from nbcore.runs import checkpoints, commit, opening, pausing
+from nbcore.runs import checkpoints, commit, layout, opening, pausing
 from nbcore.training import load, lora, memory, probe
 from nbcore.training.saving import Keeper
 
@@ -35,7 +35,7 @@ def arguments(kind: type, run: runs.Run, **extra: Any) -> Any:
     if unknown := sorted(set(config.trainer) - {field.name for field in dataclasses.fields(kind)}):
         raise ValueError(f"trainer: {kind.__name__} has no {unknown[0]!r}; its fields are in TRL's documentation")
     values = {
-        "output_dir": str(checkpoints.new_attempt(run.path)),
+        "output_dir": str(layout.new_attempt(run.path)),
         "seed": config.seed,
         "data_seed": config.seed,
         "max_steps": config.max_steps,
@@ -110,7 +110,7 @@ def _attempt(
             # steps round away. The adapter is small: float32 it is, before the optimizer is made.
             parameter.data = parameter.data.float()
     facts = {
-        "config": run.path.name.rpartition("-")[2],
+        "config": layout.config_of(run.path)[1],
         "data": data["report"]["sha256"],
         "parent": (run.info["parent"] or {}).get("hash"),
         "base": load.fingerprint(run),
@@ -222,7 +222,7 @@ def _leave(run: runs.Run, name: str, trainer: Any, tokenizer: Any) -> None:
     for left in run.path.glob(f".{name}.*"):
         shutil.rmtree(left)  # of an attempt that was killed here
     folder = run.path / f".{name}.{uuid.uuid4().hex[:8]}"
-    if name == "model":
+    if name == layout.MODEL:
         trainer.model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
     else:

@@ -22,7 +22,7 @@ from transformers import (
 
 from nbcore import config as configs
 from nbcore import runs
-from nbcore.runs import commit
+from nbcore.runs import commit, layout
 
 SEEDLING = runs.SEEDLING
 
@@ -70,8 +70,8 @@ def fingerprint(run: runs.Run) -> str:
 def adapter_of(run: runs.Run | None) -> Path | None:
     """The adapter a run left or inherited; None while the chain still has none."""
     while run is not None:
-        if (run.path / "adapter").is_dir():
-            return run.path / "adapter"
+        if (run.path / layout.ADAPTER).is_dir():
+            return run.path / layout.ADAPTER
         run = run.parent
     return None
 
@@ -81,7 +81,7 @@ def folder(base: str, store: Path) -> str:
     if base == "seedling":
         return str(SEEDLING)
     if base.startswith("run:"):
-        return str(runs.find(store, base.removeprefix("run:")).path / "model")
+        return str(runs.find(store, base.removeprefix("run:")).path / layout.MODEL)
     return base
 
 

@@ -14,6 +14,7 @@ from nbcore import runs
 from nbcore.chat import template
 from nbcore.config import Generation
 from nbcore.grading.grader import RustGrader
+from nbcore.runs import layout
 from nbcore.tasks import sets
 from nbcore.training import load
 from nbcore.training.generate import generate
@@ -56,7 +57,7 @@ def grader(run: runs.Run, lint: bool = True) -> RustGrader:
     """The grader of a run, which keeps in sandbox.json what was proved of the sandbox it used."""
     config = run.config
     made = RustGrader(getattr(config, "jobs", None), lint, allow_degraded=config.sandbox.allow_degraded)
-    (run.path / "sandbox.json").write_text(json.dumps(made.capabilities(), indent=1) + "\n")
+    (run.path / layout.SANDBOX).write_text(json.dumps(made.capabilities(), indent=1) + "\n")
     if made.lost:
         warnings.warn(f"sandbox {made.isolation}, as sandbox.allow_degraded has it; every report says so", stacklevel=2)
     return made

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nbcore.runs import commit
+from nbcore.runs import commit, layout
 
 PART = 2**30  # bytes of a part: a Drive has trouble with files of 10 GB
 SLACK = 2**20  # an archive is larger than its files by its headers
@@ -31,7 +31,7 @@ def contents(run: Path, checkpoint: Path | None) -> list[tuple[Path, int]]:
     Files of a run are written once or only grow, so their beginnings are as good as a copy. The checkpoints are left
     out but for the one; so is what belongs to this machine or is not whole yet.
     """
-    found = [path for path in run.iterdir() if path.name not in ("state", "lease.json")]
+    found = [path for path in run.iterdir() if path.name not in (layout.STATE, layout.LEASE)]
     found += [checkpoint] if checkpoint else []
     files: list[Path] = []
     for path in found:

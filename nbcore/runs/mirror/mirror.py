@@ -23,11 +23,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nbcore.core import environment
-from nbcore.runs import checkpoints, commit, retention
+from nbcore.runs import checkpoints, commit, layout, retention
 from nbcore.runs.mirror import backends, bundle
 
 FINISHED = "finished"
-RUN_ID = re.compile(r"[a-z_]+/\d{8}T\d{6}Z-[a-z0-9][a-z0-9._-]{0,63}-[0-9a-f]{12}")
 STEM = re.compile(r"(?P<kind>step-\d{6,}|finished)\.(?P<unique>[0-9a-f]{8})\.")
 RECORD = re.compile(STEM.pattern + r"commit(?: ?\(\d+\))?\.json")
 COPY = re.compile(r" ?\(\d+\)")  # what a synchronised folder puts into a name that it thinks is taken
@@ -62,7 +61,7 @@ class Mirror:
 
     def runs(self, phase: str) -> list[str]:
         """Ids of the runs of a phase, oldest first; names of any other form are not looked at."""
-        return [name for name in self.backend.list(phase) if RUN_ID.fullmatch(name)]
+        return [name for name in self.backend.list(phase) if layout.RUN_ID.fullmatch(name)]
 
     def records(self, run: str) -> list[Record]:
         """The commit records of a run that can be read, the newest state first. Raises where none can."""
@@ -92,7 +91,7 @@ class Mirror:
 
     def publish(self, run: Path, step: int, checkpoint: Path | None, metric: float | None, finished: bool) -> Record:
         """Copy a run with one checkpoint, read every part back, then write the record."""
-        id_ = f"{run.parent.name}/{run.name}"
+        id_ = layout.run_id(run)
         stem = f"{id_}/{FINISHED if finished else f'step-{step:06}'}.{uuid.uuid4().hex[:8]}"
         parts: list[dict[str, Any]] = []
         with folder(run) as staging:
@@ -106,7 +105,7 @@ class Mirror:
                 size = bundle.pack(run, bundle.contents(run, checkpoint), staging, deliver, self.part)
                 inside = checkpoint.relative_to(run).as_posix() if checkpoint else None
                 now = datetime.now(UTC).isoformat(timespec="milliseconds")
-                parent = (commit.read_sealed(run / "open.json")["parent"] or {}).get("id")
+                parent = (commit.read_sealed(run / layout.OPENING)["parent"] or {}).get("id")
                 record = Record(f"{stem}.commit.json", id_, step, finished, size, parts, now, metric, inside, parent)
                 commit.write_sealed(staging / "record", record._asdict())
                 self._put(record.name, staging / "record", commit.sha256(staging / "record"), staging)
@@ -117,8 +116,8 @@ class Mirror:
 
     def put_notebook(self, run: Path) -> None:
         """Copy the executed notebook of a run as a file of its own, to be opened where it lies."""
-        name = f"{run.parent.name}/{run.name}/notebook.{datetime.now(UTC):%Y%m%dT%H%M%SZ}.ipynb"
-        self.backend.put(name, run / "notebook.ipynb")
+        name = f"{layout.run_id(run)}/notebook.{datetime.now(UTC):{layout.TIME}}.ipynb"
+        self.backend.put(name, run / layout.NOTEBOOK)
 
     def confirmed(self, record: Record) -> bool | None:
         """Whether the medium has every file of a bundle, whole; None where it cannot tell."""
@@ -145,13 +144,13 @@ class Mirror:
         bundle.unpack(files, target, record.bytes)
         for name in [name for name in names if "/notebook." in name][-1:]:
             with suppress(OSError):  # to look at; nothing depends on it
-                self.backend.get(name, target / "notebook.ipynb")
+                self.backend.get(name, target / layout.NOTEBOOK)
         if record.finished:
-            problems = commit.problems(target, "run.json")
+            problems = commit.problems(target, layout.RUN)
         elif record.checkpoint:
             problems = checkpoints.Checkpoint(target / record.checkpoint).problems()
         else:
-            problems = [] if (target / "open.json").is_file() else ["open.json: missing"]
+            problems = [] if (target / layout.OPENING).is_file() else [f"{layout.OPENING}: missing"]
         if problems:
             raise ValueError(f"{record.name}: {problems[0]}")
 
@@ -229,7 +228,7 @@ def folder(beside: Path | None = None):
     """A folder that is gone afterwards; on the disk of the store, where what it holds can be renamed into place."""
     parent = None
     if beside is not None:
-        parent = beside.parent.parent / ".incoming"
+        parent = layout.incoming(beside)
         parent.mkdir(parents=True, exist_ok=True)
     path = Path(tempfile.mkdtemp(prefix="nbcore-", dir=parent))
     try:

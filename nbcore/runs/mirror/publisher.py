@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nbcore.core.redact import redact
-from nbcore.runs import checkpoints, retention
+from nbcore.runs import checkpoints, layout, retention
 from nbcore.runs.mirror import mirror
 
 BACK_OFF = (2.0, 300.0)  # seconds before the first new try, doubling up to the second
@@ -138,7 +138,7 @@ class Publisher:
             self.mirror.put_notebook(offer.run)
             self._note(offer.run, error=None)
             return
-        if offer.finished and (record := self.mirror.finished(f"{offer.run.parent.name}/{offer.run.name}")):
+        if offer.finished and (record := self.mirror.finished(layout.run_id(offer.run))):
             self.unconfirmed[offer.run] = record, offer.policy
             self._note(offer.run, copied=(record.step, time.time()), error=None)
             return
@@ -163,7 +163,7 @@ class Publisher:
                 self._prune(run, policy)
 
     def _prune(self, run: Path, policy: retention.Policy) -> None:
-        self.mirror.prune(f"{run.parent.name}/{run.name}", checkpoints.blessed(run), policy)
+        self.mirror.prune(layout.run_id(run), checkpoints.blessed(run), policy)
 
     def _note(self, run: Path, **levels) -> None:
         with self.changed:

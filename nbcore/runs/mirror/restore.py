@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import sys
 import threading
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 
 from nbcore.core.redact import redact
-from nbcore.runs import checkpoints, commit, lease
+from nbcore.runs import checkpoints, commit, layout, lease
 from nbcore.runs.mirror import mirror
 
 ANSWER = 60.0  # seconds that a mirror has to say what it holds: a dead mount never does
@@ -90,7 +89,7 @@ def restore(of: mirror.Mirror, store: Path, run: str) -> mirror.Record | None:
                 print(f"{run}: {Path(record.name).name} of the mirror cannot be used ({error}); trying another")
                 continue
             if path.exists():
-                aside = store / "aside" / f"{run}.{uuid.uuid4().hex[:8]}"
+                aside = layout.set_aside(path)
                 aside.parent.mkdir(parents=True, exist_ok=True)
                 path.rename(aside)
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -104,9 +103,9 @@ def restore(of: mirror.Mirror, store: Path, run: str) -> mirror.Record | None:
 
 def reached(path: Path) -> tuple[bool, int]:
     """How far a run is on this disk: (finished, step)."""
-    if not commit.problems(path, "run.json"):
+    if not commit.problems(path, layout.RUN):
         return True, sys.maxsize
-    if not (path / "open.json").is_file():
+    if not (path / layout.OPENING).is_file():
         return False, -1
     checkpoint, _ = checkpoints.newest(path)
     return False, max(checkpoint.step if checkpoint else 0, checkpoints.trained(path).get("steps", 0))
