@@ -175,7 +175,7 @@ def archive(reference: RunName, dry_run: DryRun = False, unconfirmed: Unconfirme
         raise ValueError(f"RUN: {found.id}, or a checkpoint of it, is blessed ({why}); bless --undo first")
     if dry_run:
         return out.print(f"{found.id}, {_size(_bytes(found.path))}, would move to {copies.backend}")
-    with mirror.folder(found.path) as staging:
+    with mirror.staging_folder(found.path) as staging:
         record = copies.finished(found.id)
         try:  # what was copied some time ago is read again, every byte, before the original goes
             if record:
@@ -279,7 +279,7 @@ def _ask(question: Callable[[], Any], otherwise: Any) -> Any:
 
 
 def _mirror(optional: bool = False) -> mirror.Mirror | None:
-    found = mirror.here()
+    found = mirror.configured()
     if found is None and not optional:
         raise ValueError("mirror: there is none; NBCORE_MIRROR=/a/folder (or a mounted Drive) makes one")
     return found

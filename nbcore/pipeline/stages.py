@@ -59,7 +59,7 @@ def run(pipeline: Pipeline, store: str | Path, progress: Show | None = None) -> 
             )
         if found and found.finished:
             show.skip(number, count, stage.id, f"done already · {found.id}")
-            found.copy(wait=False)
+            found.publish()
             done[stage.id] = found
             continue
         show.start(number, count, stage.id, _usual_seconds(config, store))
@@ -70,7 +70,7 @@ def run(pipeline: Pipeline, store: str | Path, progress: Show | None = None) -> 
             raise
         show.end(" · ".join(["finished", *words_of(flat(done[stage.id].info["metrics"])), done[stage.id].id]))
     for name in chosen:
-        done[name].mirrored(wait=True)
+        done[name].wait_for_mirror()
     return [done[name] for name in chosen]
 
 
@@ -118,7 +118,7 @@ def _execute(stage: Stage, config: Any, store: Path, parent: runs.Run | None, sh
         raise StagePaused(f"stage {stage.id}: {error.removeprefix('Paused: ')}")
     if error:
         raise StageFailed(f"stage {stage.id}: {error}; executed copy: {kept or 'none'}")
-    finished.copy(wait=False)  # where its own process gave up waiting for the mirror
+    finished.publish()  # where its own process gave up waiting for the mirror
     return finished
 
 

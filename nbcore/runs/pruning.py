@@ -35,7 +35,7 @@ def expendable(run: Path, trusted: set[Path] = frozenset()) -> list[checkpoints.
 
 def prune(run: Path, trusted: set[Path] = frozenset()) -> None:
     """Delete what is expendable, but for a checkpoint that is on its way to the mirror."""
-    copier = publisher.here()
+    copier = publisher.current()
     busy = copier.busy_with(run) if copier else None
     for checkpoint in expendable(run, trusted):
         if checkpoint.path != busy:

@@ -143,38 +143,38 @@ class Run:
             }
             pausing.write(self.path, lambda: commit.commit(self.path, layout.RUN, facts, without=layout.OUTSIDE))
             lease.release(self.path)
-        self.copy()
-        return self
-
-    def copy(self, wait: bool = True) -> None:
-        """See to it that a finished run is on the mirror, where there is one; `wait` until it is or stands still."""
         self.publish()
-        if wait:
-            self.mirrored(wait=True)
+        self.wait_for_mirror()
+        return self
 
     def publish(self, checkpoint: checkpoints.Checkpoint | None = None, step: int = 0) -> None:
         """Offer the run as it stands, with a checkpoint if there is one, to the mirror; returns at once."""
-        if found := publisher.here():
+        if copier := publisher.current():
             metric = checkpoint.facts.get("metric") if checkpoint else None
             path, step = (checkpoint.path, checkpoint.step) if checkpoint else (None, step)
             if self.finished and not step:
                 step = self.config.max_steps if isinstance(self.config, configs.Training) else 0
-            found.offer(publisher.Offer(self.path, step, path, metric, self.finished, pruning.policy(self.path)))
+            copier.offer(publisher.Offer(self.path, step, path, metric, self.finished, pruning.policy(self.path)))
 
     def publish_notebook(self) -> None:
         """Offer the executed notebook to the mirror; returns at once."""
-        if found := publisher.here():
-            found.offer(publisher.Offer(self.path, 0, None, None, self.finished, notebook=True))
+        if copier := publisher.current():
+            copier.offer(publisher.Offer(self.path, 0, None, None, self.finished, notebook=True))
 
-    def mirrored(self, wait: bool = False) -> str:
-        """How far the mirror is, in words. `wait`: until it has everything that was offered, or stands still."""
-        if (found := publisher.here()) is None:
+    def mirror_status(self) -> str:
+        """How much of this run is on the mirror, in one line for people."""
+        copier = publisher.current()
+        if copier is None:
             return "mirror: none, this run is on this disk alone"
-        if self.path not in found.status:
+        if self.path not in copier.status:
             return "mirror: nothing to copy yet"
-        if wait and not found.flush():
-            print(f"{self.id}: {found.status[self.path].words()}; it goes on as long as this process lives", flush=True)
-        return found.status[self.path].words()
+        return copier.status[self.path].words()
+
+    def wait_for_mirror(self) -> None:
+        """Wait until the mirror, where there is one, has everything that was offered; if it stands still, say so."""
+        copier = publisher.current()
+        if copier and self.path in copier.status and not copier.flush():
+            print(f"{self.id}: {self.mirror_status()}; it goes on as long as this process lives", flush=True)
 
     def verify(self) -> list[str]:
         """What is wrong with a finished run, one line a file; empty when nothing is."""

@@ -145,7 +145,7 @@ def _attempt(
         pausing.write(run.path, lambda: checkpoints.ended(run.path, result, weights))
         run.publish(step=steps)
     if keeper.asked:
-        run.mirrored(wait=True)
+        run.wait_for_mirror()
         raise KeyboardInterrupt(f"{run.id} stopped at step {steps}, all saved; the same command goes on from there")
     return result
 

@@ -79,7 +79,7 @@ class Keeper(TrainerCallback):
             numbers["eval_perplexity"] = math.exp(min(numbers["eval_loss"], 50))
         self.run.log(step=state.global_step, **numbers)
         if self.live:
-            self.live.note = self.run.mirrored() if publisher.here() else ""
+            self.live.note = self.run.mirror_status() if publisher.current() else ""
             self.live.update(state.global_step, state.max_steps, numbers)
 
     def on_evaluate(self, args, state, control, metrics, **_):

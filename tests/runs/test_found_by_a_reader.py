@@ -135,7 +135,7 @@ def test_a_mirror_that_does_not_answer_does_not_hold_anybody(tmp_path, monkeypat
     hung = threading.Event()
     monkeypatch.setattr(restore, "ANSWER", 0.2)
     medium = Faulty(tmp_path / "mirror", lambda *_: hung.wait(20) and None)
-    monkeypatch.setattr(mirror, "here", lambda: mirror.Mirror(medium))
+    monkeypatch.setattr(mirror, "configured", lambda: mirror.Mirror(medium))
     began = time.monotonic()
     opened(tmp_path / "store")
     assert time.monotonic() - began < 5
@@ -148,10 +148,10 @@ def test_a_drive_that_drops_is_told_and_not_forgotten(tmp_path, monkeypatch):
     monkeypatch.delenv("NBCORE_MIRROR", raising=False)
     monkeypatch.setattr(publisher, "_publishers", {})
     medium = mirror.Mirror(Faulty(tmp_path / "drive"))
-    monkeypatch.setattr(mirror, "here", lambda: medium)
-    copier = publisher.here()
-    monkeypatch.setattr(mirror, "here", lambda: None)
-    assert publisher.here() is copier
+    monkeypatch.setattr(mirror, "configured", lambda: medium)
+    copier = publisher.current()
+    monkeypatch.setattr(mirror, "configured", lambda: None)
+    assert publisher.current() is copier
 
 
 def test_the_furthest_run_goes_on_and_a_finished_one_wins(tmp_path):

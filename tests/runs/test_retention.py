@@ -79,10 +79,10 @@ def test_on_disk(tmp_path, monkeypatch):
     assert [each.step for each in checkpoints.listing(run.path)] == [10, 20, 30, 50]
     checkpoints.bless(run.path, None, 10)
     copier = type("Copier", (), {"busy_with": lambda _, path: checkpoints.listing(run.path)[0].path})()
-    monkeypatch.setattr(publisher, "here", lambda: copier)
+    monkeypatch.setattr(publisher, "current", lambda: copier)
     pruning.prune(run.path)
     assert [each.step for each in checkpoints.listing(run.path)] == [10, 20, 30, 50], "it is on its way to the mirror"
-    monkeypatch.setattr(publisher, "here", lambda: None)
+    monkeypatch.setattr(publisher, "current", lambda: None)
     run.finish({"loss": 1.0})
     pruning.prune(run.path)
     assert checkpoints.listing(run.path) == [], "what a finished run left is enough"

@@ -67,7 +67,7 @@ class Mirror:
         """The commit records of a run that can be read, the newest state first. Raises where none can."""
         found: dict[str, Record] = {}
         failed = None
-        with folder() as staging:
+        with staging_folder() as staging:
             for name in self.backend.list(run):
                 if RECORD.fullmatch(name.removeprefix(f"{run}/")):
                     try:
@@ -94,7 +94,7 @@ class Mirror:
         id_ = layout.run_id(run)
         stem = f"{id_}/{FINISHED if finished else f'step-{step:06}'}.{uuid.uuid4().hex[:8]}"
         parts: list[dict[str, Any]] = []
-        with folder(run) as staging:
+        with staging_folder(run) as staging:
 
             def deliver(part: bundle.Part) -> None:
                 name = f"{stem}.tar.{len(parts):03}"
@@ -217,15 +217,15 @@ class Mirror:
                 continue  # what cannot be deleted now is worth less than what called this
 
 
-def here() -> Mirror | None:
-    """The mirror of this place: see environment.mirror."""
+def configured() -> Mirror | None:
+    """The mirror that environment.mirror names, if it names one."""
     address = environment.mirror()
     return Mirror(backends.at(address)) if address else None
 
 
 @contextmanager
-def folder(beside: Path | None = None):
-    """A folder that is gone afterwards; on the disk of the store, where what it holds can be renamed into place."""
+def staging_folder(beside: Path | None = None):
+    """A temporary folder; with `beside`, a run, on that run's disk, so that its content can be renamed into place."""
     parent = None
     if beside is not None:
         parent = layout.incoming(beside)

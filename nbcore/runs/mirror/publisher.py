@@ -173,15 +173,15 @@ class Publisher:
 _publishers: dict[str | None, Publisher] = {}
 
 
-def here() -> Publisher | None:
-    """The publisher of this process to this place's mirror; None where there is no mirror.
+def current() -> Publisher | None:
+    """The publisher of this process to the configured mirror; None where there is no mirror.
 
-    Once found it stays, and the place is not looked at again: a Drive that drops would make the look itself hang, and
-    that its runs are no longer copied has to be told, not forgotten.
+    Once made it stays, and nobody looks again whether the mirror is there: on a Drive that has dropped the look itself
+    can hang. And that runs are no longer copied has to be shown, not forgotten.
     """
     named = os.environ.get("NBCORE_MIRROR")
-    if named not in _publishers and (found := mirror.here()):
-        _publishers[named] = Publisher(found)
+    if named not in _publishers and (configured := mirror.configured()):
+        _publishers[named] = Publisher(configured)
     return _publishers.get(named)
 
 

@@ -25,29 +25,29 @@ def bring(
 
     A mirror that cannot be read, or does not answer, is told and never stops anybody.
     """
-    found = mirror.here()
-    if found is None:
+    copies = mirror.configured()
+    if copies is None:
         return
     try:
-        ids = _within(ANSWER, lambda: found.runs(phase))
+        ids = _within(ANSWER, lambda: copies.runs(phase))
         newest = []
         for run in wanted(ids):
-            records = found.records(run)
+            records = copies.records(run)
             if records and (parents is None or records[0].parent in parents):
                 newest.append((records[0].order, run))
         if newest:
-            restore(found, store, max(newest)[1])
+            restore(copies, store, max(newest)[1])
     except Exception as error:  # whatever the medium's library raises
         words = redact(str(error))
-        print(f"the mirror {found.backend} cannot be read ({words}); going by this disk alone", flush=True)
+        print(f"the mirror {copies.backend} cannot be read ({words}); going by this disk alone", flush=True)
 
 
 def bring_newest(store: Path, phase: str, than: str) -> None:
     """Bring back the newest finished run of a phase, where its id is greater (later) than `than`."""
-    found = mirror.here()
+    copies = mirror.configured()
 
     def newest(ids: list[str]) -> list[str]:
-        return next(([run] for run in reversed(ids) if run > than and found.finished(run)), [])
+        return next(([run] for run in reversed(ids) if run > than and copies.finished(run)), [])
 
     bring(store, phase, newest)
 
@@ -82,7 +82,7 @@ def restore(of: mirror.Mirror, store: Path, run: str) -> mirror.Record | None:
     for record in of.records(run):
         if (record.finished, record.step) <= reached(path):
             return None
-        with mirror.folder(path) as staging:
+        with mirror.staging_folder(path) as staging:
             try:
                 of.fetch(record, staging / "run", staging)
             except mirror.FAILED as error:

@@ -145,7 +145,7 @@ def test_a_finished_run_comes_back_by_id_by_phase_and_by_config(tmp_path, monkey
     """The three ways in which a phase looks for runs, on a disk with nothing but the mirror."""
     monkeypatch.setenv("NBCORE_MIRROR", str(tmp_path / "mirror"))
     run = finished(tmp_path / "store")
-    assert "last confirmed: step 100" in run.mirrored()
+    assert "last confirmed: step 100" in run.mirror_status()
     assert runs.find(tmp_path / "one", run.id).info == run.info
     assert runs.find(tmp_path / "two", "sft").verify() == []
     assert runs.open(run.config, tmp_path / "three").info["metrics"] == {"loss": 2.5}
@@ -158,7 +158,7 @@ def test_an_unfinished_run_is_opened_where_another_machine_left_it(tmp_path, mon
     monkeypatch.setenv("NBCORE_MIRROR", str(tmp_path / "mirror"))
     run = opened(tmp_path / "store")
     run.publish(saved(run, 40))
-    run.mirrored(wait=True)
+    run.wait_for_mirror()
     there = runs.open(run.config, tmp_path / "fresh")
     assert there.id == run.id and checkpoints.newest(there.path)[0].step == 40
     other = run.config.model_copy(update={"learning_rate": 0.1})
@@ -173,7 +173,7 @@ def test_an_executed_notebook_follows_its_run(tmp_path, monkeypatch):
     run = finished(tmp_path / "store")
     (run.path / "notebook.ipynb").write_text("{}")
     run.publish_notebook()
-    run.mirrored(wait=True)
+    run.wait_for_mirror()
     assert len(list((tmp_path / "mirror" / run.id).glob("notebook.*.ipynb"))) == 1
     assert (runs.find(tmp_path / "fresh", run.id).path / "notebook.ipynb").read_text() == "{}"
 
@@ -429,7 +429,7 @@ def test_a_bucket_of_the_hub_is_a_mirror_too(tmp_path):
 
 def test_a_mirror_that_cannot_be_read_stops_nobody(tmp_path, monkeypatch, capsys):
     """A dropped Drive at the start of a run: work goes on by this disk, and says so."""
-    monkeypatch.setattr(mirror, "here", lambda: mirror.Mirror(Faulty(tmp_path, lambda *_: OSError(107, "gone"))))
+    monkeypatch.setattr(mirror, "configured", lambda: mirror.Mirror(Faulty(tmp_path, lambda *_: OSError(107, "gone"))))
     run = opened(tmp_path / "store")
     assert run.config and "cannot be read" in capsys.readouterr().out
 
