@@ -1,7 +1,8 @@
 """Open a run: the one of this config and parent, resumed where it is unfinished; else a new directory.
 
-Who asks for another config under the name of an unfinished run is told what differs: it would have begun anew in
-silence. What does not change the result (ELASTIC) is taken over; all else is a run with a name of its own.
+A config that differs from that of an unfinished run of the same name is an error that says what differs: without it,
+one changed number would silently start training from the beginning. Fields that do not change the result (ELASTIC)
+may differ, and the run goes on with the new value. Anything else is another run, and needs a name of its own.
 """
 
 from __future__ import annotations
@@ -27,12 +28,13 @@ ELASTIC = (*BATCH, "save_steps", "keep_every", "jobs", "gradient_checkpointing",
 
 
 def open(config: configs.Phase, store: str | Path, parent: str | Path | Run | None = None) -> Run:
-    """The run directory of this config and parent, held by this process: resumed where unfinished, handed back where
-    finished, else new. What is further on the mirror is brought back first.
+    """The run directory of this config and parent, held by this process.
 
-    The parent is verified before anything is created, so a bad one leaves nothing behind. Where another process
-    holds the run, a new one is opened beside it, and that is said.
-    Raises ValueError or FileNotFoundError with the field, the value and the remedy.
+    A finished run is returned as it is, an unfinished one is resumed; where there is none a new one is made. If the
+    mirror has a later state of it than this disk, that is brought back first. The parent is verified before anything is
+    created, so a bad one leaves nothing behind. While another process holds the run, a new one is opened beside it, and
+    a printed line says so.
+    Raises ValueError or FileNotFoundError with the field, the value and the remedy; Paused where the disk is full.
     """
     store = Path(store)
     _refuse_mirror_within(store)
@@ -42,11 +44,11 @@ def open(config: configs.Phase, store: str | Path, parent: str | Path | Run | No
         raise ValueError(
             f"parent: {parent.path} is in another store than {store}; copy it to {store / parent.id} first"
         )
-    found = candidates(config, store, parent)
-    if not (found and found[0].finished):
+    fitting = candidates(config, store, parent)
+    if not (fitting and fitting[0].finished):
         bring(config, store, parent)
-        found = candidates(config, store, parent)
-    for run in found:
+        fitting = candidates(config, store, parent)
+    for run in fitting:
         if run.finished:
             return run
         if lease.take(run.path):
@@ -54,10 +56,10 @@ def open(config: configs.Phase, store: str | Path, parent: str | Path | Run | No
                 run.set(runs.ASKED, **{path: new for path, (_, new) in changed.items()})
                 print(f"{run.id} goes on with {_words(changed)}", flush=True)
             return run
-    if found:
-        other = lease.holder(found[0].path) or {"pid": "?", "beat": 0.0}
+    if fitting:
+        other = lease.holder(fitting[0].path) or {"pid": "?", "beat": 0.0}
         print(
-            f"{found[0].id} is in use by process {other['pid']} (last sign of life {other['beat']:.0f} s ago): "
+            f"{fitting[0].id} is in use by process {other['pid']} (last sign of life {other['beat']:.0f} s ago): "
             "this is a new attempt, in a directory of its own",
             flush=True,
         )
@@ -104,7 +106,7 @@ def _create(config: configs.Phase, store: Path, parent: Run | None) -> Run:
 
 
 def bring(config: configs.Phase, store: str | Path, parent: Run | None) -> None:
-    """Bring back what is further on the mirror than here: a run of this config, else the newest of its name."""
+    """Bring back from the mirror what is ahead of this disk: a run of this config, else the newest of its name."""
 
     def wanted(ids: list[str]) -> list[str]:
         named = [run for run in ids if layout.config_of(run)[0] == config.name]
@@ -114,14 +116,15 @@ def bring(config: configs.Phase, store: str | Path, parent: Run | None) -> None:
 
 
 def candidates(config: configs.Phase, store: str | Path, parent: Run | None) -> list[Run]:
-    """The runs of this config and parent that can be trusted: finished ones first, then the furthest, then the newest.
+    """The undamaged runs of this config and parent, the one to go on with first.
 
-    A run whose config differs in nothing that changes the result is one of this config, too.
+    Finished ones come before unfinished ones, then the one with the most steps, then the newest. Where no run has
+    exactly this config, those count whose config differs only in fields that do not change the result.
     """
     named = list(_of_parent(config, store, parent))
     exact = [run for run in named if layout.config_of(run.path)[1] == configs.digest(config)]
     fitting = [run for run in exact or named if is_elastic(changes(run.requested, config), config)]
-    if len(fitting) > 1:  # rarely: how far each is takes reading its checkpoints
+    if len(fitting) > 1:  # rare, and only then worth reading every checkpoint to see how far each has come
         fitting.sort(key=lambda run: (restore.reached(run.path), run.path.name), reverse=True)
     return fitting
 
@@ -138,7 +141,7 @@ def changes(was: configs.Phase, now: configs.Phase) -> dict[str, tuple]:
 
 
 def is_elastic(changed: dict[str, tuple], config: configs.Phase) -> bool:
-    """Whether changes towards `config` leave the result as it is."""
+    """Whether changing a run's config to `config` would not change what it trains."""
     if not all(path in ELASTIC for path in changed):
         return False
     was = {name: changed[name][0] for name in BATCH if name in changed}
@@ -146,7 +149,7 @@ def is_elastic(changed: dict[str, tuple], config: configs.Phase) -> bool:
 
 
 def _of_parent(config: configs.Phase, store: str | Path, parent: Run | None) -> Iterator[Run]:
-    """Runs of this name and parent that can be trusted, the newest first."""
+    """The undamaged runs of this config's name and this parent, the newest first."""
     wanted = (config.name, _reference(parent), seedling(config, parent))
     for run in reversed(runs.listing(store, config.phase)):
         if layout.config_of(run.path)[0] != config.name:
@@ -157,14 +160,16 @@ def _of_parent(config: configs.Phase, store: str | Path, parent: Run | None) -> 
                 continue
             _ = run.config
         except ValueError:
-            continue  # a file of it has changed since it was written: `runs verify` tells
+            continue  # damaged: `runs verify` says how
         if not (run.finished and run.verify()):
             yield run
 
 
 def _refuse_drift(config: configs.Phase, store: str | Path, parent: Run | None) -> None:
-    """Raises ValueError with what differs, where the newest run of this name has a checkpoint that a new run, with
-    another config under the same name, would leave behind."""
+    """Raises ValueError where the newest run of this name is unfinished and has a checkpoint.
+
+    A new run with another config under the same name would leave that work behind without a word.
+    """
     run = next(_of_parent(config, store, parent), None)
     if run is None or run.finished or lease.holder(run.path):
         return
@@ -181,12 +186,12 @@ def _refuse_drift(config: configs.Phase, store: str | Path, parent: Run | None) 
 
 
 def _refuse_mirror_within(store: Path) -> None:
-    """Raises ValueError for a mirror and a store in one another: each copy would be copied again."""
+    """Raises ValueError where mirror and store are inside each other: each copy would be copied again."""
     address = environment.mirror()
     if address is None or address.startswith("hf://"):
         return
-    copies, here = Path(address).expanduser().resolve(), store.resolve()
-    if copies.is_relative_to(here) or here.is_relative_to(copies):
+    copies, originals = Path(address).expanduser().resolve(), store.resolve()
+    if copies.is_relative_to(originals) or originals.is_relative_to(copies):
         raise ValueError(
             f"mirror: NBCORE_MIRROR is {address}, and the store is {store}; give the copies another folder"
         )
@@ -197,19 +202,22 @@ def _words(changed: dict[str, tuple]) -> str:
 
 
 def seedling(config: configs.Phase, parent: Run | None) -> str | None:
-    """sha256 of the shipped base model where a run starts from it: other weights there make it another run."""
+    """sha256 of the shipped base model, for a run that starts from it; None for any other.
+
+    It is part of what a run is: with other weights there, the same config is another run.
+    """
     if parent or config.model.base or configs.TABLE[config.phase].from_scratch:
         return None
     return commit.sha256(runs.SEEDLING / "model.safetensors")
 
 
 def versions() -> dict[str, str]:
-    """Of Python and of the packages that decide a training result, as far as they are installed."""
-    found = {"python": platform.python_version()}
+    """Versions of Python and of the packages that decide a training result, as far as they are installed."""
+    installed = {"python": platform.python_version()}
     for package in PACKAGES:
-        with suppress(metadata.PackageNotFoundError):  # the base floor runs without the training packages
-            found[package] = metadata.version(package)
-    return found
+        with suppress(metadata.PackageNotFoundError):  # runs can be looked at without the training packages
+            installed[package] = metadata.version(package)
+    return installed
 
 
 def _reference(parent: Run | None) -> dict | None:
