@@ -112,6 +112,10 @@ class Show:
         """A stage that need not run."""
         self._print(f"[{number}/{count}] {name} {words}")
 
+    def note(self, text: str) -> None:
+        """A line between stages."""
+        self._print(text)
+
     def _print(self, text: str) -> None:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 

@@ -18,7 +18,7 @@ from nbcore.core.redact import redact
 from nbcore.pipeline import notebook
 from nbcore.pipeline.plan import Pipeline, Stage
 from nbcore.pipeline.progress import Show, flat, words_of
-from nbcore.runs import layout, opening
+from nbcore.runs import choice, layout, opening
 
 
 class StageFailed(RuntimeError):
@@ -47,9 +47,10 @@ def run(pipeline: Pipeline, store: str | Path, progress: Show | None = None) -> 
             opening.bring(config, store, parent)
             found = runs.matching(config, store, parent)
         if stage.id not in chosen:
-            # Another config of the same phase is as good a parent as the person has; the newest finished one is theirs.
-            others = [other for other in runs.listing(store, stage.phase) if other.finished]
-            done[stage.id] = found if found and found.finished else (others[-1] if others else None)
+            is_parent = any(other.parent == stage.id and other.id in chosen for other in pipeline.stages)
+            done[stage.id] = (
+                found if found and found.finished else _stand_in(config, store, show if is_parent else None)
+            )
             continue
         number, count = chosen.index(stage.id) + 1, len(chosen)
         if orphan:
@@ -90,6 +91,18 @@ def resume(unfinished: runs.Run, overrides: dict[str, Any], progress: Show | Non
         raise
     show.end(f"finished · {finished.id}")
     return finished
+
+
+def _stand_in(config: configs.Phase, store: Path, show: Show | None) -> runs.Run | None:
+    """A finished run of another config of the phase: as good a parent as the person has. A newer one that is passed
+    over is told on `show`."""
+    others = [run_ for run_ in runs.listing(store, config.phase) if run_.finished]
+    if not others:
+        return None
+    preferred = choice.preferred(others, config.name)
+    if show and (why := choice.passed_over(preferred, others, config.name)):
+        show.note(f"parent: {why}")
+    return preferred
 
 
 def _execute(stage: Stage, config: Any, store: Path, parent: runs.Run | None, show: Show) -> runs.Run:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from nbcore import config as configs
 from nbcore.core import environment
-from nbcore.runs import checkpoints, commit, disk, layout, lease, pausing
+from nbcore.runs import checkpoints, choice, commit, disk, layout, lease, pausing
 from nbcore.runs import run as runs
 from nbcore.runs.mirror import restore
 from nbcore.runs.run import Run
@@ -39,7 +39,7 @@ def open(config: configs.Phase, store: str | Path, parent: str | Path | Run | No
     store = Path(store)
     _refuse_mirror_within(store)
     if parent is not None and not isinstance(parent, Run):
-        parent = runs.find(store, parent)
+        parent = choice.find(store, parent, config)
     if parent is not None and not (store / parent.id / layout.OPENING).is_file():
         raise ValueError(
             f"parent: {parent.path} is in another store than {store}; copy it to {store / parent.id} first"

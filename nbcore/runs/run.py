@@ -12,6 +12,7 @@ from typing import Any
 
 from nbcore import config as configs
 from nbcore.core import lines
+from nbcore.core.suggest import did_you_mean
 from nbcore.runs import checkpoints, commit, layout, lease, pausing, pruning
 from nbcore.runs.mirror import publisher, restore
 
@@ -84,7 +85,7 @@ class Run:
         reference = self.info["parent"]
         if reference is None:
             return None
-        parent = find(self.store, reference["id"])
+        parent = get(self.store, reference["id"])
         if parent.info["manifest"] != reference["hash"]:
             raise ValueError(f"parent {parent.id} of {self.id} is not the run it was: its manifest has changed")
         return parent
@@ -190,37 +191,30 @@ class Run:
         return sum(gap for gap in (b - a for a, b in pairwise(times)) if 0 < gap < 3600)
 
 
-def find(store: str | Path, reference: str | Path) -> Run:
-    """A finished, verified run by its path, its id ("sft/2026…") or its phase (the newest one); from the mirror, if
-    only that has it.
+def get(store: str | Path, reference: str | Path, field: str = "parent") -> Run:
+    """A finished, verified run by its id ("sft/2026…") or its path; from the mirror, if only that has it.
 
-    Raises FileNotFoundError where there is none, ValueError where its content differs from its manifest.
+    `field` is what an error calls the reference; `choice.find` knows the names of phases too. Raises
+    FileNotFoundError where there is none, ValueError where its content differs from its manifest.
     """
     store, text = Path(store), str(reference)
-    if text in configs.PHASES:
-        runs = [run for run in listing(store, text) if run.finished]
-        restore.bring_newest(store, text, than=runs[-1].id if runs else "")
-        runs = [run for run in listing(store, text) if run.finished]
-        if not runs:
-            raise FileNotFoundError(f"parent: no finished {text} run in {store}; run the {text} notebook first")
-        run = runs[-1]
-    else:
-        named = layout.RUN_ID.fullmatch(text)
-        if named and commit.problems(store / text, layout.RUN):
-            restore.bring(store, text.split("/")[0], lambda ids: [run for run in ids if run == text])
-        path = store / text if named else Path(text)
-        run = Run(path.resolve()) if (path / layout.OPENING).is_file() else None
-        if run is None or (named and not run.path.is_relative_to(store.resolve())):
-            raise FileNotFoundError(
-                f"parent: {text!r} is neither a run in {store} nor a run directory; "
-                "`python -m nbcore runs list` shows what there is"
-            )
-        if not run.finished:
-            raise ValueError(f"parent: {run.id} is unfinished; run its notebook again, it resumes by itself")
+    named = layout.RUN_ID.fullmatch(text)
+    if named and commit.problems(store / text, layout.RUN):
+        restore.bring(store, text.split("/")[0], lambda ids: [run for run in ids if run == text])
+    path = store / text if named else Path(text)
+    run = Run(path.resolve()) if (path / layout.OPENING).is_file() else None
+    if run is None or (named and not run.path.is_relative_to(store.resolve())):
+        raise FileNotFoundError(
+            f"{field}: {text!r} is neither a run in {store} nor a run directory"
+            f"{did_you_mean(text, [*configs.PHASES, *(run.id for run in listing(store))])}; "
+            "`python -m nbcore runs list` shows what there is"
+        )
+    if not run.finished:
+        raise ValueError(f"{field}: {run.id} is unfinished; run its notebook again, it resumes by itself")
     problems = run.verify()
     if problems:
         raise ValueError(
-            f"parent: {run.id} is damaged: {'; '.join(problems[:3])}. Name another parent, "
+            f"{field}: {run.id} is damaged: {'; '.join(problems[:3])}. Name another {field}, "
             "or run its phase again (names are never reused)"
         )
     return run

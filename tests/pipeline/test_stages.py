@@ -160,6 +160,14 @@ def test_only_takes_parents_from_what_finished_before(chain, store, executed):
         pipelines.load(chain, "sfd")
 
 
+def test_only_prefers_a_whole_parent_to_a_newer_toy_and_says_so(chain, store, executed):
+    """`--only sft` after somebody had tried the adapter for two steps trained on what they had tried."""
+    (whole,), _ = go(chain, store, only="lang_adapter", set_=["lang_adapter.seed=1"])
+    (toy,), _ = go(chain, store, only="lang_adapter", set_=["lang_adapter.max_steps=2"])
+    (sft,), text = go(chain, store, only="sft", set_=["seed=2"])
+    assert sft.parent == whole and f"{toy.id} is newer, but cut short (max_steps 2 instead of " in text
+
+
 def test_a_failure_is_one_line_and_keeps_the_executed_copy(chain, store, executed):
     with pytest.raises(stages.StageFailed) as caught:
         go(chain, store, set_=["sft.seed=13"])

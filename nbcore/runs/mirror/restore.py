@@ -42,16 +42,6 @@ def bring(
         print(f"the mirror {copies.backend} cannot be read ({words}); going by this disk alone", flush=True)
 
 
-def bring_newest(store: Path, phase: str, than: str) -> None:
-    """Bring back the newest finished run of a phase, where its id is greater (later) than `than`."""
-    copies = mirror.configured()
-
-    def newest(ids: list[str]) -> list[str]:
-        return next(([run] for run in reversed(ids) if run > than and copies.finished(run)), [])
-
-    bring(store, phase, newest)
-
-
 def _within(seconds: float, ask: Callable[[], list[str]]) -> list[str]:
     answer: list[list[str] | Exception] = []
 

@@ -1,0 +1,177 @@
+"""Which run a word means: a run's id, the beginning or end of one, its path, or the name of a phase.
+
+An id or a path is taken at its word. The name of a phase stands for many runs, and the newest is often one that
+somebody played with; so among the finished runs of a phase these come first, in this order:
+
+    those of the same profile (the `name` of the config that asks)
+    those that were not cut short: they, and the runs they stand on, were asked for at least as many steps as
+        configs/<phase>/<name>.yaml asks for (a name of one's own: as the shortest config shipped for the phase)
+    the newest
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from nbcore import config as configs
+from nbcore.core import environment
+from nbcore.runs import layout
+from nbcore.runs import run as runs
+from nbcore.runs.mirror import mirror, restore
+from nbcore.runs.run import Run
+
+SHORTEST = 6  # characters of the end of an id that name a run
+
+
+def find(store: str | Path, reference: str | Path, config: configs.Phase | None = None, field: str = "parent") -> Run:
+    """The finished, verified run that `reference` means, brought back from the mirror where only that has it.
+
+    `config` is the one that asks, for the choice among the runs of a phase; `field` is what an error calls the
+    reference. Says in one line which newer run was passed over. Raises FileNotFoundError where there is none,
+    ValueError where several fit, or where its content differs from its manifest.
+    """
+    store, text = Path(store), str(reference)
+    if text not in configs.PHASES:
+        return runs.get(store, whole_id(store, text), field)
+    name = config.name if config else None
+    finished = [run for run in runs.listing(store, text) if run.finished]
+    _bring_better(store, text, name, preferred(finished, name) if finished else None)
+    finished = [run for run in runs.listing(store, text) if run.finished]
+    if not finished:
+        raise FileNotFoundError(f"{field}: no finished {text} run in {store}; run the {text} notebook first")
+    run = preferred(finished, name)
+    if why := passed_over(run, finished, name):
+        print(f"{field}: {why}", flush=True)
+    return runs.get(store, run.id, field)
+
+
+def whole_id(store: Path, text: str, candidates: Sequence[Run] | None = None) -> str:
+    """The id that `text` begins ("sft/2026…") or ends, if there is one such run; else `text` as it is.
+
+    Raises ValueError where several runs fit.
+    """
+    if layout.RUN_ID.fullmatch(text) or len(text) < SHORTEST or Path(text).exists():
+        return text
+    known = runs.listing(store) if candidates is None else candidates
+    fitting = [run.id for run in known if run.id.endswith(text) or ("/" in text and run.id.startswith(text))]
+    if len(fitting) > 1:
+        raise ValueError(f"RUN: {text!r} could be {' or '.join(fitting[:3])}: give more of the id")
+    return fitting[0] if fitting else text
+
+
+def preferred(candidates: Sequence[Run], name: str | None) -> Run:
+    """The one of these runs of a phase, oldest first, that its phase's name stands for (see above)."""
+    return max(candidates, key=lambda run: _rank(run, name))
+
+
+def passed_over(chosen: Run, candidates: Sequence[Run], name: str | None) -> str:
+    """Why the newest of the candidates is not the chosen one, in a line; empty where it is."""
+    newest = candidates[-1]
+    if newest == chosen:
+        return ""
+    if name is not None and _name(newest.id) != name and _name(chosen.id) == name:
+        reason = f"of another profile ({_name(newest.id)})"
+    else:
+        reason = f"cut short ({shortfall(newest)})"
+    return f"taking {chosen.id}; {newest.id} is newer, but {reason}: to take that, name it by its id"
+
+
+def shortfall(run: Run) -> str:
+    """Why a run counts as cut short: itself, or one that it stands on; empty where neither is."""
+    for link in _lineage(run):
+        length = configs.TABLE[link.phase].length
+        with suppress(ValueError):  # a config that cannot be read is another trouble, and told where it is used
+            if length and (asked := _value(link.config, length)) < (usual := usual_length(link.phase, _name(link.id))):
+                words = f"{length.rpartition('.')[2]} {asked} instead of {usual}"
+                return words if link == run else f"it stands on {link.id}: {words}"
+    return ""
+
+
+def usual_length(phase: str, name: str) -> int:
+    """How long a whole run of a profile is; under a name that is not shipped, the shortest that is. 0 if none is."""
+    folder = environment.REPO / "configs" / phase
+    named = folder / f"{name}.yaml"
+    paths = [named] if named.is_file() else sorted(folder.glob("*.yaml"))
+    return min((_length_in(path, path.stat().st_mtime_ns) for path in paths), default=0)
+
+
+def described(run: Run) -> str:
+    """A run in a line for people: "sft/2026… · 120 steps · 2 hours ago"."""
+    words = [run.id]
+    if steps := max((row["step"] for row in run.metrics() if "step" in row), default=0):
+        words.append(f"{steps} steps")
+    if run.finished:
+        words.append(age(datetime.fromisoformat(run.info["finished"]).timestamp()))
+    if short := shortfall(run):
+        words.append(f"cut short: {short}")
+    return " · ".join(words)
+
+
+def age(moment: float) -> str:
+    """How long ago a time (seconds since 1970) was, in its largest unit."""
+    seconds = max(0.0, time.time() - moment)
+    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if count := int(seconds // length):
+            return f"{count} {unit}{'s' if count > 1 else ''} ago"
+    return "just now"
+
+
+def _name(id_: str) -> str:
+    return layout.config_of(id_)[0]
+
+
+def _rank(run: Run, name: str | None) -> tuple[bool, bool, str]:
+    return (name is None or _name(run.id) == name, not shortfall(run), run.path.name)
+
+
+def _lineage(run: Run) -> Iterator[Run]:
+    """A run and those it stands on, as far as they are here; nothing is verified."""
+    while True:
+        yield run
+        try:
+            parent = run.info["parent"]
+        except ValueError:
+            return
+        if parent is None or not (run.store / parent["id"] / layout.OPENING).is_file():
+            return
+        run = Run(run.store / parent["id"])
+
+
+def _value(config: configs.Phase, path: str) -> Any:
+    return operator.attrgetter(path)(config)
+
+
+@functools.lru_cache(maxsize=64)
+def _length_in(path: Path, _changed: int) -> int:
+    config = configs.load(path)
+    return _value(config, configs.TABLE[config.phase].length)
+
+
+def _bring_better(store: Path, phase: str, name: str | None, best: Run | None) -> None:
+    """Bring back the finished run of a phase on the mirror that ranks above the best one here, if there is one."""
+    copies = mirror.configured()
+    floor = _rank(best, name) if best else (False, False, "")
+
+    def fits(run: str, whole: bool) -> tuple[bool, bool, str]:
+        return name is None or _name(run) == name, whole, run.partition("/")[2]
+
+    def better(ids: list[str]) -> list[str]:
+        short = []
+        for run in sorted(ids, key=lambda run: fits(run, True), reverse=True):
+            if fits(run, True) <= floor:
+                break
+            if (record := copies.finished(run)) is None:
+                continue
+            if record.step >= usual_length(phase, _name(run)):
+                return [run]
+            short += [run] if fits(run, False) > floor else []
+        return short[:1]
+
+    restore.bring(store, phase, better)
