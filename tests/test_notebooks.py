@@ -19,6 +19,7 @@ from nbcore.config import knobs
 REPO = Path(__file__).resolve().parents[1]
 NOTEBOOKS = {path.stem: path for path in sorted((REPO / "notebooks").glob("*.ipynb"))}
 PHASE = {"_".join(stem.split("_")[1:]): stem for stem in NOTEBOOKS if stem != "00_start"}
+CHECKS = {"00_start": "stages"}  # the cell that looks at the parameters; elsewhere it is the config cell
 MIDDLE = {"evaluate": ["metric", "measure"]}  # in place of loss and train
 CANONICAL = {
     "accelerator": "GPU",
@@ -152,6 +153,57 @@ def test_every_yaml_begins_with_its_launch_command(path):
         assert f"notebooks/{PHASE[path.parent.name]}.ipynb" in first
 
 
+def in_a_kernel(code):
+    """Output of Python code that has `shell`, an IPython that keeps what it ran, as every notebook's kernel does."""
+    begin = "from IPython.core.interactiveshell import InteractiveShell\nfrom nbcore.core import environment\n"
+    begin += "shell = InteractiveShell.instance(user_ns={'environment': environment})\n"
+    begin += "run = lambda cell: shell.run_cell(cell, store_history=True)\n"
+    done = subprocess.run([sys.executable, "-c", begin + code], cwd=REPO, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_every_notebook_refuses_a_parameter_that_is_none_of_its_own():
+    """`max_step: 1` trained with the YAML's steps and exited 0."""
+    book = {
+        stem: [source(cells(stem)[id_]) for id_ in ("parameters", CHECKS.get(stem, "config"))] for stem in NOTEBOOKS
+    }
+    output = in_a_kernel(f"""
+for stem, (own, checks) in {book!r}.items():
+    for injected in ("", "# Parameters\\nstore = 'here'\\n", "# Parameters\\nstoree = 1\\n"):
+        run(own)
+        run(injected)
+        print("|", stem, "storee" in injected, run(checks).error_in_exec)
+""")
+    lines = [line.split(" ", 3) for line in output.splitlines() if line.startswith("| ")]
+    assert len(lines) == 3 * len(NOTEBOOKS)
+    for _, stem, misspelt, error in lines:
+        words = "unknown parameter 'storee'; did you mean 'store'?" if misspelt == "True" else "None"
+        assert error.startswith(words), (stem, error)
+
+
+def test_the_run_takes_what_the_panel_last_said(tmp_path):
+    """A changed knob reaches the run through a list that the config cell makes: a machine that skips the panel runs the
+    same cells as a person, and nothing writes into a notebook's globals."""
+    wanted = ("parameters", "config", "tune", "run")
+    book = {phase: [source(cells(stem)[id_]) for id_ in wanted] for phase, stem in PHASE.items()}
+    output = in_a_kernel(f"""
+from tests.view.test_knobs import fields
+for phase, (own, config, tune, open_run) in {book!r}.items():
+    taken = []
+    for turn in (False, True):
+        run(own + "\\nstore = {str(tmp_path)!r}")
+        run(config)
+        if turn:
+            fields(run(tune).result)["seed"].value = "7"
+        run(open_run.split("\\n")[0])
+        taken.append(shell.user_ns["cfg"].seed)
+    print("|", phase, *taken)
+""")
+    assert [line for line in output.splitlines() if line.startswith("| ")] == [f"| {phase} 0 7" for phase in PHASE]
+    assert "globals()" not in str(book)
+
+
 # --- for real -----------------------------------------------------------------------------------------------
 
 QUICK = {
@@ -229,6 +281,7 @@ MISTAKES = {
     "unknown key": (dict(overrides={"learning_rat": 1}), ["learning_rat", "known here"]),
     "wrong type": (dict(overrides={"max_steps": "many"}), ["max_steps", "many"]),
     "wrong knob": (dict(learning_rate=-1), ["learning_rate", "-1", "greater than 0"]),
+    "no such parameter": (dict(max_step=1), ["max_step", "did you mean 'max_steps'"]),
     "no such config": (dict(config="configs/sft/huge.yaml"), ["configs/sft/huge.yaml", "configs/<phase>"]),
     "no such parent": (dict(parent="sft/never"), ["parent", "sft/never", "runs list"]),
     "parent never run": (dict(), ["parent", "lang_adapter", "first"]),

@@ -122,7 +122,7 @@ def obstacle(name: str, device: Device) -> str | None:
 
 
 def profile(device: Device) -> tuple[str, str]:
-    """The largest profile `device` can hold, and the sentence why: what `config = "auto"` takes."""
+    """The largest profile `device` can hold, and the sentence why: which `config = "auto"` takes."""
     names = list(PROFILES)
     best = [name for name in names if obstacle(name, device) is None][-1]
     reason = f"{device} runs '{best}': {PROFILES[best].trains}"
@@ -130,3 +130,13 @@ def profile(device: Device) -> tuple[str, str]:
         larger = names[names.index(best) + 1]
         reason += f"; '{larger}' {obstacle(larger, device)}"
     return best, reason + "."
+
+
+def config_path(config: str, phase: str) -> str:
+    """The YAML that a notebook's `config` names. "auto" is that of the largest profile this device holds, with the
+    reason printed; anything else is a path already."""
+    if config != "auto":
+        return config
+    name, reason = profile(device())
+    print(reason)
+    return f"configs/{phase}/{name}.yaml"
