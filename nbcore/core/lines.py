@@ -1,12 +1,20 @@
-"""JSON lines that only grow: each append survives a power cut, and a cut line costs itself alone."""
+"""JSON lines that only grow: each append survives a power cut, and a cut line costs itself alone.
+
+Lines end at "\\n" alone. `str.splitlines` would cut at U+2028, U+0085 and others, which JSON leaves inside of strings.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
+
+DEEPEST = 100  # lists and mappings inside one another; Python gives up at about a thousand
+_FORMATS = {b"\x1f\x8b": "gzip", b"PK": "a zip archive", b"PAR1": "Parquet"}
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 def append(path: Path, *rows: dict) -> None:
@@ -25,46 +33,99 @@ def read(path: Path) -> list[dict]:
     if not path.is_file():
         return []
     rows = []
-    for line in path.read_text("utf-8", errors="replace").splitlines():
+    for line in path.read_bytes().split(b"\n"):
         try:
-            rows.append(json.loads(line))
+            rows.append(json.loads(line.decode("utf-8", errors="replace")))
         except json.JSONDecodeError:
             continue  # the line a kill cut short
     return rows
 
 
-def objects(path: str | Path, columns: Iterable[str], field: str) -> list[dict]:
-    """Objects of a .jsonl file, each with these columns. `field` is the config field that named the file.
+def numbered(path: str | Path, field: str, remedy: str) -> Iterator[tuple[int, bytes]]:
+    """(number, line) of each line of a text file that is not blank; a byte order mark of UTF-8 is taken off.
 
-    Raises ValueError or FileNotFoundError naming field, file, line and column for the first that does not fit.
+    Raises FileNotFoundError with the remedy, and ValueError for a file that is no UTF-8 text as a whole.
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"{field}: no file {path}; give a .jsonl file, or 'katas' for what is built in")
-    found = []
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
-        if not line.strip():
-            continue
+        raise FileNotFoundError(f"{field}: no file {path}; {remedy}")
+    content = path.read_bytes()
+    for beginning, kind in _FORMATS.items():
+        if content.startswith(beginning):
+            raise ValueError(f"{field}: {path}: is {kind}, not text; unpack or convert it to lines of JSON first")
+    if content.startswith(_UTF_16) or b"\0" in content[:4]:
+        raise ValueError(f"{field}: {path}: is UTF-16 or binary, not UTF-8 text; save it as UTF-8")
+    for number, line in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
+        if line.strip():
+            yield number, line
+
+
+def value(line: bytes) -> Any:
+    """What one line of JSON says. Raises ValueError with what is wrong and the remedy."""
+    try:
+        text = line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"not UTF-8 (byte 0x{line[error.start]:02x} at {error.start}); save the file as UTF-8"
+        ) from None
+    try:
+        parsed = json.loads(text)
+    except RecursionError:
+        raise ValueError(f"not JSON that can be read: nested too deep; at most {DEEPEST} levels") from None
+    except ValueError as error:  # besides JSONDecodeError a number of more than 4300 digits
+        message = error.msg if isinstance(error, json.JSONDecodeError) else error
+        raise ValueError(f"not JSON ({message}); each line is one JSON mapping") from None
+    if text.count("[") + text.count("{") > DEEPEST and _depth(parsed) > DEEPEST:
+        raise ValueError(f"nested too deep ({_depth(parsed)} levels); at most {DEEPEST}")
+    return parsed
+
+
+def parsed(path: str | Path, parse: Callable[[Any], Any], field: str) -> Iterator[tuple[int, Any]]:
+    """(line number, record) of a .jsonl file, each checked by `parse`. `field` is the config field that named the file.
+
+    Raises ValueError or FileNotFoundError naming field, file, line and remedy for the first line that does not fit.
+    """
+    for number, line in numbered(path, field, "give a .jsonl file, or 'katas' for what is built in"):
         try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{field}: {path}:{number}: not JSON ({error.msg})") from None
-        if not isinstance(row, dict):
-            raise ValueError(f"{field}: {path}:{number}: {line[:40]} is no mapping; a line has {', '.join(columns)}")
-        missing = [column for column in columns if column not in row]
-        if missing:
-            raise ValueError(f"{field}: {path}:{number}: {missing[0]!r} is missing; a line has {', '.join(columns)}")
-        if not isinstance(row["id"], str):
-            raise ValueError(f"{field}: {path}:{number}: 'id' is {row['id']!r}; it must be text")
-        found.append(row)
-    if not found:
-        raise ValueError(f"{field}: {path} is empty; it needs at least one line of JSON with {', '.join(columns)}")
-    return found
+            yield number, parse(value(line))
+        except ValueError as error:
+            raise ValueError(f"{field}: {path}:{number}: {error}") from None
+
+
+def objects(path: str | Path, parse: Callable[[Any], Any], field: str) -> list[Any]:
+    """The records of a .jsonl file, as `parsed` has them; there is at least one, and no id stands on two lines."""
+    records, lines = [], {}
+    for number, record in parsed(path, parse, field):
+        first = lines.setdefault(record["id"], number)
+        if first != number:
+            raise ValueError(
+                f"{field}: {path}:{number}: 'id' {record['id']!r} stands on more than one line ({first} and {number}); "
+                "ids are unique"
+            )
+        records.append(record)
+    if not records:
+        raise ValueError(f"{field}: {path} is empty; it needs at least one line of JSON")
+    return records
 
 
 def digest(rows: Iterable[dict]) -> str:
     """sha256 over the rows as canonical JSON: equal data, equal digest."""
     total = hashlib.sha256()
     for row in rows:
-        total.update(json.dumps(row, sort_keys=True, ensure_ascii=False).encode())
+        total.update(json.dumps(row, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass"))
     return total.hexdigest()
+
+
+def _depth(value: Any) -> int:
+    """How many lists and mappings stand inside one another."""
+    depth, level = 0, [value]
+    while level:
+        inner = []
+        for item in level:
+            if isinstance(item, dict):
+                inner += item.values()
+            elif isinstance(item, list):
+                inner += item
+        depth += any(isinstance(item, dict | list) for item in level)
+        level = inner
+    return depth

@@ -9,13 +9,14 @@ import hashlib
 import random
 
 from nbcore.core import lines
+from nbcore.core.records import Document, Row, Task
 from nbcore.data import rust_source
 from nbcore.tasks import katas, sets
 
 VALIDATION_SHARE = 20  # of a source without splits of its own, one document in so many is held out, by its hash
 
 
-def documents(counts: dict[str, int], split: str, seed: int) -> list[dict]:
+def documents(counts: dict[str, int], split: str, seed: int) -> list[Document]:
     """Documents {"id", "text" or "messages", "source"} of a split ("train" or "heldout"), shuffled.
 
     `counts` says how many to draw from each source at most. Raises ValueError naming an empty source.
@@ -32,7 +33,7 @@ def documents(counts: dict[str, int], split: str, seed: int) -> list[dict]:
         else:
             everything = rust_source.documents()
             if source != "rust-src":
-                everything = lines.objects(source, ("id", "text"), "corpus.sources")
+                everything = lines.objects(source, Document.parse, "corpus.sources")
             chosen = [row for row in everything if _held_out(row["id"]) == (split == "heldout")]
             random.Random(seed).shuffle(chosen)
             chosen = [{**row, "source": source} for row in chosen[:limit]]
@@ -43,16 +44,16 @@ def documents(counts: dict[str, int], split: str, seed: int) -> list[dict]:
     return found
 
 
-def rows(source: str, limit: int | None, seed: int) -> list[dict]:
+def rows(source: str, limit: int | None, seed: int) -> list[Row]:
     """Rows {"id", "messages"} for SFT: the demonstrated training katas, or a .jsonl file."""
     if source == "katas":
         found = [demonstration(task) for task in katas.load("train", demonstrated=True)]
     else:
-        found = lines.objects(source, ("id", "messages"), "rows")
+        found = lines.objects(source, Row.parse, "rows")
     return sets.drawn(found, limit, seed)
 
 
-def demonstration(task: dict) -> dict:
+def demonstration(task: Task) -> Row:
     """A row whose answer is the task's reference solution."""
     answer = {"role": "assistant", "content": katas.code(task)}
     return {"id": task["id"], "messages": [*sets.question(task), answer], "meta": {"family": task["family"]}}
@@ -67,16 +68,16 @@ def _held_out(identity: str) -> bool:
     return in_share(identity, 1 / VALIDATION_SHARE)
 
 
-def _document(task: dict) -> dict:
+def _document(task: Task) -> Document:
     return {"id": task["id"], "text": katas.document(task), "source": "katas"}
 
 
-def _file(tasks: tuple[dict, ...]) -> dict:
+def _file(tasks: tuple[Task, ...]) -> Document:
     text = "\n".join(katas.document(task) for task in tasks)
     return {"id": "file-" + "-".join(task["id"] for task in tasks), "text": text, "source": "files"}
 
 
-def _copy(task: dict) -> dict:
+def _copy(task: Task) -> Document:
     # Repeat a name, repeat a function, or write something with this signature: the chat frame and copying, which later
     # phases build on. The names alone are what makes a small model discover copying: in a row of twenty tokens the
     # one to copy is found by chance, in a row of a hundred it is not. No instruction is here: what words mean in code

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nbcore.grading.rust.compiler import EDITIONS
+from nbcore.core import lines
+from nbcore.core.records import Sample, Verdict
 
 CHUNK = 16  # graded between two writes: what a kill costs at most
 
@@ -21,24 +22,21 @@ class Bad(NamedTuple):
     text: str
 
 
-def read(path: Path) -> tuple[list[dict], list[Bad]]:
-    """The samples of a .jsonl file, and the lines that are none. Raises FileNotFoundError."""
-    if not path.is_file():
-        raise FileNotFoundError(f"IN: no file {path}; give a .jsonl file of samples")
-    good, bad, seen = [], [], set()
-    for number, raw in enumerate(path.read_bytes().splitlines(), 1):
-        if not raw.strip():
-            continue
-        text = raw.decode("utf-8", errors="replace")
+def read(path: Path) -> tuple[list[Sample], list[Bad]]:
+    """The samples of a .jsonl file, and the lines that are none.
+
+    Raises FileNotFoundError, and ValueError where the file as a whole is no text.
+    """
+    good, bad, seen = [], [], {}
+    for number, raw in lines.numbered(path, "IN", "give a .jsonl file of samples"):
         try:
-            sample = json.loads(raw)
-            problem = _problem(sample, seen)
+            sample = Sample.parse(lines.value(raw))
+            if sample["id"] in seen:
+                raise ValueError(f"'id' {sample['id']!r} stands on line {seen[sample['id']]} too; ids are unique")
         except ValueError as error:
-            problem = f"not JSON: {error}"
-        if problem:
-            bad.append(Bad(number, problem, text))
+            bad.append(Bad(number, str(error), raw.decode("utf-8", errors="replace")))
         else:
-            seen.add(sample["id"])
+            seen[sample["id"]] = number
             good.append(sample)
     return good, bad
 
@@ -50,7 +48,7 @@ def done_ids(path: Path) -> set[str]:
     raw = path.read_bytes()
     whole = raw[: raw.rfind(b"\n") + 1]
     try:
-        verdicts = [json.loads(line) for line in whole.splitlines() if line.strip()]
+        verdicts = [json.loads(line) for line in whole.split(b"\n") if line.strip()]
         ids = {verdict["id"] for verdict in verdicts if verdict["verdict"]}
         if raw and not ids and not _begins_a_verdict(raw):  # nothing here tells that the file is ours
             raise KeyError("verdict")
@@ -77,7 +75,7 @@ def set_aside(bad: list[Bad], out: Path) -> Path:
     return path
 
 
-def grade(grader: Any, samples: list[dict], out: Path, progress: Callable[[int], None]) -> Iterator[dict]:
+def grade(grader: Any, samples: list[Sample], out: Path, progress: Callable[[int], None]) -> Iterator[Verdict]:
     """Grade in chunks and append each to OUT at once; yields the verdicts.
 
     An infra_error is our failure: it is not written, so the next call tries it again.
@@ -86,27 +84,7 @@ def grade(grader: Any, samples: list[dict], out: Path, progress: Callable[[int],
         chunk = samples[start : start + CHUNK]
         verdicts = grader.grade(chunk, lambda done, _, start=start: progress(start + done))
         with out.open("a", encoding="utf-8") as file:
-            lines = [json.dumps(v, ensure_ascii=False) for v in verdicts if v["verdict"] != "infra_error"]
-            file.writelines(f"{line}\n" for line in lines)
+            written = [json.dumps(v, ensure_ascii=False) for v in verdicts if v["verdict"] != "infra_error"]
+            file.writelines(f"{line}\n" for line in written)
         progress(start + len(chunk))
         yield from verdicts
-
-
-def _problem(sample: Any, seen: set) -> str | None:
-    if not isinstance(sample, dict):
-        return f"a sample is a mapping, this is {type(sample).__name__}"
-    if not isinstance(sample.get("id"), str):
-        return f"'id' is {sample.get('id')!r}; it must be text"
-    if sample["id"] in seen:
-        return f"'id' {sample['id']!r} stands on an earlier line too"
-    if sum(isinstance(sample.get(name), str) for name in ("completion", "code")) != 1:
-        return "needs exactly one of 'completion' and 'code', as text"
-    if not isinstance(sample.get("signature"), str | None):
-        return f"'signature' is {sample['signature']!r}; it must be text, or left out"
-    if not isinstance(sample.get("tests"), str):
-        return f"'tests' is {sample.get('tests')!r}; it must be Rust text with #[test] functions"
-    if (sample.get("language") or "rust") not in ("rust", "python"):
-        return f"'language' is {sample['language']!r}; it must be rust or python"
-    if str(sample.get("edition") or "2021") not in EDITIONS:
-        return f"'edition' is {sample['edition']!r}; it must be one of {', '.join(EDITIONS)}"
-    return None

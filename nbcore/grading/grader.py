@@ -13,14 +13,14 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from nbcore.core.records import Sample, Verdict
 from nbcore.grading import verdicts
 from nbcore.grading.pool import Pool
-from nbcore.grading.python import judge
 from nbcore.grading.rust import compiler
 from nbcore.grading.sandbox import jail
 from nbcore.grading.sandbox.canaries import PROMISES
@@ -29,12 +29,8 @@ from nbcore.grading.verdicts import KINDS
 
 __all__ = ["KINDS", "Limits", "RustGrader", "Unsafe"]
 
-LANGUAGES = ("rust", "python")
 VERSION = 2
 """Part of every cache key: raise it when a verdict may change."""
-
-Sample = Mapping[str, Any]
-Verdict = dict[str, Any]
 
 
 class Unsafe(RuntimeError):
@@ -54,28 +50,17 @@ class _Job(NamedTuple):
 
     @classmethod
     def of(cls, sample: Sample) -> _Job:
-        name = f"sample {sample.get('id')!r}"
-        if "id" not in sample:
-            raise ValueError("a sample has no `id`: give each one a string")
-        given = [field for field in ("completion", "code") if isinstance(sample.get(field), str)]
-        if len(given) != 1:
-            raise ValueError(f"{name} must have exactly one of `completion` and `code`, a string; it has {given}")
-        tests, edition = sample.get("tests"), str(sample.get("edition") or "2021")
-        if not isinstance(tests, str):
-            raise ValueError(f"{name} must have `tests`, Rust text with #[test] functions; it is {tests!r}")
-        if not isinstance(sample.get("signature"), str | None):
-            raise ValueError(f"{name}: signature is {sample['signature']!r}; give text, or leave it out")
-        if edition not in compiler.EDITIONS:
-            raise ValueError(f"{name}: edition is {edition!r}; use one of {', '.join(compiler.EDITIONS)}")
-        language = sample.get("language") or "rust"
-        if language not in LANGUAGES:
-            raise ValueError(f"{name}: language is {language!r}; use one of {', '.join(LANGUAGES)}")
-        if language == "python":
-            try:
-                judge.entry(sample.get("signature") or "")
-            except ValueError as error:
-                raise ValueError(f"{name}: {error}") from None
-        return cls(sample[given[0]], given == ["code"], tests, sample.get("signature"), edition, language)
+        """Raises ValueError naming the sample and the field where it is malformed."""
+        numbered = isinstance(sample, dict) and isinstance(sample.get("id"), int)
+        try:  # numbers do for ids here, where they are only handed back
+            Sample.parse({**sample, "id": str(sample["id"])} if numbered else sample)
+        except ValueError as error:
+            name = sample.get("id") if isinstance(sample, dict) else None
+            raise ValueError(f"sample {name!r}: {error}") from None
+        plain = isinstance(sample.get("code"), str)
+        edition, language = str(sample.get("edition") or "2021"), sample.get("language") or "rust"
+        text = sample["code"] if plain else sample["completion"]
+        return cls(text, plain, sample["tests"], sample.get("signature"), edition, language)
 
 
 class RustGrader:
@@ -107,7 +92,7 @@ class RustGrader:
         self._chain = compiler.find(self.lint)
         self._folder = tempfile.TemporaryDirectory(prefix="nbcore-")
         self._jail = jail.build(Path(self._folder.name), self._chain, layers)
-        self._known: dict[str, Verdict] = {}
+        self._known: dict[str, dict[str, Any]] = {}
         setup = {"folder": str(self._jail.folder), "layers": self._jail.layers, "system": self._jail.system}
         setup |= {"sysroot": str(self._chain.sysroot), "version": self._chain.version, "link": self._chain.link}
         self.pool = Pool(self.jobs, setup | {"limits": asdict(self.limits), "tier": tier, "lint": self.lint})
@@ -165,7 +150,7 @@ class RustGrader:
         self.pool.close()
         self._folder.cleanup()
 
-    def _verdict(self, said: Verdict | None) -> tuple[Verdict, bool]:
+    def _verdict(self, said: dict[str, Any] | None) -> tuple[dict[str, Any], bool]:
         """What a worker said as a verdict without its id, and whether it may be kept. None is a sample that killed
         every worker it was given to, which no sample should be able to."""
         if said is None:

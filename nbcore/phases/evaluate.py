@@ -15,6 +15,7 @@ import torch
 
 from nbcore import runs, stats
 from nbcore.core import lines
+from nbcore.core.records import Document
 from nbcore.data import sources
 from nbcore.grading import reward
 from nbcore.grading.rust import structure
@@ -134,7 +135,7 @@ def _mean(values: list[float]) -> float | None:
 
 
 @torch.inference_mode()
-def perplexity(model: Any, tokenizer: Any, documents: list[dict], max_tokens: int, seed: int) -> dict:
+def perplexity(model: Any, tokenizer: Any, documents: list[Document], max_tokens: int, seed: int) -> dict:
     """exp of the mean negative log-likelihood per token, with a bootstrap interval over documents.
 
     "documents" holds each one's own sum of it and its tokens, so that two models can be compared pair by pair.

@@ -17,6 +17,7 @@ from trl import DPOConfig, DPOTrainer
 from nbcore import runs
 from nbcore.chat import template
 from nbcore.core import lines
+from nbcore.core.records import Pair
 from nbcore.data import sources
 from nbcore.runs import commit, pausing
 from nbcore.tasks import sets
@@ -54,7 +55,7 @@ def data(run: runs.Run) -> dict[str, Any]:
         raise ValueError(
             f"pairs: {run.path / PAIRS} is not what was written; delete it, and the rollouts are drawn anew"
         )
-    pairs = lines.objects(run.path / PAIRS, ("id", "prompt", "chosen", "rejected"), "pairs")
+    pairs = [pair for _, pair in lines.parsed(run.path / PAIRS, Pair.parse, "pairs")]
     splits: dict[str, list[dict]] = {"train": [], "validation": []}
     counts = {"pairs": len(pairs), "tasks": len({pair["id"] for pair in pairs}), "too_long": 0}
     for pair in pairs:
@@ -121,7 +122,7 @@ def _length(row: dict[str, Any]) -> int:
     return len(row["prompt_ids"]) + max(len(row["chosen_ids"]), len(row["rejected_ids"]))
 
 
-def _pairs(run: runs.Run, tokenizer: Any) -> list[dict]:
+def _pairs(run: runs.Run, tokenizer: Any) -> list[Pair]:
     """(chosen passes, rejected does not) among one task's rollouts; distinct answers, complete ones only."""
     config = run.config
     wanted = config.tasks
@@ -165,7 +166,7 @@ def _fails_by_itself(row: dict) -> bool:
     return not row["passed"] and row["verdict"] != "infra_error"
 
 
-def _tokens(tokenizer: Any, pair: dict) -> dict[str, list[int]]:
+def _tokens(tokenizer: Any, pair: Pair) -> dict[str, list[int]]:
     question = [{"role": "user", "content": pair["prompt"]}]
     prompt = template.prompt_ids(tokenizer, question)
     ids = {"prompt_ids": prompt}

@@ -14,6 +14,7 @@ from trl import SFTConfig, SFTTrainer
 
 from nbcore import runs
 from nbcore.core import lines
+from nbcore.core.records import Document
 from nbcore.data import sources
 from nbcore.training import corpus, fit, load, order
 from nbcore.training import tokenizer as tokenizers
@@ -100,7 +101,7 @@ def finish(run: runs.Run) -> runs.Run:
     return fit.finish(run, fit.last(run), data(run)["report"])
 
 
-def _tokenizer(run: runs.Run, documents: list[dict]) -> Any:
+def _tokenizer(run: runs.Run, documents: list[Document]) -> Any:
     if run.config.vocab_size is None:
         return load.tokenizer_at(str(load.SEEDLING))
     return tokenizers.train((d["text"] for d in documents if "text" in d), run.config.vocab_size)

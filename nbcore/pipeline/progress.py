@@ -36,7 +36,7 @@ class Tail:
             file.seek(self.offset)
             whole, newline, _ = file.read().rpartition(b"\n")
         self.offset += len(whole) + len(newline)
-        for line in whole.splitlines():
+        for line in whole.split(b"\n"):
             try:
                 row = json.loads(line)
             except ValueError:

@@ -188,7 +188,7 @@ def _step(label: str, row: Mapping, same: bool) -> str:
         badge += f" <small>{row['tests_passed']} of {row['tests_total']} tests pass</small>"
     if same:
         return f'<li><p class="who"><b>{escape(label)}</b>{badge}<small>the same program</small></p></li>'
-    lines = row["completion"].strip("\n").rstrip().splitlines()
+    lines = row["completion"].strip("\n").rstrip().split("\n")
     kept = "\n".join(line[:400] for line in lines[:LINES])
     more = f"<small>… {len(lines) - LINES} more lines</small>" if len(lines) > LINES else ""
     error = row["errors"][0] if row["errors"] else None

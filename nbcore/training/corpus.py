@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 from nbcore.chat import template
+from nbcore.core.records import Document
 from nbcore.training.tokenizer import PAD
 
 
-def encode(tokenizer: Any, documents: list[dict], max_tokens: int) -> tuple[list[dict], dict[str, int]]:
+def encode(tokenizer: Any, documents: list[Document], max_tokens: int) -> tuple[list[dict], dict[str, int]]:
     """([{"id", "input_ids", "labels"}], counts of documents, tokens and cuts). Loss falls on every token.
 
     Text that spells a control token is set apart and counted: it would be read as one.

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from transformers import set_seed
 
 from nbcore import config as configs
 from nbcore.chat import template
+from nbcore.core.records import Completion
 from nbcore.training import memory
-
-
-class Completion(NamedTuple):
-    """What a model answered."""
-
-    text: str
-    truncated: bool
-    """It ran into max_new_tokens before its stop token."""
 
 
 @torch.inference_mode()
@@ -60,7 +53,8 @@ def generate(
             **sampling,
         )
         for index, tokens in zip(chosen, output[:, width:].tolist(), strict=True):
-            answers[index] = Completion(*template.answer(tokenizer, tokens))
+            text, truncated = template.answer(tokenizer, tokens)
+            answers[index] = Completion(text=text, truncated=truncated)
 
     for done in memory.in_batches(order, generation.batch_size, complete):
         progress(done)

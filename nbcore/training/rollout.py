@@ -13,6 +13,7 @@ import torch
 from nbcore import runs
 from nbcore.chat import template
 from nbcore.config import Generation
+from nbcore.core.records import Task
 from nbcore.grading.grader import RustGrader
 from nbcore.runs import layout
 from nbcore.tasks import sets
@@ -25,7 +26,7 @@ KEPT = ("verdict", "passed", "compiles", "tests_passed", "tests_total", "clippy_
 def solve(
     model: Any,
     tokenizer: Any,
-    tasks: list[dict],
+    tasks: list[Task],
     generation: Generation,
     seed: int,
     grader: RustGrader,
@@ -38,15 +39,15 @@ def solve(
     count = len(tasks)
     prompts = [template.prompt_ids(tokenizer, sets.question(task)) for task in tasks]
     completions = generate(model, tokenizer, prompts, generation, seed, lambda done: progress(done, 2 * count))
-    samples = [sets.sample(task, done.text) for task, done in zip(tasks, completions, strict=True)]
+    samples = [sets.sample(task, done["text"]) for task, done in zip(tasks, completions, strict=True)]
     verdicts = grader.grade(samples, lambda done, of: progress(count + count * done // of, 2 * count))
     return [
         {
             "id": task["id"],
             "family": task.get("family", ""),
             "prompt": task["prompt"],
-            "completion": done.text,
-            "truncated": done.truncated,
+            "completion": done["text"],
+            "truncated": done["truncated"],
             **{key: verdict[key] for key in KEPT},
         }
         for task, done, verdict in zip(tasks, completions, verdicts, strict=True)

@@ -235,6 +235,41 @@ def test_grade_sets_bad_lines_aside_and_resumes(capsys, tmp_path, monkeypatch):
     assert [json.loads(line)["id"] for line in verdicts.read_text().splitlines()] == [row["id"] for row in good]
 
 
+def test_a_bad_line_costs_only_itself_whatever_is_bad_about_it(capsys, tmp_path, monkeypatch):
+    """A Python sample without a signature, or half of a surrogate pair in an id, ended the whole command."""
+    monkeypatch.setattr(grader, "RustGrader", Fake)
+    good = {"id": "good", "code": "fn f() {}", "tests": "#[test] fn t() {}"}
+    bad = [
+        json.dumps(good | {"id": "python", "language": "python"}),
+        json.dumps(good | {"id": "a\ud800"}),
+        json.dumps(good | {"id": "c", "tests": None}),
+        '{"id": "nine", "code": ' + "9" * 5000 + "}",
+        "[" * 100_000,
+        json.dumps(good),
+    ]
+    samples, verdicts = jsonl(tmp_path / "in.jsonl", [good, *bad, good | {"id": "last"}]), tmp_path / "out.jsonl"
+    with samples.open("ab") as file:
+        file.write('{"id": "é"}\n'.encode("latin-1"))
+    code, out, err = call(capsys, "grade", samples, verdicts)
+    assert code == 0 and "graded 2 (pass 2), 0 known, 7 bad lines" in out
+    assert f"{samples}:2: signature defines no function" in err and f"{samples}:3: 'id' holds half of" in err
+    assert batch.done_ids(verdicts) == {"good", "last"}
+    aside = [json.loads(line) for line in (tmp_path / "out.bad.jsonl").read_text().splitlines()]
+    assert [row["line"] for row in aside] == [2, 3, 4, 5, 6, 7, 9]
+
+
+def test_odd_line_ends_in_samples_and_verdicts_are_content(capsys, tmp_path, monkeypatch):
+    """Lines end at a line feed alone: U+2028 stands inside of JSON strings as it is."""
+    monkeypatch.setattr(grader, "RustGrader", Fake)
+    odd = "a\u2028b\u2029c\x85d\x0be\x0cf\x1cg"
+    good = {"id": odd, "code": f"fn f() {{}} // {odd}", "tests": f"// {odd}\n#[test] fn t() {{}}"}
+    samples, verdicts = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    samples.write_text(json.dumps(good, ensure_ascii=False) + "\r\n", encoding="utf-8")
+    assert batch.read(samples) == ([good], [])
+    assert call(capsys, "grade", samples, verdicts)[0] == 0 and batch.done_ids(verdicts) == {odd}
+    assert "graded 0 (nothing new), 1 known" in call(capsys, "grade", samples, verdicts)[1]
+
+
 def test_grade_tells_our_own_failures_apart(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(grader, "RustGrader", Fake)
     rows = [{"id": name, "code": name, "tests": ""} for name in ("fine", "broken")]

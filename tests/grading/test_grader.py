@@ -290,6 +290,11 @@ def test_a_starved_program_is_an_infra_error():
         ({"id": "x", "code": GOOD, "completion": GOOD, "tests": TESTS}, "exactly one of"),
         ({"id": "x", "code": GOOD}, "tests"),
         ({"id": "x", "code": GOOD, "tests": TESTS, "edition": "2077"}, "2077"),
+        (
+            {"id": "x", "code": GOOD, "tests": TESTS, "language": "python"},
+            "sample 'x': signature defines no function",
+        ),
+        ("x", "a sample is a mapping"),
     ],
 )
 def test_a_malformed_sample_is_named(grader, bad, says):

@@ -54,6 +54,15 @@ def test_pairs_share_their_prompt_and_end_in_one_stop_token(run):
             assert row[side][-1] == stop and row[side].count(stop) == 1
 
 
+def test_answers_with_odd_line_ends_are_pairs_as_any_other(chain, tmp_path):
+    """A completion with U+2028 in it: the run could not read back the pairs that it had written itself."""
+    run = runs.open(short("ipo", seed=8), chain, "sft")
+    write_pairs(run)
+    path = run.path / ipo.PAIRS
+    path.write_text(path.read_text().replace("Default::default()", "Default::default() // a\u2028b\x85c"))
+    assert "\u2028" in path.read_text() and ipo.data(run)["report"]["pairs"] == 60
+
+
 def test_only_the_trained_adapter_is_left(run):
     """The reference copy must not be taken for the result."""
     assert sorted(p.name for p in (run.path / "adapter").iterdir()) == [

@@ -190,7 +190,7 @@ def test_tail_reads_whole_lines_only_and_tells_the_pace(tmp_path):
     path.write_text(
         json.dumps({"time": now - 9, "step": 1, "loss": 9.0}) + "\n"  # before this stage: no pace in it
         + json.dumps({"time": now + 1, "step": 10, "loss": 2.0}) + "\n"
-        + json.dumps({"time": now + 3, "step": 20, "loss": 1.5}) + "\n"
+        + json.dumps({"time": now + 3, "step": 20, "loss": 1.5, "note": "\u2028\x85"}, ensure_ascii=False) + "\n"
         + '{"time": 1, "st'
     )  # fmt: skip
     tail.read()

@@ -3,6 +3,8 @@
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from nbcore import config as configs
 from nbcore import runs
@@ -93,6 +95,16 @@ def test_a_cut_line_costs_only_itself(tmp_path):
         file.write('{"step": 2, "lo')
     run.log(step=3, loss=0.5)
     assert [row["step"] for row in run.metrics()] == [1, 3]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.text(), min_size=1, max_size=5))
+def test_every_sample_comes_back_whatever_is_in_it(tmp_path_factory, texts):
+    """A completion with U+2028 or U+0085 in it was cut in two: an evaluation said n = 40, and 20 rows read back."""
+    run = runs.open(SFT, tmp_path_factory.mktemp("store"))
+    rows = [{"id": str(number), "completion": f"{text}\u2028\x85\x0b\x1c{text}"} for number, text in enumerate(texts)]
+    run.sample(*rows)
+    assert run.samples() == rows
 
 
 def test_a_step_logged_twice_counts_once(tmp_path):

@@ -11,19 +11,13 @@ import signal
 from pathlib import Path
 from typing import Any
 
+from nbcore.core.records import python_function
 from nbcore.grading import verdicts
 from nbcore.grading.sandbox import supervisor
 from nbcore.grading.sandbox.jail import Jail
 
 _DRIVER = Path(__file__).with_name("driver.py").read_text("utf-8")
 _MB = 1 << 20
-
-
-def entry(prompt: str) -> str:
-    """The function that a prompt asks for: the last it defines. Raises ValueError when it defines none."""
-    if not (names := re.findall(r"^(?:async )?def (\w+)", prompt, re.MULTILINE)):
-        raise ValueError("signature defines no function: for Python it is the prompt that the completion goes on from")
-    return names[-1]
 
 
 def judge(jail: Jail, limits: supervisor.Limits, here: Path, job: dict[str, Any], verdict: dict[str, Any]) -> None:
@@ -38,7 +32,7 @@ def judge(jail: Jail, limits: supervisor.Limits, here: Path, job: dict[str, Any]
         verdict |= {"verdict": "rejected", "flags": ["too_long"]}
         verdict["errors"] = [verdicts.note("too_long", "refused before running")]
         return
-    name = entry(prompt)
+    name = python_function(prompt)
     options = {"cpu": limits.run_cpu_s, "as": limits.run_mem_mb * _MB, "fsize": _MB, "cwd": str(here)}
     call = jail.interpreter(["-I", "-S", "-B", "-c", _DRIVER], options)
     (calls, ask), (answers, answer) = os.pipe2(os.O_CLOEXEC), os.pipe2(os.O_CLOEXEC)

@@ -23,7 +23,6 @@ from typing import Any
 
 from nbcore.grading.sandbox import supervisor
 
-EDITIONS = ("2015", "2018", "2021", "2024")
 _REMEDY = "install Rust with `bash colab_setup.sh`, or with rustup (https://rustup.rs)"
 _MAX_ERRORS = 5
 _MAX_MESSAGE = 300

@@ -47,7 +47,7 @@ def structure(code: str, prompt: str = "") -> dict[str, Any]:
     }
     tests, flags = own_tests(code, None)
     return {
-        "lines": sum(bool(line.strip()) for line in code.splitlines()),
+        "lines": sum(bool(line.strip()) for line in code.split("\n")),
         "functions": kinds.count("function_item"),
         "structs": kinds.count("struct_item"),
         "enums": kinds.count("enum_item"),

@@ -15,6 +15,7 @@ import random
 from functools import cache, partial
 from pathlib import Path
 
+from nbcore.core.records import Task
 from nbcore.tasks.katas.draw import expand, signature_of, slots_of, solution_of, surface, types_of, words_of
 from nbcore.tasks.katas.families import FAMILIES
 from nbcore.tasks.katas.family import Family
@@ -29,7 +30,6 @@ SPLITS = ("train", "validation", "heldout", "unseen_family")
 MOST_PROMPT, MOST_CODE = 220, 320  # characters; longer ones are drawn again
 ASSET = Path(__file__).parents[2] / "assets" / "katas.jsonl.gz"
 SHIPPED = {"train": 4800, "validation": 300, "heldout": 600, "unseen_family": 210}
-Task = dict  # ARCHITECTURE.md says what is in it
 
 
 def split_of(family: Family, op_names: tuple[str, ...]) -> str:
