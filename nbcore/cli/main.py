@@ -57,16 +57,15 @@ def run(
     Example: python -m nbcore run configs/pipeline/tiny.yaml --only sft,sft_eval --set sft.max_steps=20
     """
     from nbcore import pipeline as pipelines
-    from nbcore.report import page
+    from nbcore import report as reports
 
     where = environment.store(store)
     pipelines.run(pipelines.load(pipeline, only, set_ or ()), where)
     try:
-        page = page.build(where)
+        page = reports.build(where)
     except ValueError as error:  # stages ran, but none of them is part of a chain yet
         return out.print(f"no report yet: {error}")
-    out.print(page.table(where), soft_wrap=False)
-    out.print(f"report: {page}")
+    _show_report(where, page)
 
 
 @app.command()
@@ -126,22 +125,37 @@ def grade(
 
 @app.command()
 def report(
-    store: Annotated[Path, typer.Argument(help="Folder of run directories.", metavar="STORE")],
+    folder: Annotated[
+        Path | None,
+        typer.Argument(help="Folder of run directories; without it as --store.", metavar="[STORE]", show_default=False),
+    ] = None,
+    run: Annotated[
+        str | None, typer.Option(help="The last run of the chain to report: id, its beginning or end, phase.")
+    ] = None,
     out_: Annotated[Path | None, typer.Option("--out", help="Where to write the page.", metavar="FILE")] = None,
     figure: Annotated[Path | None, typer.Option(help="Write the headline figure too, as .png.", metavar="FILE")] = None,
+    store: Store = None,
 ):
-    """Write one page that compares every run of a store, and print its table.
+    """Write one page about the best evaluated chain of a store, print its table, and name what is left out.
 
-    Example: python -m nbcore report runs --out report.html
+    Example: python -m nbcore report --run grpo --out report.html
     """
     from nbcore import report as reports
 
-    if not store.is_dir():
-        raise FileNotFoundError(f"STORE: no folder {store}; `python -m nbcore run` makes one")
-    page = reports.build(store, out_)
+    where = environment.store(folder or store)
+    if not where.is_dir():
+        raise FileNotFoundError(f"STORE: no folder {where}; `python -m nbcore run` makes one")
     if figure:
-        reports.figure(store, figure)
-    out.print(reports.table(store), soft_wrap=False)
+        reports.figure(where, figure, run)
+    _show_report(where, reports.build(where, out_, run), run)
+
+
+def _show_report(store: Path, page: Path, run: str | None = None) -> None:
+    from nbcore import report as reports
+
+    out.print(reports.table(store, run), soft_wrap=False)
+    if words := reports.left_out(store, run):
+        out.print(f"{words}\n")
     out.print(f"report: {page}")
 
 

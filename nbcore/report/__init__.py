@@ -1,5 +1,5 @@
-"""One page about a store: what its newest evaluated chain of runs achieved, with the evidence."""
+"""One page about a store: what an evaluated chain of runs achieved, with the evidence."""
 
-from nbcore.report.page import build, figure, table
+from nbcore.report.page import build, figure, left_out, table
 
-__all__ = ["build", "figure", "table"]
+__all__ = ["build", "figure", "left_out", "table"]

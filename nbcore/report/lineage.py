@@ -1,4 +1,4 @@
-"""The newest finished chain of runs as data: its models, their evaluations, the headline numbers.
+"""A chain of runs as numbers and words: the headline table, the summary, which programs are printed.
 
 What the report prints, gathered once for the page and the terminal.
 """
@@ -7,82 +7,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from nbcore import config, runs, stats, view
+from nbcore import runs, stats, view
+from nbcore.report.chains import Stage
 from nbcore.runs import layout
 
 ABSENT = "–"
-NOTHING = "no finished run in {store}: run `bash colab_setup.sh run` first"
 SHOWN = 6  # tasks whose programs are printed
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One model of the chain: the run that trained it (None for the base) and its newest evaluation, if any."""
-
-    name: str
-    run: runs.Run | None
-    evaluation: runs.Run | None
-
-    @property
-    def label(self) -> str:
-        return config.TABLE[self.run.phase].label if self.run else self.name
-
-    @property
-    def is_yardstick(self) -> bool:
-        """Whether programs are shown by what has changed since this stage."""
-        return self.run is not None and config.TABLE[self.run.phase].yardstick
-
-    @property
-    def metrics(self) -> dict:
-        return self.evaluation.info["metrics"] if self.evaluation else {}
-
-    def rate(self, split: str, key: str) -> stats.Interval | None:
-        """pass@1 or compile_rate of a split, None where it was not evaluated."""
-        part = self.metrics.get(split, {})
-        return stats.Interval(**part[key]) if part else None
-
-
-def chain(store: str | Path) -> list[Stage]:
-    """The newest finished run of the latest phase and its ancestors, base first, each with its newest evaluation.
-
-    Raises ValueError where nothing is finished, or where a run of the chain is no longer what it was.
-    """
-    training = [name for name, entry in config.TABLE.items() if entry.trains]
-    finished = [run for run in runs.listing(store) if run.finished]
-    if not finished:
-        raise ValueError(NOTHING.format(store=store))
-    latest = max(finished, key=lambda run: (training.index(run.phase) if run.phase in training else -1, run.path.name))
-    lineage = runs.find(store, latest.id).ancestors()[::-1] if latest.phase in training else []
-    evaluations = [
-        run
-        for run in finished  # one that measured only pass@k above 1, or nothing held out, compares with no other
-        if config.TABLE[run.phase].measures and not run.verify() and "pass@1" in run.info["metrics"].get("heldout", {})
-    ]
-
-    # Compared are evaluations of one config only: other tasks or another decoding would be no comparison.
-    own = [e for e in evaluations if e.info["parent"] and e.info["parent"]["id"] == latest.id]
-    if own:
-        unnamed = {"name": "any"}
-        asked = own[-1].config.model_copy(update=unnamed)
-        evaluations = [e for e in evaluations if e.config.model_copy(update=unnamed) == asked]
-
-    def newest(run: runs.Run | None) -> runs.Run | None:
-        parent = {"id": run.id, "hash": run.info["manifest"]} if run else None
-        base = latest.info["base"]
-        # A parentless evaluation looked at some base model: it counts only if that is where this chain started.
-        fits = [e for e in evaluations if e.info["parent"] == parent and (run or e.info["base"] == base)]
-        return fits[-1] if fits else None
-
-    stages = [Stage(run.phase, run, newest(run)) for run in lineage]
-    base = newest(None)
-    stages = [Stage("base", None, base), *stages] if base else stages
-    if not stages:  # evaluations whose subject is gone
-        raise ValueError(NOTHING.format(store=store))
-    return stages
 
 
 def headline(stages: Sequence[Stage]) -> tuple[list[str], list[list[str]], str]:
@@ -100,16 +33,16 @@ def headline(stages: Sequence[Stage]) -> tuple[list[str], list[list[str]], str]:
         "minutes",
     ]
     evaluated = [stage for stage in stages if stage.evaluation]
-    found: dict[str, stats.Comparison] = {}
+    changes: dict[int, stats.Comparison] = {}  # by the place in `stages`: a phase may stand there twice
     for before, after in pairwise(evaluated):
         first, second = (view.outcomes(stage.evaluation, "heldout") for stage in (before, after))
         if first.keys() & second.keys():
-            found[after.name] = stats.compare(first, second)
-    adjusted = dict(zip(found, stats.holm([result.p for result in found.values()]), strict=True))
+            changes[stages.index(after)] = stats.compare(first, second)
+    adjusted = dict(zip(changes, stats.holm([result.p for result in changes.values()]), strict=True))
     lines = []
-    for stage in stages:
+    for at, stage in enumerate(stages):
         heldout, perplexity = stage.metrics.get("heldout", {}), stage.metrics.get("perplexity")
-        change = found.get(stage.name)
+        change = changes.get(at)
         lines.append(
             [
                 stage.label,
@@ -117,7 +50,7 @@ def headline(stages: Sequence[Stage]) -> tuple[list[str], list[list[str]], str]:
                 interval(stage.rate("heldout", "compile_rate")),
                 interval(stage.rate("heldout", "pass@1")),
                 view.points(change.delta) if change else ABSENT,
-                view.p_value(adjusted[stage.name]) if change else ABSENT,
+                view.p_value(adjusted[at]) if change else ABSENT,
                 interval(stage.rate("unseen_family", "pass@1")),
                 f"{perplexity['value']:.3f}" if perplexity else ABSENT,
                 f"{heldout['clippy_warnings']:.2f}" if heldout else ABSENT,

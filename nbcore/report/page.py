@@ -17,20 +17,27 @@ from typing import Any
 from nbcore import config, runs, view
 from nbcore.core import environment
 from nbcore.core.redact import redact
-from nbcore.report import lineage
-from nbcore.report.lineage import ABSENT, Stage
+from nbcore.report import beside, chains, lineage
+from nbcore.report.chains import Chosen, Stage
+from nbcore.report.lineage import ABSENT
+from nbcore.runs import choice
 from nbcore.view import figures
 
 LINES = 12  # printed of one program
 
 
-def table(store: str | Path) -> Any:
+def left_out(store: str | Path, run: str | None = None) -> str:
+    """What the report of a store leaves out, for the terminal: runs that are not evaluated, other chains."""
+    return beside.text(chains.choose(store, run), store)
+
+
+def table(store: str | Path, run: str | None = None) -> Any:
     """The headline table as a rich Table that fits 80 columns; the page has the rest of it."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
-    head, lines, _ = lineage.headline(stages := lineage.chain(store))
+    head, lines, _ = lineage.headline(stages := chains.chain(store, run))
     note = "[95 % intervals]. Δ and p: against the row above, paired by task, exact McNemar, Holm-adjusted."
     note += lineage.degraded(stages)
     drawn = Table(
@@ -51,15 +58,17 @@ def table(store: str | Path) -> Any:
     return drawn
 
 
-def build(store: str | Path, out: str | Path | None = None) -> Path:
+def build(store: str | Path, out: str | Path | None = None, run: str | None = None) -> Path:
     """Write the page (default: report.html in the store) and return its path. Equal stores give equal pages.
 
-    Raises ValueError where nothing is finished.
+    `run` is the last run of the chain that it is about; chains.py says which one that is otherwise. Raises ValueError
+    where nothing is finished.
     """
-    stages = lineage.chain(store)
+    chosen = chains.choose(store, run)
+    stages = chosen.stages
     style = resources.files("nbcore").joinpath("assets/report.css").read_text("utf-8")
     sections = (_results, _programs, _losses, _rewards, _provenance)
-    body = "\n".join(part for section in sections if (part := section(stages)))
+    body = "\n".join(part for part in (*(section(stages) for section in sections), _beside(chosen)) if part)
     page = f"""<!doctype html>
 <html lang="en">
 <head>
@@ -84,9 +93,9 @@ def build(store: str | Path, out: str | Path | None = None) -> Path:
     return path
 
 
-def figure(store: str | Path, out: str | Path) -> Path:
+def figure(store: str | Path, out: str | Path, run: str | None = None) -> Path:
     """The headline figure alone, as a picture of the kind that `out` ends in. Raises ValueError without evaluations."""
-    evaluated = [stage for stage in lineage.chain(store) if stage.evaluation]
+    evaluated = [stage for stage in chains.chain(store, run) if stage.evaluation]
     if not evaluated:
         raise ValueError(f"no finished evaluation in {store}: the figure shows nothing else")
     _climb(evaluated).savefig(out, dpi=110, facecolor="white")  # pages with a dark theme show pictures as they are
@@ -271,6 +280,27 @@ left. {escape(view.plain(newest.info["device"]))} · {escape(versions)}</p></sec
 <footer><h2>Reproduce it</h2><pre class="command">{escape(_command([stage.run for stage in stages if stage.run]))}</pre>
 <p class="quiet">The resolved configuration of every run is its <code>config.yaml</code>; its metrics and graded
 programs lie beside it. Finished {escape(newest.info["finished"])}.</p></footer>"""
+
+
+def _beside(chosen: Chosen) -> str:
+    """Runs and chains that the page is not about, each with the command that brings it in."""
+    items = []
+    for run in chosen.unevaluated:
+        command = beside.evaluate_command(run, chosen, "STORE")
+        items.append((run, "not evaluated", choice.shortfall(run), command))
+    for stage in chosen.others:
+        command = beside.report_command(stage.run, "STORE")
+        items.append((stage.run, beside.result(stage), choice.shortfall(stage.evaluation), command))
+    if not items:
+        return ""
+    cells = ""
+    for run, said, short, command in items:
+        words = f"{said} · cut short: {short}" if short else said
+        cells += f'<p><code>{escape(run.id)}</code> · {escape(words)}</p><pre class="command">{escape(command)}</pre>'
+    return f"""<section><h2>Also in this store</h2>
+<p class="quiet">This page is about the chain whose last run was evaluated and not cut short, of the latest phase, the
+newest of these. What else was evaluated, or is newer and was not, with the command that brings it in:</p>
+{cells}</section>"""
 
 
 def _command(chain: Sequence[runs.Run]) -> str:

@@ -4,8 +4,8 @@ An id or a path is taken at its word. The name of a phase stands for many runs, 
 somebody played with; so among the finished runs of a phase these come first, in this order:
 
     those of the same profile (the `name` of the config that asks)
-    those that were not cut short: they, and the runs they stand on, were asked for at least as many steps as
-        configs/<phase>/<name>.yaml asks for (a name of one's own: as the shortest config shipped for the phase)
+    those that were not cut short: they, and the runs they stand on, were asked for at least half of the steps that
+        configs/<phase>/<name>.yaml asks for (a name of one's own: that the shortest config of the phase asks for)
     the newest
 """
 
@@ -15,7 +15,6 @@ import functools
 import operator
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from nbcore.runs.mirror import mirror, restore
 from nbcore.runs.run import Run
 
 SHORTEST = 6  # characters of the end of an id that name a run
+HALF = 0.5  # of its profile's steps: with fewer, a run was a try
 
 
 def find(store: str | Path, reference: str | Path, config: configs.Phase | None = None, field: str = "parent") -> Run:
@@ -85,12 +85,17 @@ def passed_over(chosen: Run, candidates: Sequence[Run], name: str | None) -> str
 
 def shortfall(run: Run) -> str:
     """Why a run counts as cut short: itself, or one that it stands on; empty where neither is."""
-    for link in _lineage(run):
+    for link in lineage(run):
         length = configs.TABLE[link.phase].length
-        with suppress(ValueError):  # a config that cannot be read is another trouble, and told where it is used
-            if length and (asked := _value(link.config, length)) < (usual := usual_length(link.phase, _name(link.id))):
-                words = f"{length.rpartition('.')[2]} {asked} instead of {usual}"
-                return words if link == run else f"it stands on {link.id}: {words}"
+        if length is None:
+            continue
+        try:
+            asked, usual = _value(link.config, length), usual_length(link.phase, _name(link.id))
+        except (ValueError, OSError):
+            continue  # a config that cannot be read is another trouble, and told where it is used
+        if asked < HALF * usual:
+            words = f"{length.rpartition('.')[2]} {asked} instead of {usual}"
+            return words if link == run else f"it stands on {link.id}: {words}"
     return ""
 
 
@@ -131,7 +136,7 @@ def _rank(run: Run, name: str | None) -> tuple[bool, bool, str]:
     return (name is None or _name(run.id) == name, not shortfall(run), run.path.name)
 
 
-def _lineage(run: Run) -> Iterator[Run]:
+def lineage(run: Run) -> Iterator[Run]:
     """A run and those it stands on, as far as they are here; nothing is verified."""
     while True:
         yield run
@@ -169,7 +174,7 @@ def _bring_better(store: Path, phase: str, name: str | None, best: Run | None) -
                 break
             if (record := copies.finished(run)) is None:
                 continue
-            if record.step >= usual_length(phase, _name(run)):
+            if record.step >= HALF * usual_length(phase, _name(run)):
                 return [run]
             short += [run] if fits(run, False) > floor else []
         return short[:1]

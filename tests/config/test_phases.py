@@ -8,7 +8,7 @@ import pytest
 from nbcore import config as configs
 from nbcore import report, runs
 from nbcore.cli import main
-from nbcore.report import lineage
+from nbcore.report import chains
 from tests import fake_store
 
 
@@ -40,7 +40,7 @@ def store(tmp_path, monkeypatch, export):
 
 def test_a_phase_that_trains_nothing_is_no_link_of_the_reported_chain(store):
     """Listed last in the table, it was taken for the latest model, and the report was about a file."""
-    assert [stage.label for stage in lineage.chain(store)] == ["base", "adapter", "SFT", "IPO", "GRPO"]
+    assert [stage.label for stage in chains.chain(store)] == ["base", "adapter", "SFT", "IPO", "GRPO"]
     page = report.build(store).read_text("utf-8")
     assert "GRPO" in page and "export" not in page
 

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from nbcore import report, runs
-from nbcore.report import lineage
+from nbcore.report import chains, lineage
 from nbcore.runs import commit
 from tests import fake_store
 
@@ -60,7 +60,7 @@ def test_page_is_well_formed_self_contained_and_without_scripts(page):
 
 
 def test_headline_numbers_are_those_of_the_runs(store, page):
-    stages = lineage.chain(store)
+    stages = chains.chain(store)
     assert [stage.label for stage in stages] == ["base", "adapter", "SFT", "IPO", "GRPO"]
     first, last = (f"{100 * stage.metrics['heldout']['pass@1']['value']:.0f} %" for stage in (stages[0], stages[-1]))
     assert f"pass@1 on 80 held-out tasks: {first} → {last}; compile rate" in lineage.summary(stages)
@@ -79,7 +79,7 @@ def test_page_names_no_folder_of_this_machine(store, page):
 
 
 def test_programs_are_chosen_by_the_stated_rule(store):
-    stages = lineage.chain(store)
+    stages = chains.chain(store)
     answers = [{row["id"]: row for row in s.evaluation.samples() if row["split"] == "heldout"} for s in stages]
     chosen, rule = lineage.choose(answers, 2, stages)
     changed = [i for i in answers[-1] if answers[2][i]["verdict"] != answers[-1][i]["verdict"]]
@@ -94,7 +94,7 @@ def test_terminal_table_fits_80_columns_and_holds_what_the_page_holds(store, pag
     console.print(report.table(store))
     text = console.file.getvalue()
     assert "…" not in text
-    head, lines, _ = lineage.headline(lineage.chain(store))
+    head, lines, _ = lineage.headline(chains.chain(store))
     for line in lines:
         assert all(cell.replace("<", "&lt;") in page for cell in line)
         for name in ("phase", "compile rate", "pass@1", "p", "unseen pass@1", "perplexity"):
@@ -103,7 +103,7 @@ def test_terminal_table_fits_80_columns_and_holds_what_the_page_holds(store, pag
 
 def test_p_values_are_holm_adjusted_over_the_phases(store, monkeypatch):
     monkeypatch.setattr(lineage.stats, "mcnemar_exact", lambda b, c: 0.01)
-    _, lines, _ = lineage.headline(lineage.chain(store))
+    _, lines, _ = lineage.headline(chains.chain(store))
     assert [line[5] for line in lines] == ["–", "0.040", "0.040", "0.040", "0.040"]
 
 
@@ -111,14 +111,14 @@ def test_missing_phases_and_splits_are_absent(tmp_path):
     fake_store.make(tmp_path, ("sft",), heldout=10, unseen=0)
     text = report.build(tmp_path).read_text("utf-8")
     assert "GRPO" not in text and "never trained on" not in text and "Dashed" not in text
-    assert [stage.name for stage in lineage.chain(tmp_path)] == ["sft"]
-    assert "→" not in lineage.summary(lineage.chain(tmp_path))
+    assert [stage.name for stage in chains.chain(tmp_path)] == ["sft"]
+    assert "→" not in lineage.summary(chains.chain(tmp_path))
 
 
 def test_a_weak_sandbox_is_said_wherever_the_numbers_are(tmp_path):
     """Numbers of programs that could reach the host are worth less, and only a report can say so."""
     store = fake_store.make(tmp_path, phases=("base",), heldout=10, unseen=0)
-    run = lineage.chain(store)[0].evaluation
+    run = chains.chain(store)[0].evaluation
     (run.path / "sandbox.json").write_text(json.dumps({"isolation": "degraded (files, network)"}))
     shown = io.StringIO()
     Console(file=shown, width=200).print(report.table(store))
@@ -134,7 +134,7 @@ def test_training_without_an_evaluation_is_reported_as_such(tmp_path):
 
 def test_only_the_base_evaluated(tmp_path):
     fake_store.make(tmp_path, ("base",), heldout=10, unseen=5)
-    assert [stage.name for stage in lineage.chain(tmp_path)] == ["base"]
+    assert [stage.name for stage in chains.chain(tmp_path)] == ["base"]
     report.build(tmp_path)
 
 
@@ -144,7 +144,7 @@ def test_evaluations_of_other_bases_and_damaged_ones_do_not_count(tmp_path):
     (by_name["tiny-sft"].path / "samples.jsonl").write_text("{}\n")
     marker = by_name["tiny-base"].path / "run.json"
     commit.write_sealed(marker, commit.read_sealed(marker) | {"base": "another"})
-    stages = lineage.chain(tmp_path)
+    stages = chains.chain(tmp_path)
     assert [(stage.name, stage.evaluation) for stage in stages] == [("sft", None)]
 
 

@@ -1,0 +1,70 @@
+"""What a report leaves out, with the command that brings it in: runs not evaluated, chains beside the headline."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import yaml
+
+from nbcore import config, runs
+from nbcore.core import environment
+from nbcore.report.chains import Chosen, Stage
+from nbcore.runs import choice, layout
+
+MOST = 5  # of each kind are named
+
+
+def text(chosen: Chosen, store: str | Path) -> str:
+    """For the terminal: every line that is not a command fits 80 columns; empty where nothing is left out."""
+    lines: list[str] = []
+    for run in chosen.unevaluated[:MOST]:
+        lines += ["", f"not evaluated: {run.id}", *_cut_short(run), evaluate_command(run, chosen, str(store))]
+    for stage in chosen.others[:MOST]:
+        lines += ["", f"evaluated too: {stage.run.id}", f"  {result(stage)}", *_cut_short(stage.evaluation)]
+        lines.append(report_command(stage.run, str(store)))
+    if more := max(0, len(chosen.unevaluated) - MOST) + max(0, len(chosen.others) - MOST):
+        lines += ["", f"and {more} more: python -m nbcore runs list --store {shlex.quote(str(store))}"]
+    return "\n".join(lines[1:])
+
+
+def result(stage: Stage) -> str:
+    """What an evaluated model reached, in a few words."""
+    rate = stage.rate("heldout", "pass@1")
+    return f"pass@1 {100 * rate.value:.0f} % of {rate.n} held-out tasks"
+
+
+def evaluate_command(run: runs.Run, chosen: Chosen, store: str) -> str:
+    """What evaluates a run as the last model of the chain was evaluated, so that the two can be compared."""
+    phase = next(name for name, entry in config.TABLE.items() if entry.measures)
+    notebook = next((environment.REPO / "notebooks").glob(f"[0-9][0-9]_{phase}.ipynb")).name
+    values = {"config": _config(run, chosen, phase, store), "parent": run.id, "store": store}
+    parts = [
+        yaml.safe_dump({key: value}, default_flow_style=True, width=10**6).strip()[1:-1]
+        for key, value in values.items()
+    ]
+    given = shlex.quote("{" + ",\n  ".join(parts) + "}")
+    return f"papermill -k python3 -l python notebooks/{notebook} out.ipynb \\\n  -y {given}"
+
+
+def report_command(run: runs.Run, store: str) -> str:
+    """What makes the chain that ends in a run the headline."""
+    return f"python -m nbcore report {shlex.quote(store)} \\\n  --run {run.id}"
+
+
+def _cut_short(run: runs.Run) -> list[str]:
+    short = choice.shortfall(run)
+    return [f"  cut short: {short}"] if short else []
+
+
+def _config(run: runs.Run, chosen: Chosen, phase: str, store: str) -> str:
+    """The config of the chain's evaluation: the shipped one where it is that, else the one beside its numbers."""
+    evaluation = next((stage.evaluation for stage in reversed(chosen.stages) if stage.evaluation), None)
+    if evaluation is None:
+        profile = layout.config_of(run.id)[0]
+        shipped = environment.REPO / "configs" / phase / f"{profile}.yaml"
+        return f"configs/{phase}/{profile if shipped.is_file() else 'tiny'}.yaml"
+    shipped = environment.REPO / "configs" / phase / f"{evaluation.config.name}.yaml"
+    if shipped.is_file() and config.digest(config.load(shipped)) == config.digest(evaluation.config):
+        return f"configs/{phase}/{shipped.name}"
+    return f"{store}/{evaluation.id}/{layout.CONFIG}"
