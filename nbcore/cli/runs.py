@@ -6,7 +6,6 @@ Longer than most modules because it is eight commands, each read by itself.
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -63,6 +62,9 @@ def list_(store: Store = None, phase: Annotated[str | None, typer.Option(help="O
     # Whole ids, to be copied: where they do not fit beside the rest, the terminal breaks the line, not the table.
     wide = Console(width=max(out.width, 150), **PLAIN)
     wide.print(table if table.row_count else f"no runs in {where}")
+    if late := [id_ for id_ in sorted(listed) if layout.is_in_future(id_)]:
+        more = f" and {len(late) - 1} more are" if late[1:] else " is"
+        out.print(f"{late[0]}{more} dated in the future: was a clock wrong? Whatever is opened next comes after")
 
 
 @runs_app.command()
@@ -154,10 +156,10 @@ def prune(dry_run: DryRun = False, unconfirmed: Unconfirmed = False, store: Stor
             table.add_row(f"{found.id}: left alone ({error})", "")
     for folder in layout.leftovers(where):
         # Younger ones may be at work; what was blessed before it was set aside stays.
-        if time.time() - folder.stat().st_ctime > 3600 and not (folder / layout.BLESSED).is_file():
+        if time.time() - folder.lstat().st_ctime > 3600 and not (folder / layout.BLESSED).is_file():
             table.add_row(f"{folder.relative_to(where)}", _size(_bytes(folder)))
             if not dry_run:
-                shutil.rmtree(folder)
+                disk.remove(folder)
     out.print(table if table.row_count else "nothing to delete")
     out.print(f"{'would be deleted' if dry_run else 'deleted'}; {_size(disk.free(where))} are free in {where}")
 
@@ -189,7 +191,7 @@ def archive(reference: RunName, dry_run: DryRun = False, unconfirmed: Unconfirme
             "--unconfirmed where it never does"
         )
     freed = _bytes(found.path)
-    shutil.rmtree(found.path)
+    disk.remove(found.path)
     out.print(f"{found.id} is on {copies.backend}; {_size(freed)} freed here")
 
 

@@ -58,9 +58,14 @@ def store(explicit: str | Path | None = None) -> Path:
     """Where run directories live: `explicit`, else $NBCORE_STORE, else `runs/` at the repository root.
 
     Local on Colab too: the mirror copies runs to the Drive, which loses files that are written in place. Raises
-    ValueError for a store on the Drive.
+    ValueError for a store on the Drive, and for a link that leads nowhere: the disk behind it is not mounted.
     """
-    folder = Path(explicit or os.environ.get("NBCORE_STORE") or REPO / "runs").expanduser().resolve()
+    named = Path(explicit or os.environ.get("NBCORE_STORE") or REPO / "runs").expanduser()
+    if named.is_symlink() and not named.exists():
+        raise ValueError(
+            f"store: {named} is a link to {named.readlink()}, which is not there; mount that disk, or remove the link"
+        )
+    folder = named.resolve()
     if folder.is_relative_to(MOUNT):
         raise ValueError(
             f"store: {folder} is on the Drive, which loses what is written in place; leave store out, and the mirror "

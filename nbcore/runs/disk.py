@@ -27,6 +27,14 @@ def is_refused(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EIO, errno.ENOTCONN)
 
 
+def remove(folder: Path) -> None:
+    """Delete a folder with all it holds; where it is reached by a link, both."""
+    if folder.exists():
+        shutil.rmtree(folder.resolve())
+    if folder.is_symlink():
+        folder.unlink()
+
+
 def free(path: Path) -> int:
     """Bytes free on the disk that holds a path."""
     return shutil.disk_usage(path).free

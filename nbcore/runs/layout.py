@@ -18,13 +18,19 @@
 <store>/aside/       what stood in the place of a run that was brought back from the mirror
 <store>/.incoming/   what is on its way from or to the mirror
 <store>/failed/      executed notebooks that ended before they had opened a run
+
+The store, the folder of a phase and that of a run may each be a symbolic link to a place on another disk: paths are
+taken as they stand in the store. A link that leads nowhere is an error wherever it is met, since a disk that is not
+mounted must not look like runs that never were.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import uuid
-from datetime import UTC, datetime
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 CONFIG = "config.yaml"
@@ -79,6 +85,89 @@ def store_of(run: Path) -> Path:
     return run.parent.parent
 
 
+def is_run_id(text: str) -> bool:
+    """Whether a text has the form of a run's id, with a date that exists."""
+    try:
+        return bool(RUN_ID.fullmatch(text) and opened_at(text))
+    except ValueError:
+        return False
+
+
+def opened_at(run: str | Path) -> datetime:
+    """The time in a run's name, from its path or its id. Raises ValueError where it is no date."""
+    return datetime.strptime(str(run).rpartition("/")[2].partition("-")[0], TIME).replace(tzinfo=UTC)
+
+
+def next_time(run_ids: Iterable[str]) -> datetime:
+    """The time for the name of a new run: now, or a second after the latest of these runs where that is later.
+
+    The newest run of a phase is the one with the greatest name. A run that was opened while a clock was wrong must not
+    come after all that are opened later.
+    """
+    times = [opened_at(run) + timedelta(seconds=1) for run in run_ids]
+    return max([datetime.now(UTC), *times])
+
+
+def is_in_future(run: str | Path) -> bool:
+    """Whether a run's name says that it was opened later than now, by more than runs opened in quick succession."""
+    return opened_at(run) > datetime.now(UTC) + timedelta(minutes=10)
+
+
+def phase_folder(store: Path, phase: str) -> Path:
+    """The folder of a phase in a store, which need not exist.
+
+    Raises ValueError where it, or the store, is a file or a link that leads nowhere.
+    """
+    for folder in (store, store / phase):
+        _refuse_lost_link(folder)
+        if folder.exists() and not folder.is_dir():
+            raise ValueError(f"store: {folder} is a file and no folder; name another store, or move the file")
+    return store.resolve() / phase
+
+
+def runs_of(store: Path, phase: str) -> list[Path]:
+    """The run directories of a phase, oldest first, whether what they hold can be trusted or not.
+
+    A folder with another form of name is no run, nor is a link under another name than the run's own (sft/latest),
+    which would be the same run twice. Raises ValueError for a link that leads nowhere.
+    """
+    folder = phase_folder(store, phase)
+    return sorted(path for path in folder.iterdir() if is_run(path)) if folder.is_dir() else []
+
+
+def is_run(path: Path) -> bool:
+    """Whether a path in a store is that of a run directory. Raises ValueError for a link that leads nowhere."""
+    if not is_run_id(run_id(path)):
+        return False
+    _refuse_lost_link(path)
+    if path.is_symlink() and path.resolve().name != path.name:
+        return False
+    return (path / OPENING).is_file()
+
+
+def _refuse_lost_link(path: Path) -> None:
+    if path.is_symlink() and not path.exists():
+        raise ValueError(
+            f"store: {path} is a link to {path.readlink()}, which is not there; mount that disk, or remove the link"
+        )
+
+
+def run_at(path: Path) -> Path:
+    """The run directory that a path from a person means: in the store where the path says that it is.
+
+    A link under another name than the run's own gives way to what it points to.
+    """
+    path = Path(os.path.abspath(path.expanduser()))
+    if path.resolve().name != path.name:
+        path = path.resolve()
+    return store_of(path).resolve() / run_id(path)
+
+
+def linked_phases(store: Path) -> list[Path]:
+    """The folders of phases that are links to another place."""
+    return [path for path in store.iterdir() if path.is_symlink() and path.is_dir()] if store.is_dir() else []
+
+
 def new_attempt(run: Path) -> Path:
     """A folder of a new name, for the checkpoints of one process that trains: state/attempt-<8 hex digits>."""
     return run / STATE / f"attempt-{uuid.uuid4().hex[:8]}"
@@ -106,14 +195,20 @@ def step_of(checkpoint: Path) -> int:
 
 def set_aside(run: Path) -> Path:
     """A new path to which a run directory that is to be replaced can be moved by a rename."""
-    return store_of(run) / ASIDE / f"{run_id(run)}.{uuid.uuid4().hex[:8]}"
+    return _same_disk(run) / ASIDE / f"{run_id(run)}.{uuid.uuid4().hex[:8]}"
 
 
 def incoming(run: Path) -> Path:
     """The folder for what will be moved to the place of a run by a rename, so on the same disk."""
-    return store_of(run) / INCOMING
+    return _same_disk(run) / INCOMING
+
+
+def _same_disk(run: Path) -> Path:
+    """The store; where the phase's folder is a link, perhaps to another disk, that folder."""
+    return run.parent if run.parent.is_symlink() else store_of(run)
 
 
 def leftovers(store: Path) -> list[Path]:
     """Folders of a store that no run needs: what was set aside, and what a kill left half brought or half copied."""
-    return [*(store / ASIDE).glob("*/*"), *(store / INCOMING).glob("*")]
+    folders = [store, *linked_phases(store)]
+    return [path for folder in folders for path in (*(folder / ASIDE).glob("*/*"), *(folder / INCOMING).glob("*"))]

@@ -8,7 +8,6 @@ may differ, and the run goes on with the new value. Anything else is another run
 from __future__ import annotations
 
 import platform
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -44,9 +43,9 @@ def open(config: configs.Phase, store: str | Path, parent: str | Path | Run | No
         raise ValueError(
             f"parent: {parent.path} is in another store than {store}; copy it to {store / parent.id} first"
         )
-    fitting = candidates(config, store, parent)
+    fitting, on_mirror = candidates(config, store, parent), []
     if not (fitting and fitting[0].finished):
-        bring(config, store, parent)
+        on_mirror = bring(config, store, parent)
         fitting = candidates(config, store, parent)
     for run in fitting:
         if run.finished:
@@ -66,7 +65,7 @@ def open(config: configs.Phase, store: str | Path, parent: str | Path | Run | No
     else:
         _refuse_drift(config, store, parent)
     try:
-        return _create(config, store, parent)
+        return _create(config, store, parent, on_mirror)
     except OSError as error:
         if not disk.is_full(error):
             raise
@@ -76,16 +75,8 @@ def open(config: configs.Phase, store: str | Path, parent: str | Path | Run | No
         ) from error
 
 
-def _create(config: configs.Phase, store: Path, parent: Run | None) -> Run:
-    digest = configs.digest(config)
-    while True:  # names are never reused, and they have a resolution of one second
-        now = datetime.now(UTC)
-        path = store.resolve() / config.phase / layout.run_name(now, config.name, digest)
-        try:
-            path.mkdir(parents=True)
-            break
-        except FileExistsError:
-            time.sleep(1)
+def _create(config: configs.Phase, store: Path, parent: Run | None, on_mirror: list[str]) -> Run:
+    path = _new_directory(config, store, on_mirror)
     commit.write_durably(path / layout.CONFIG, configs.dump(config))
     opening = {
         "id": layout.run_id(path),
@@ -95,7 +86,7 @@ def _create(config: configs.Phase, store: Path, parent: Run | None) -> Run:
         "parent": _reference(parent),
         "seedling": seedling(config, parent),
         "seed": config.seed,
-        "started": now.isoformat(timespec="seconds"),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": versions(),
     }
     commit.write_sealed(path / layout.OPENING, opening)
@@ -105,14 +96,33 @@ def _create(config: configs.Phase, store: Path, parent: Run | None) -> Run:
     return Run(path)
 
 
-def bring(config: configs.Phase, store: str | Path, parent: Run | None) -> None:
-    """Bring back from the mirror what is ahead of this disk: a run of this config, else the newest of its name."""
+def _new_directory(config: configs.Phase, store: Path, on_mirror: list[str]) -> Path:
+    """A new folder, named to come after every run of the phase, here and on the mirror."""
+    folder = layout.phase_folder(store, config.phase)
+    folder.mkdir(parents=True, exist_ok=True)
+    while True:
+        names = [layout.run_id(path) for path in folder.iterdir()]
+        ids = [id_ for id_ in [*names, *on_mirror] if layout.is_run_id(id_)]
+        path = folder / layout.run_name(layout.next_time(ids), config.name, configs.digest(config))
+        with suppress(FileExistsError):  # another process has just taken the name
+            path.mkdir()
+            break
+    if ids and layout.is_in_future(max(ids)):
+        print(f"{max(ids)} is dated in the future: was a clock wrong? This run is named to come after it", flush=True)
+    return path
+
+
+def bring(config: configs.Phase, store: str | Path, parent: Run | None) -> list[str]:
+    """Bring back from the mirror what is ahead of this disk: a run of this config, else the newest of its name.
+
+    Returns the ids of the phase's runs on the mirror.
+    """
 
     def wanted(ids: list[str]) -> list[str]:
         named = [run for run in ids if layout.config_of(run)[0] == config.name]
         return [run for run in named if layout.config_of(run)[1] == configs.digest(config)] or named[-1:]
 
-    restore.bring(Path(store).resolve(), config.phase, wanted, (parent.id if parent else None,))
+    return restore.bring(Path(store).resolve(), config.phase, wanted, (parent.id if parent else None,))
 
 
 def candidates(config: configs.Phase, store: str | Path, parent: Run | None) -> list[Run]:
@@ -190,8 +200,9 @@ def _refuse_mirror_within(store: Path) -> None:
     address = environment.mirror()
     if address is None or address.startswith("hf://"):
         return
-    copies, originals = Path(address).expanduser().resolve(), store.resolve()
-    if copies.is_relative_to(originals) or originals.is_relative_to(copies):
+    copies = Path(address).expanduser().resolve()
+    originals = [store.resolve(), *(folder.resolve() for folder in layout.linked_phases(store))]
+    if any(copies.is_relative_to(folder) or folder.is_relative_to(copies) for folder in originals):
         raise ValueError(
             f"mirror: NBCORE_MIRROR is {address}, and the store is {store}; give the copies another folder"
         )

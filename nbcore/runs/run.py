@@ -198,17 +198,23 @@ def get(store: str | Path, reference: str | Path, field: str = "parent") -> Run:
     FileNotFoundError where there is none, ValueError where its content differs from its manifest.
     """
     store, text = Path(store), str(reference)
-    named = layout.RUN_ID.fullmatch(text)
-    if named and commit.problems(store / text, layout.RUN):
-        restore.bring(store, text.split("/")[0], lambda ids: [run for run in ids if run == text])
-    path = store / text if named else Path(text)
-    run = Run(path.resolve()) if (path / layout.OPENING).is_file() else None
-    if run is None or (named and not run.path.is_relative_to(store.resolve())):
+    if layout.is_run_id(text):
+        phase, name = text.split("/")
+        path = layout.phase_folder(store, phase) / name
+        if not layout.is_run(path) or commit.problems(path, layout.RUN):
+            restore.bring(store, phase, lambda ids: [run for run in ids if run == text])
+    else:
+        path = layout.run_at(Path(text))
+    if not layout.is_run(path):
+        if (path / layout.OPENING).is_file():
+            own = commit.read_sealed(path / layout.OPENING)["id"]
+            raise ValueError(f"{field}: {path} is the run {own} under another name; give it that name back")
         raise FileNotFoundError(
             f"{field}: {text!r} is neither a run in {store} nor a run directory"
             f"{did_you_mean(text, [*configs.PHASES, *(run.id for run in listing(store))])}; "
             "`python -m nbcore runs list` shows what there is"
         )
+    run = Run(path)
     if not run.finished:
         raise ValueError(f"{field}: {run.id} is unfinished; run its notebook again, it resumes by itself")
     problems = run.verify()
@@ -221,9 +227,9 @@ def get(store: str | Path, reference: str | Path, field: str = "parent") -> Run:
 
 
 def listing(store: str | Path, phase: str | None = None) -> list[Run]:
-    """Every run of the store, finished or not, oldest first."""
-    folders = [Path(store) / phase] if phase else [Path(store) / name for name in configs.PHASES]
-    paths = [
-        path for folder in folders if folder.is_dir() for path in folder.iterdir() if (path / layout.OPENING).is_file()
-    ]
-    return [Run(path.resolve()) for path in sorted(paths, key=lambda path: path.name)]
+    """Every run of the store, or of one phase, finished or not, oldest first.
+
+    Raises ValueError for a link in the store that leads nowhere.
+    """
+    paths = [path for name in ([phase] if phase else configs.PHASES) for path in layout.runs_of(Path(store), name)]
+    return [Run(path) for path in sorted(paths, key=lambda path: path.name)]

@@ -61,7 +61,7 @@ class Mirror:
 
     def runs(self, phase: str) -> list[str]:
         """Ids of the runs of a phase, oldest first; names of any other form are not looked at."""
-        return [name for name in self.backend.list(phase) if layout.RUN_ID.fullmatch(name)]
+        return [name for name in self.backend.list(phase) if layout.is_run_id(name)]
 
     def records(self, run: str) -> list[Record]:
         """The commit records of a run that can be read, the newest state first. Raises where none can."""

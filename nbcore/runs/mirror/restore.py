@@ -19,15 +19,16 @@ def bring(
     phase: str,
     wanted: Callable[[list[str]], list[str]],
     parents: tuple[str | None, ...] | None = None,
-) -> None:
-    """Bring back the run that is furthest of those which `wanted` takes from a phase's ids on the mirror (oldest
-    first), if it has one of `parents` where they are given; nothing where this disk is as far.
+) -> list[str]:
+    """Bring one run of a phase back from the mirror, if that has more of it than this disk.
 
-    A mirror that cannot be read, or does not answer, is told and never stops anybody.
+    `wanted` gets the ids of the phase's runs on the mirror, oldest first, and returns those that would do; of them the
+    one with the most steps is taken. `parents`: only a run that started from one of these. Returns the ids that the
+    mirror has. A mirror that cannot be read or does not answer has none, which is printed and stops nobody.
     """
-    copies = mirror.configured()
+    copies, ids = mirror.configured(), []
     if copies is None:
-        return
+        return ids
     try:
         ids = _within(ANSWER, lambda: copies.runs(phase))
         newest = []
@@ -40,6 +41,7 @@ def bring(
     except Exception as error:  # whatever the medium's library raises
         words = redact(str(error))
         print(f"the mirror {copies.backend} cannot be read ({words}); going by this disk alone", flush=True)
+    return ids
 
 
 def _within(seconds: float, ask: Callable[[], list[str]]) -> list[str]:

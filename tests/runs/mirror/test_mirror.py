@@ -344,7 +344,7 @@ def test_an_archive_can_only_put_files_into_its_own_folder(tmp_path, members):
 def test_names_on_the_mirror_that_are_no_runs_are_not_looked_at(copies, tmp_path):
     """A folder's name becomes a path on this disk."""
     for name in ("sft/../../x", "sft/notes", "sft/20261124T000000Z-UPPER-0123456789ab"):
-        assert not layout.RUN_ID.fullmatch(name)
+        assert not layout.is_run_id(name)
     (copies.backend.root / "sft" / "notes").mkdir(parents=True)
     assert copies.runs("sft") == []
     for bad in ("sft/../sft", "..", "sft/" + "x" * 300):
