@@ -178,7 +178,7 @@ for stem, (own, checks) in {book!r}.items():
     lines = [line.split(" ", 3) for line in output.splitlines() if line.startswith("| ")]
     assert len(lines) == 3 * len(NOTEBOOKS)
     for _, stem, misspelt, error in lines:
-        words = "unknown parameter 'storee'; did you mean 'store'?" if misspelt == "True" else "None"
+        words = "parameter 'storee' is unknown here (did you mean 'store'?)" if misspelt == "True" else "None"
         assert error.startswith(words), (stem, error)
 
 

@@ -35,8 +35,6 @@ class Entry(NamedTuple):
     """Whether it trains a model, and so is a link of the chain that a report follows."""
     from_scratch: bool = False
     """Whether its weights begin untrained, so that a run of it is a base model of its own."""
-    fresh_adapter: bool = False
-    """Whether it makes a fresh adapter where its parent has none; any other phase needs a parent with an adapter."""
     measures: bool = False
     """Whether it measures runs of other phases: a report takes its numbers from there."""
     yardstick: bool = False
@@ -62,7 +60,6 @@ TABLE: dict[str, Entry] = {  # in the order of the chain
         knobs={"max_steps": "max_steps", "learning_rate": "learning_rate", "lora_rank": "lora.rank"},
         length="max_steps",
         trains=True,
-        fresh_adapter=True,
     ),
     "sft": Entry(
         Sft,
@@ -72,7 +69,6 @@ TABLE: dict[str, Entry] = {  # in the order of the chain
         knobs={"max_steps": "max_steps", "learning_rate": "learning_rate", "rows": "rows"},
         length="max_steps",
         trains=True,
-        fresh_adapter=True,
         yardstick=True,
     ),
     "ipo": Entry(

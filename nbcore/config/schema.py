@@ -159,6 +159,13 @@ class Training(Phase):
         return self.batch_size * self.gradient_accumulation
 
 
+class AdapterTraining(Training):
+    """What every phase has that goes on training the parent's adapter."""
+
+    lora: Lora | None = None
+    """The adapter made where the parent has none (`parent = "base"`). Empty: a default one; a parent's own goes on."""
+
+
 def needs_temperature(generation: Sampling) -> Sampling:
     if generation.temperature == 0:
         raise ValueError("temperature 0 draws the same completion every time, and equal ones teach nothing; raise it")

@@ -6,16 +6,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from nbcore.config.schema import Count, Lora, Training
+from nbcore.config.schema import AdapterTraining, Count
 
 
-class Sft(Training):
+class Sft(AdapterTraining):
     """Teach instruction → function; the loss falls on the assistant's tokens only."""
 
     phase: Literal["sft"] = "sft"
     """Names the phase."""
-    lora: Lora | None = None
-    """A fresh adapter, for a parent that has none. Empty: the parent's goes on, or a default one is made."""
     rows: str = "katas"
     """'katas' (its demonstrated training tasks), or a .jsonl file of rows."""
     limit: Count | None = None

@@ -6,8 +6,9 @@ papermill itself only warns, so a misspelt parameter would train with the value 
 from __future__ import annotations
 
 import ast
-import difflib
 from collections.abc import Sequence
+
+from nbcore.core.suggest import did_you_mean
 
 INJECTED = "# Parameters"  # how the cell that papermill adds begins
 FORM = "# @param"  # what stands behind each line of a notebook's own parameters cell, for Colab's form
@@ -41,11 +42,12 @@ def refuse_unknown(cells: Sequence[str]) -> None:
     unknown = sorted(name for name in injected - known if not name.startswith(PAPERMILL))
     if not unknown:
         return
-    close = difflib.get_close_matches(unknown[0], known, n=1)
-    meant = f"; did you mean {close[0]!r}?" if close else ";"
-    others = f" (and {', '.join(unknown[1:])})" if unknown[1:] else ""
+    others = f", and so are {', '.join(unknown[1:])}" if unknown[1:] else ""
     fields = "; any other field of the config goes into overrides" if "overrides" in known else ""
-    raise ValueError(f"unknown parameter {unknown[0]!r}{others}{meant} known here: {', '.join(sorted(known))}{fields}")
+    raise ValueError(
+        f"parameter {unknown[0]!r} is unknown here{did_you_mean(unknown[0], sorted(known))}{others}; "
+        f"known: {', '.join(sorted(known))}{fields}"
+    )
 
 
 def _assigned(source: str) -> set[str]:

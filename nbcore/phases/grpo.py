@@ -56,6 +56,12 @@ def data(run: runs.Run) -> dict[str, Any]:
             f"tasks: {len(tasks)} tasks are left of {wanted.source!r}, and one step takes {prompts} "
             "(batch_size × gradient_accumulation / group_size); give more tasks, or lower batch_size"
         )
+    if load.adapter_of(run.parent) is None:
+        print(
+            f"{run.id} starts from the bare base: where that has not learnt to answer, most groups earn nothing, and "
+            "nothing is learnt from them. Expect a slow start, or run sft first",
+            flush=True,
+        )
     tokenizer = load.tokenizer(run)
     longest = max(len(template.prompt_ids(tokenizer, sets.question(task))) for task in tasks)
     rows = [{"prompt": sets.question(task), "task": task["id"]} for task in tasks]

@@ -127,6 +127,12 @@ def _pairs(run: runs.Run, tokenizer: Any) -> list[Pair]:
     config = run.config
     wanted = config.tasks
     tasks = sets.tasks(wanted.source, "train", wanted.limit, config.seed, undemonstrated=wanted.undemonstrated)
+    if load.adapter_of(run.parent) is None:
+        print(
+            f"{run.id} draws its pairs from the bare base: where that has not learnt to answer, few tasks pass and "
+            "few give a pair. More rollouts or tasks.limit help, running sft first helps more",
+            flush=True,
+        )
     policy = load.policy(run, run.parent)
     repeated = [task for task in tasks for _ in range(config.rollouts)]
     grader, live = rollout.grader(run, lint=False), Live("rollouts")

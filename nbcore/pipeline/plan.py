@@ -10,6 +10,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from nbcore import config as configs
+from nbcore import runs
 from nbcore.core.environment import REPO
 
 
@@ -23,7 +24,7 @@ class Stage(configs.Closed):
     config: str
     """Path of the phase's YAML, from the repository root."""
     parent: str | None = None
-    """Id of the earlier stage whose run this one starts from."""
+    """Id of the earlier stage whose run this one starts from, or "base" for the base model."""
     overrides: dict[str, Any] = Field(default_factory=dict)
     """Laid over the YAML."""
 
@@ -36,6 +37,11 @@ class Stage(configs.Closed):
         if config.phase != self.phase:
             raise ValueError(f"stage {self.id}: {self.config} is a config of {config.phase}, not of {self.phase}")
         return config
+
+    @property
+    def starts_from_run(self) -> bool:
+        """Whether its parent is a stage, and not the base model."""
+        return self.parent not in (None, runs.BASE)
 
     @property
     def notebook(self) -> Path:
@@ -60,10 +66,15 @@ class Pipeline(configs.Closed):
                 raise ValueError(f"stage {stage.id}: no phase {stage.phase!r}; there are {', '.join(configs.PHASES)}")
             if stage.id in seen:
                 raise ValueError(f"stage {stage.id}: the id is taken; ids are unique")
-            if stage.parent is not None and stage.parent not in seen:
+            if stage.id == runs.BASE:
+                raise ValueError(f"stage {stage.id}: as a parent this word means the base model; give another id")
+            if stage.starts_from_run and stage.parent not in seen:
                 raise ValueError(f"stage {stage.id}: parent {stage.parent!r} is no earlier stage; put it before")
             if stage.parent is None and (usual := configs.TABLE[stage.phase].parent):
-                raise ValueError(f"stage {stage.id}: parent is missing; {stage.phase} starts from a {usual} stage")
+                raise ValueError(
+                    f"stage {stage.id}: parent is missing; {stage.phase} starts from a {usual} stage, or from the base "
+                    f"model with parent: {runs.BASE}"
+                )
             seen.add(stage.id)
         if unknown := [name for name in self.only if name not in seen]:
             raise ValueError(f"only: no stage {unknown[0]!r}; there are {', '.join(sorted(seen))}")

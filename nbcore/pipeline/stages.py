@@ -40,8 +40,8 @@ def run(pipeline: Pipeline, store: str | Path, progress: Show | None = None) -> 
     done: dict[str, runs.Run | None] = {}
     for stage in pipeline.stages:
         config = stage.load()
-        parent = done[stage.parent] if stage.parent else None
-        orphan = stage.parent is not None and parent is None
+        parent = done[stage.parent] if stage.starts_from_run else None
+        orphan = stage.starts_from_run and parent is None
         found = None if orphan else runs.matching(config, store, parent)
         if not orphan and not (found and found.finished):
             opening.bring(config, store, parent)
@@ -106,10 +106,11 @@ def _stand_in(config: configs.Phase, store: Path, show: Show | None) -> runs.Run
 
 
 def _execute(stage: Stage, config: Any, store: Path, parent: runs.Run | None, show: Show) -> runs.Run:
+    no_run = runs.BASE if configs.TABLE[stage.phase].parent else None  # None would be the phase's usual parent
     parameters = {
         "config": stage.config,
         "overrides": stage.overrides,
-        "parent": parent.id if parent else None,
+        "parent": parent.id if parent else no_run,
         "store": str(store),
     }
 

@@ -26,6 +26,7 @@ from nbcore.runs import run as runs
 from nbcore.runs.mirror import mirror, restore
 from nbcore.runs.run import Run
 
+BASE = "base"  # as a parent: no run, but the base model that the config names
 SHORTEST = 6  # characters of the end of an id that name a run
 HALF = 0.5  # of its profile's steps: with fewer, a run was a try
 
@@ -45,7 +46,8 @@ def find(store: str | Path, reference: str | Path, config: configs.Phase | None 
     _bring_better(store, text, name, preferred(finished, name) if finished else None)
     finished = [run for run in runs.listing(store, text) if run.finished]
     if not finished:
-        raise FileNotFoundError(f"{field}: no finished {text} run in {store}; run the {text} notebook first")
+        base = f', or start from the base model: parent = "{BASE}"' if config else ""
+        raise FileNotFoundError(f"{field}: no finished {text} run in {store}; run the {text} notebook first{base}")
     run = preferred(finished, name)
     if why := passed_over(run, finished, name):
         print(f"{field}: {why}", flush=True)

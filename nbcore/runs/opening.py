@@ -27,7 +27,8 @@ ELASTIC = (*BATCH, "save_steps", "keep_every", "jobs", "gradient_checkpointing",
 
 
 def open(config: configs.Phase, store: str | Path, parent: str | Path | Run | None = None) -> Run:
-    """The run directory of this config and parent, held by this process.
+    """The run directory of this config and parent, held by this process. No parent, or "base": it starts from the base
+    model that the config names.
 
     A finished run is returned as it is, an unfinished one is resumed; where there is none a new one is made. If the
     mirror has a later state of it than this disk, that is brought back first. The parent is verified before anything is
@@ -37,6 +38,8 @@ def open(config: configs.Phase, store: str | Path, parent: str | Path | Run | No
     """
     store = Path(store)
     _refuse_mirror_within(store)
+    if parent == choice.BASE:
+        parent = None
     if parent is not None and not isinstance(parent, Run):
         parent = choice.find(store, parent, config)
     if parent is not None and not (store / parent.id / layout.OPENING).is_file():

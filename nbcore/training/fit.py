@@ -234,13 +234,11 @@ def _leave(run: runs.Run, name: str, trainer: Any, tokenizer: Any) -> None:
 
 def trainable_policy(run: runs.Run) -> Any:
     """The parent's policy with its one adapter trainable; a fresh adapter where the chain has none yet."""
-    wanted, entry = getattr(run.config, "lora", None), configs.TABLE[run.phase]
+    wanted = run.config.lora
     if load.adapter_of(run.parent):
         if wanted is not None:
             raise ValueError(f"lora: {run.parent.id} brings its adapter, whose rank and targets stay; leave lora out")
         return load.policy(run, run.parent, trainable=True)
-    if not entry.fresh_adapter:
-        raise ValueError(f"parent: {run.phase} continues an adapter, and its parent has none; run {entry.parent} first")
     base = load.policy(run, run.parent)
     set_seed(run.config.seed)
     return lora.attach(base, wanted or configs.Lora(), gradient_checkpointing=run.config.gradient_checkpointing)

@@ -95,8 +95,8 @@ def _adapter(run: runs.Run) -> configs.Lora | None:
     """The adapter that a run makes or goes on with; None where it looks at a bare base."""
     inherited = load.adapter_of(run.parent)
     if inherited is None:
-        makes = configs.TABLE[run.phase].fresh_adapter
-        return getattr(run.config, "lora", None) or (configs.Lora() if makes else None)
+        makes_one = configs.TABLE[run.phase].leaves == "adapter"
+        return getattr(run.config, "lora", None) or (configs.Lora() if makes_one else None)
     saved = json.loads((inherited / "adapter_config.json").read_text("utf-8"))
     experts = saved.get("target_parameters") or []
     return configs.Lora(

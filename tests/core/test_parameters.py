@@ -31,9 +31,9 @@ def test_what_is_this_notebooks_own_passes(cells):
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"max_step": 1}, ["'max_step'", "did you mean 'max_steps'?", "known here: config, max_steps, overrides"]),
+        ({"max_step": 1}, ["'max_step'", "did you mean 'max_steps'?", "known: config, max_steps, overrides"]),
         ({"max_steps": 2, "Config": "x"}, ["'Config'", "did you mean 'config'?"]),
-        ({"zzz": 1, "yyy": 2}, ["'yyy' (and zzz)", "known here", "any other field of the config goes into overrides"]),
+        ({"zzz": 1, "yyy": 2}, ["'yyy'", "zzz", "known: ", "any other field of the config goes into overrides"]),
     ],
 )
 def test_a_typo_is_one_line_with_the_nearest_name(values, words):

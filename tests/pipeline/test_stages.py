@@ -94,6 +94,7 @@ def test_the_shipped_pipeline_loads_and_goes_through_every_phase():
     [
         ([stage("sft")], ["parent", "lang_adapter"]),
         ([stage("sft", parent="lang_adapter")], ["'lang_adapter'", "earlier"]),
+        ([stage("base", "pretrain")], ["base", "another id"]),
         ([stage("lang_adapter"), stage("lang_adapter")], ["taken"]),
         ([stage("x", "nope")], ["nope", "pretrain"]),
         ([stage("pretrain", max_step=1)], ["stage pretrain", "max_step"]),
@@ -140,6 +141,14 @@ def test_finished_stages_are_skipped_and_a_changed_one_takes_its_children_along(
     changed, _ = go(chain, store, set_=["sft.seed=1"])
     assert len(executed) == 5
     assert changed[0] == first[0] and changed[1] != first[1] and changed[2].parent == changed[1]
+
+
+def test_a_stage_may_start_from_the_base(tmp_path, store, executed):
+    """`parent: base` reaches the notebook as that word: None there means the phase's usual parent."""
+    path = write(tmp_path / "p.yaml", [stage("sft", parent="base"), stage("sft_eval", "evaluate", parent="sft")])
+    (sft, _), _ = go(path, store)
+    assert sft.parent is None and [call["parent"] for call in executed] == ["base", sft.id]
+    assert go(path, store)[0][0] == sft and len(executed) == 2
 
 
 def test_a_damaged_run_is_run_again(chain, store, executed):
