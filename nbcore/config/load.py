@@ -63,13 +63,22 @@ def digest(config: Phase) -> str:
 def _read(path: Path) -> dict:
     if not path.is_file():
         raise FileNotFoundError(f"config: no file {path}; the shipped ones are in configs/<phase>/<profile>.yaml")
-    try:
-        values = yaml.safe_load(path.read_text("utf-8"))
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    values = read_yaml(path)
     if not isinstance(values, dict):
         raise ValueError(f"{path}: holds {type(values).__name__}; a config is a mapping of field: value")
     return values
+
+
+def read_yaml(path: Path) -> Any:
+    """What a YAML file says. Raises ValueError naming the file where it is no UTF-8 text or no YAML."""
+    try:
+        return yaml.safe_load(path.read_text("utf-8"))
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{path}: not UTF-8 (byte 0x{error.object[error.start]:02x} at {error.start}); save the file as UTF-8"
+        ) from None
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
 
 
 def assignments(override: Mapping | list[str] | None) -> Iterator[tuple[str, Any]]:

@@ -92,10 +92,7 @@ def load(path: str | Path, only: str | None = None, set_: Iterable[str] = ()) ->
     if not path.is_file():
         raise FileNotFoundError(f"pipeline: no file {path}; the shipped ones are in configs/pipeline/")
     try:
-        values = yaml.safe_load(path.read_text("utf-8"))
-        pipeline = Pipeline.model_validate(values)
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+        pipeline = Pipeline.model_validate(configs.read_yaml(path))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
