@@ -58,8 +58,9 @@ def run_tasks(run: runs.Run) -> dict:
     if not parts:
         return done
     tokenizer = load.tokenizer(run)
-    model = load.policy(run, run.parent)
     grader = rollout.grader(run)
+    rollout.check_tasks(run, [task for group in rows["tasks"].values() for task in group], config.source, grader)
+    model = load.policy(run, run.parent)
     for part in parts:
         began = time.monotonic()
         if part == "perplexity":

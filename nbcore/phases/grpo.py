@@ -81,6 +81,7 @@ def rewards(run: runs.Run) -> list[Any]:
     """
     rows, weights, size = data(run), run.config.weights.model_dump(), run.config.group_size
     grader = rollout.grader(run, lint=weights["lint"] > 0)
+    rollout.check_tasks(run, list(rows["tasks"].values()), run.config.tasks.source, grader)
     latest: dict[str, Any] = {"batch": None}
 
     def judged(completion_ids: list, task: list[str], log_metric: Any) -> list[dict]:

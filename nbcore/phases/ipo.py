@@ -133,9 +133,11 @@ def _pairs(run: runs.Run, tokenizer: Any) -> list[Pair]:
             "few give a pair. More rollouts or tasks.limit help, running sft first helps more",
             flush=True,
         )
+    grader = rollout.grader(run, lint=False)
+    rollout.check_tasks(run, tasks, wanted.source, grader)
     policy = load.policy(run, run.parent)
     repeated = [task for task in tasks for _ in range(config.rollouts)]
-    grader, live = rollout.grader(run, lint=False), Live("rollouts")
+    live = Live("rollouts")
     solved = rollout.solve(policy, tokenizer, repeated, config.generation, config.seed, grader, live.update)
     live.close()
     pairs = []

@@ -7,7 +7,7 @@ from typing import Any
 
 from nbcore.core import lines
 from nbcore.core.records import Message, Sample, Task
-from nbcore.tasks import katas
+from nbcore.tasks import checking, katas
 
 
 def tasks(source: str, split: str, limit: int | None, seed: int, *, undemonstrated: bool = False) -> list[Task]:
@@ -15,7 +15,11 @@ def tasks(source: str, split: str, limit: int | None, seed: int, *, undemonstrat
 
     `undemonstrated` keeps only those that SFT has no demonstration of, where the source tells.
     """
-    found = katas.load(split) if source == "katas" else lines.objects(source, Task.parse, "tasks.source")
+    if source == "katas":
+        found = katas.load(split)
+    else:
+        found = lines.objects(source, Task.parse, "tasks.source")
+        checking.refuse_untested(found, source)
     if undemonstrated:
         found = [task for task in found if not task.get("meta", {}).get("demonstrated")]
     return drawn(found, limit, seed)

@@ -13,10 +13,11 @@ import torch
 from nbcore import runs
 from nbcore.chat import template
 from nbcore.config import Generation
+from nbcore.core import lines
 from nbcore.core.records import Task
 from nbcore.grading.grader import RustGrader
 from nbcore.runs import layout
-from nbcore.tasks import sets
+from nbcore.tasks import checking, sets
 from nbcore.training import load
 from nbcore.training.generate import generate
 
@@ -62,6 +63,16 @@ def grader(run: runs.Run, lint: bool = True) -> RustGrader:
     if made.lost:
         warnings.warn(f"sandbox {made.isolation}, as sandbox.allow_degraded has it; every report says so", stacklevel=2)
     return made
+
+
+def check_tasks(run: runs.Run, tasks: list[Task], source: str, judge: RustGrader) -> None:
+    """Raises ValueError where tests of a person's file cannot be right; each set of tasks is tried once in a run."""
+    digest = lines.digest(tasks)
+    if source == "katas" or any(row["sha256"] == digest for row in run.events("tasks_checked")):
+        return
+    print(f"{run.id}: trying the tests of {len(tasks)} tasks from {source}", flush=True)
+    checking.refuse_failing(tasks, source, judge.grade)
+    run.event("tasks_checked", sha256=digest, tasks=len(tasks))
 
 
 def before_after(run: runs.Run, count: int = 8) -> list[dict]:

@@ -73,6 +73,15 @@ def test_open_mappings_are_replaced_whole():
     assert config.corpus.sources == {"a.b.jsonl": 3}
 
 
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+def test_a_config_in_another_encoding_is_one_line(tmp_path, encoding):
+    """Saved on Windows, it ended in a UnicodeDecodeError that named no file."""
+    path = tmp_path / "sft.yaml"
+    path.write_bytes("# für mich\nphase: sft\n".encode(encoding))
+    with pytest.raises(ValueError, match=rf"^{path}: not UTF-8 \(byte 0x.. at \d+\); save the file as UTF-8$"):
+        configs.load(path)
+
+
 def test_a_missing_file_is_named(tmp_path):
     """'No such file' alone does not say what to do."""
     with pytest.raises(FileNotFoundError, match=r"gone\.yaml.*configs/"):

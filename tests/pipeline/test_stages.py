@@ -111,6 +111,13 @@ def test_a_mistake_in_the_file_is_one_line(tmp_path, stages, words):
     assert "\n" not in str(caught.value) and all(word in str(caught.value) for word in words), str(caught.value)
 
 
+def test_a_pipeline_in_another_encoding_is_one_line(tmp_path):
+    path = tmp_path / "p.yaml"
+    path.write_bytes("# für mich\nname: x\n".encode("latin-1"))
+    with pytest.raises(ValueError, match=rf"^{path}: not UTF-8 \(byte 0xfc at 3\); save the file as UTF-8$"):
+        pipelines.load(path)
+
+
 def test_set_reaches_the_stages_it_names(chain):
     loaded = pipelines.load(chain, None, ["sft.max_steps=2", "seed=3", "sft_eval.heldout=5", "lora.rank=4"])
     adapter, sft, evaluation = (each.load() for each in loaded.stages)

@@ -1,0 +1,103 @@
+"""Refuse tasks whose tests test nothing, before a model is asked: their answers would pass, or fail, whatever they say.
+
+    refuse_untested   by reading: there is no #[test] function that would run
+    refuse_failing    by running: the tests do not compile, the task's own solution fails them, or any function passes
+
+The shipped katas need neither.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from nbcore.core.records import Sample, Task, Verdict
+from nbcore.grading.rust import hidden
+from nbcore.grading.rust.screen import blank, defines, target
+
+NAMED = 3  # how many of the refused tasks the error names
+BODY = "todo!()"  # compiles wherever the signature does, and panics
+
+
+def refuse_untested(tasks: Iterable[Task], source: str) -> None:
+    """Raises ValueError naming the tasks of the file `source` whose tests would run nothing."""
+    _refuse({task["id"]: problem for task in tasks if (problem := untested(task["tests"]))}, source)
+
+
+def untested(tests: str) -> str | None:
+    """Why these tests would run nothing; None where they would run something."""
+    if not tests.strip():
+        return "its tests are empty"
+    if hidden.count(tests):
+        return None
+    if re.search(r"#\s*\[\s*test\s*\]", blank(tests)):
+        return "each of its #[test] functions is ignored, or made by a macro"
+    return "its tests have no #[test] function"
+
+
+def refuse_failing(tasks: Sequence[Task], source: str, grade: Callable[[list[Sample]], list[Verdict]]) -> None:
+    """Grade each task's solution, and a function that is not written yet, by its tests.
+
+    Raises ValueError naming the tasks of the file `source` whose tests cannot be right. What the grader could not judge
+    (infra_error) is given the benefit of the doubt.
+    """
+    samples: list[Sample] = []
+    for task in tasks:
+        tried = {"unwritten": unwritten(task.get("signature")), "solution": solution(task)}
+        common = {"tests": task["tests"], "signature": task.get("signature"), "edition": task.get("edition")}
+        samples += [{"id": f"{kind} {task['id']}", "code": code, **common} for kind, code in tried.items() if code]
+    verdicts = {verdict["id"]: verdict for verdict in grade(samples)}
+    problems = {}
+    for task in tasks:
+        empty, whole = (verdicts.get(f"{kind} {task['id']}") for kind in ("unwritten", "solution"))
+        if problem := _failing(empty, whole, signed=target(task.get("signature")) is not None):
+            problems[task["id"]] = problem
+    _refuse(problems, source)
+
+
+def solution(task: Task) -> str | None:
+    """The source of a task's reference: `solution` by itself, or behind the signature where it is the body alone."""
+    signature, text = task.get("signature") or "", task.get("solution")
+    if not (text and text.strip()):
+        return None
+    name = target(signature)
+    return text if name is None or defines(text, name) else signature + text
+
+
+def unwritten(signature: str | None) -> str:
+    """The function that a signature asks for, with a body that panics; any function where there is no signature."""
+    if not (signature and target(signature)):
+        return f"fn unwritten() {{ {BODY} }}"
+    text, plain = signature.rstrip().rstrip(";"), blank(signature).rstrip()
+    missing = plain.count("{") - plain.count("}")
+    if missing > 0:
+        return f"{text}\n{BODY}\n" + "}" * missing
+    return text if plain.endswith("}") else f"{text}\n{{ {BODY} }}"
+
+
+def _failing(empty: Verdict, whole: Verdict | None, signed: bool) -> str | None:
+    """What is wrong with tests that gave these verdicts on the unwritten function and on the solution."""
+    if whole and whole["verdict"] not in ("pass", "infra_error"):
+        error = f": {whole['errors'][0]['message']}" if whole["errors"] else ""
+        return f"its solution ends in {whole['verdict']}{error}"
+    if not whole and empty["verdict"] == "compile_error":
+        # An error with a line is in the function itself: todo!() is no body for one that returns `impl Trait`. Without
+        # a signature nobody knows the names that the tests use, and only an error without a code, of grammar, tells.
+        errors = [error for error in empty["errors"] if signed or error["code"] is None]
+        if errors and all(error["line"] is None for error in errors):
+            return f"its tests do not compile: {errors[0]['message']}"
+    if empty["passed"]:
+        return f"its tests pass with the body {BODY}"
+    return None
+
+
+def _refuse(problems: Mapping[str, Any], source: str) -> None:
+    if not problems:
+        return
+    named = "; ".join(f"{id_!r}: {problem}" for id_, problem in list(problems.items())[:NAMED])
+    more = f"; and {len(problems) - NAMED} more" if len(problems) > NAMED else ""
+    raise ValueError(
+        f"tasks.source: {source}: {len(problems)} tasks whose tests cannot tell a right answer ({named}{more}); "
+        "mend their tests, or take them out"
+    )
