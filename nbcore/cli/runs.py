@@ -18,7 +18,7 @@ from rich.table import Column, Table
 from nbcore import config as configs
 from nbcore import runs
 from nbcore.core import environment
-from nbcore.runs import checkpoints, disk, health, layout, lease, pruning
+from nbcore.runs import checkpoints, disk, health, layout, lease, notebooks, pruning
 from nbcore.runs.mirror import mirror, restore
 
 runs_app = typer.Typer(
@@ -102,6 +102,7 @@ def verify(
         problems, good = health.look(found)
         damaged += bool(problems)
         state = "ok" if found.finished else "unfinished, ok" if good else "unfinished: nothing to verify yet"
+        state += f" ({layout.NOTEBOOK} apart: nothing vouches for it)" if notebooks.lacks_note(found.path) else ""
         out.print(f"{found.id}  {'; '.join(problems) or state}")
         if problems:
             copies = _copy(_mirror(optional=True), found.id)

@@ -140,11 +140,12 @@ def _keep(copy: Path, run_: runs.Run | None, store: Path, stage: Stage) -> Path 
     """Copy the executed notebook, without secrets, into its run, or to store/failed/ where no run was opened."""
     if not copy.is_file():
         return None
-    target = run_.path / layout.NOTEBOOK if run_ else layout.failed_notebook(store, stage.id)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(redact(copy.read_text("utf-8")), "utf-8")
+    text = redact(copy.read_text("utf-8"))
     if run_:
-        run_.publish_notebook()
+        return run_.keep_notebook(text)
+    target = layout.failed_notebook(store, stage.id)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(text, "utf-8")
     return target
 
 

@@ -100,7 +100,7 @@ def choose(store: str | Path, run: str | None = None) -> Chosen:
 
 def _counts(evaluation: runs.Run) -> bool:
     """One that is damaged, measured only pass@k above 1, or nothing held out, compares with no other."""
-    return not evaluation.verify() and "pass@1" in evaluation.info["metrics"].get("heldout", {})
+    return not evaluation.damage() and "pass@1" in evaluation.info["metrics"].get("heldout", {})
 
 
 def _is_of(evaluation: runs.Run, run: runs.Run) -> bool:

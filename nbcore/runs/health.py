@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nbcore.runs import checkpoints, layout
+from nbcore.runs import checkpoints, layout, notebooks
 from nbcore.runs.run import Run
 
 
@@ -14,8 +14,9 @@ def look(run: Run) -> tuple[list[str], list[str]]:
     except (OSError, ValueError) as error:
         problems.append(str(error))
     if run.finished and not problems:
-        problems = run.verify()
+        problems = run.damage()
         good += [] if problems else ["the run"]
+    problems += notebooks.problems(run.path)
     for checkpoint in checkpoints.listing(run.path):
         if checkpoint.committed:  # else a kill came in the middle of a save: it never was anything
             wrong = checkpoint.problems()

@@ -13,6 +13,7 @@
     blessed.json     that the run, or a checkpoint of it, stays whatever the policy says
     lease.json       which process writes here now
     notebook.ipynb   the executed notebook, when papermill ran it
+    notebook.json    its hash: it is kept after the commit, so no manifest has it
     manifest.json    every file: bytes and sha256 (except those that may change after the commit)
     run.json         written last; a directory without it is unfinished and nobody's parent
 <store>/aside/       what stood in the place of a run that was brought back from the mirror
@@ -46,10 +47,11 @@ STATE = "state"
 BLESSED = "blessed.json"
 LEASE = "lease.json"
 NOTEBOOK = "notebook.ipynb"
+NOTEBOOK_NOTE = "notebook.json"
 MANIFEST = "manifest.json"
 RUN = "run.json"
 CHECKPOINT = "commit.json"  # what run.json is to a run, to a checkpoint in state/
-OUTSIDE = (STATE, BLESSED, LEASE, NOTEBOOK)  # no part of the manifest: they may change after the commit
+OUTSIDE = (STATE, BLESSED, LEASE, NOTEBOOK, NOTEBOOK_NOTE)  # no part of the manifest: they may change after the commit
 
 ASIDE = "aside"
 INCOMING = ".incoming"

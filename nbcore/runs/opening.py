@@ -174,7 +174,7 @@ def _of_parent(config: configs.Phase, store: str | Path, parent: Run | None) -> 
             _ = run.config
         except ValueError:
             continue  # damaged: `runs verify` says how
-        if not (run.finished and run.verify()):
+        if not (run.finished and run.damage()):
             yield run
 
 

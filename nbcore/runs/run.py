@@ -13,7 +13,7 @@ from typing import Any
 from nbcore import config as configs
 from nbcore.core import lines
 from nbcore.core.suggest import did_you_mean
-from nbcore.runs import checkpoints, commit, layout, lease, pausing, pruning
+from nbcore.runs import checkpoints, commit, layout, lease, notebooks, pausing, pruning
 from nbcore.runs.mirror import publisher, restore
 
 SEEDLING = Path(__file__).parents[1] / "assets" / "seedling"  # the base model where a config names none
@@ -157,11 +157,6 @@ class Run:
                 step = self.config.max_steps if isinstance(self.config, configs.Training) else 0
             copier.offer(publisher.Offer(self.path, step, path, metric, self.finished, pruning.policy(self.path)))
 
-    def publish_notebook(self) -> None:
-        """Offer the executed notebook to the mirror; returns at once."""
-        if copier := publisher.current():
-            copier.offer(publisher.Offer(self.path, 0, None, None, self.finished, notebook=True))
-
     def mirror_status(self) -> str:
         """How much of this run is on the mirror, in one line for people."""
         copier = publisher.current()
@@ -179,7 +174,18 @@ class Run:
 
     def verify(self) -> list[str]:
         """What is wrong with a finished run, one line a file; empty when nothing is."""
+        return self.damage() + notebooks.problems(self.path)
+
+    def damage(self) -> list[str]:
+        """What of that keeps it from being built upon: all but the executed notebook, which is only to look at."""
         return commit.problems(self.path, layout.RUN)
+
+    def keep_notebook(self, text: str) -> Path:
+        """Put the executed notebook into the run and offer it to the mirror; returns its path."""
+        kept = notebooks.keep(self.path, text)
+        if copier := publisher.current():
+            copier.offer(publisher.Offer(self.path, 0, None, None, self.finished, notebook=True))
+        return kept
 
     def _append(self, name: str, *rows: dict) -> None:
         pausing.write(self.path, lambda: lines.append(self.path / name, *rows))
@@ -217,7 +223,7 @@ def get(store: str | Path, reference: str | Path, field: str = "parent") -> Run:
     run = Run(path)
     if not run.finished:
         raise ValueError(f"{field}: {run.id} is unfinished; run its notebook again, it resumes by itself")
-    problems = run.verify()
+    problems = run.damage()
     if problems:
         raise ValueError(
             f"{field}: {run.id} is damaged: {'; '.join(problems[:3])}. Name another {field}, "

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nbcore.core import environment
-from nbcore.runs import checkpoints, commit, layout, retention
+from nbcore.runs import checkpoints, commit, layout, notebooks, retention
 from nbcore.runs.mirror import backends, bundle
 
 FINISHED = "finished"
@@ -115,9 +115,11 @@ class Mirror:
         return record
 
     def put_notebook(self, run: Path) -> None:
-        """Copy the executed notebook of a run as a file of its own, to be opened where it lies."""
-        name = f"{layout.run_id(run)}/notebook.{datetime.now(UTC):{layout.TIME}}.ipynb"
-        self.backend.put(name, run / layout.NOTEBOOK)
+        """Copy the executed notebook of a run as a file of its own, to be opened where it lies; its note first."""
+        stem = f"{layout.run_id(run)}/notebook.{datetime.now(UTC):{layout.TIME}}"
+        if (run / layout.NOTEBOOK_NOTE).is_file():
+            self.backend.put(f"{stem}.json", run / layout.NOTEBOOK_NOTE)
+        self.backend.put(f"{stem}.ipynb", run / layout.NOTEBOOK)
 
     def confirmed(self, record: Record) -> bool | None:
         """Whether the medium has every file of a bundle, whole; None where it cannot tell."""
@@ -142,9 +144,8 @@ class Mirror:
             else:
                 raise ValueError(f"{part['name']}: missing, or its content differs from its record")
         bundle.unpack(files, target, record.bytes)
-        for name in [name for name in names if "/notebook." in name][-1:]:
-            with suppress(OSError):  # to look at; nothing depends on it
-                self.backend.get(name, target / layout.NOTEBOOK)
+        with suppress(OSError):  # nothing depends on it
+            self._fetch_notebook(names, target, staging / "notebook")
         if record.finished:
             problems = commit.problems(target, layout.RUN)
         elif record.checkpoint:
@@ -153,6 +154,22 @@ class Mirror:
             problems = [] if (target / layout.OPENING).is_file() else [f"{layout.OPENING}: missing"]
         if problems:
             raise ValueError(f"{record.name}: {problems[0]}")
+
+    def _fetch_notebook(self, names: list[str], target: Path, staging: Path) -> None:
+        """Put the newest notebook that is as its note says into `target`; `names`: what there is of the run."""
+        copies = [name for name in names if "/notebook." in name and name.endswith(".ipynb")]
+        for name in reversed(copies):
+            shutil.rmtree(staging, ignore_errors=True)
+            staging.mkdir()
+            self.backend.get(name, staging / layout.NOTEBOOK)
+            for note in [other for other in names if other == COPY.sub("", name).removesuffix(".ipynb") + ".json"]:
+                self.backend.get(note, staging / layout.NOTEBOOK_NOTE)
+            if not notebooks.problems(staging):
+                for file in (layout.NOTEBOOK, layout.NOTEBOOK_NOTE):
+                    (target / file).unlink(missing_ok=True)
+                for path in staging.iterdir():
+                    path.rename(target / path.name)
+                return
 
     def prune(
         self,

@@ -167,17 +167,6 @@ def test_an_unfinished_run_is_opened_where_another_machine_left_it(tmp_path, mon
         runs.open(other, tmp_path / "fresh")
 
 
-def test_an_executed_notebook_follows_its_run(tmp_path, monkeypatch):
-    """It is written after the run has been copied; on the Drive it can be opened where it lies."""
-    monkeypatch.setenv("NBCORE_MIRROR", str(tmp_path / "mirror"))
-    run = finished(tmp_path / "store")
-    (run.path / "notebook.ipynb").write_text("{}")
-    run.publish_notebook()
-    run.wait_for_mirror()
-    assert len(list((tmp_path / "mirror" / run.id).glob("notebook.*.ipynb"))) == 1
-    assert (runs.find(tmp_path / "fresh", run.id).path / "notebook.ipynb").read_text() == "{}"
-
-
 def test_a_mirror_inside_the_store_is_refused(tmp_path, monkeypatch):
     """Each copy would be part of the run that is copied next."""
     for mirror_, store in (
