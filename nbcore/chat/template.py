@@ -1,63 +1,117 @@
-"""Messages to token ids through the tokenizer's own chat template, with a mask of what is trained.
+"""Messages to token ids through the tokenizer's own chat template, with a mask of what is trained, and back.
 
-Trained is exactly what the model must emit: everything after the generation prompt, its stop token included.
+Trained is exactly what the model must emit: everything after the generation prompt, up to the token that ends its turn.
+Read back is only the final answer: reasoning is kept apart, because nobody wants a draft graded.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, NamedTuple
+
+from nbcore.chat.frame import REMEDY, Frame, control_tokens, frame, rendered
 
 IGNORED = -100  # label of a token that carries no loss, as in transformers
 
+# What divides the messages of Harmony, and of a format like it: header, <|message|>, text, <|end|>.
+_DIVIDER = re.compile(r"(<\|(?:start|channel|message|end|eom)\|>)")
+
 
 class ForgedToken(ValueError):
-    """Content spells a control token."""
+    """Content spells a control token, or a mark of reasoning that would be read as one."""
+
+
+class Turn(NamedTuple):
+    """What a model emitted after the generation prompt, taken apart."""
+
+    text: str
+    """The final answer; empty where there is none, as in reasoning that never ended."""
+    truncated: bool
+    """No token that ends the turn was reached."""
+    reasoning: str
+    """What came before the final answer; never graded."""
 
 
 def prompt_ids(tokenizer: Any, messages: list[dict]) -> list[int]:
-    """Ids that stand before the assistant's answer, generation prompt included."""
+    """Ids that stand before the assistant's answer, generation prompt included.
+
+    Raises ForgedToken for content that spells a control token, ValueError where the template refuses the messages.
+    """
     refuse_control_tokens(tokenizer, messages)
-    return list(tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=True, return_dict=False))
+    return rendered(tokenizer, messages, tokenize=True, add_generation_prompt=True)
 
 
 def render(tokenizer: Any, messages: list[dict]) -> tuple[list[int], list[int]]:
     """(input_ids, labels) of a conversation whose last message is the assistant's; labels are -100 but there.
 
-    Raises ValueError where the template does not continue its own prompt: its mask could not be trusted.
+    What is trained reads back as the answer: `answer` of the trained ids is the message's text, white space at its ends
+    apart, which some templates trim. Raises ValueError naming tokenizer and remedy where the template cannot be trained
+    with, and ForgedToken for a single message that would not read back.
     """
     if not messages or messages[-1]["role"] != "assistant":
         raise ValueError("messages: the last one must be the assistant's")
+    around = _trainable(tokenizer)
     prompt = prompt_ids(tokenizer, messages[:-1])
     refuse_control_tokens(tokenizer, messages[-1:])
-    whole = list(tokenizer.apply_chat_template(messages, tokenize=True, return_dict=False))
+    whole = rendered(tokenizer, messages, tokenize=True)
+    trained = whole[len(prompt) :]
     if whole[: len(prompt)] != prompt:
-        raise ValueError(
-            "chat template: the rendered conversation does not start with its own generation prompt; "
-            "this tokenizer needs a renderer of its own"
-        )
-    while whole[-1] not in stop_ids(tokenizer):  # templates like to add a newline that nobody should learn to emit
-        whole.pop()
-        if len(whole) <= len(prompt):
-            raise ValueError(f"chat template: no stop token ({tokenizer.eos_token}) after the assistant's message")
-    return whole, [IGNORED] * len(prompt) + whole[len(prompt) :]
+        # The texts may continue each other all the same, with one token across the seam ("\n" and "\n" are "\n\n").
+        # When the model speaks, the prompt's tokens are settled already: what follows is tokenised by itself.
+        before = rendered(tokenizer, messages[:-1], add_generation_prompt=True)
+        text = rendered(tokenizer, messages)
+        if not text.startswith(before):
+            raise ValueError(
+                f"chat template of {tokenizer.name_or_path!r}: the rendered conversation does not start with its own "
+                f"generation prompt, so its mask could not be trusted; {REMEDY}"
+            )
+        trained = tokenizer.encode(text[len(before) :], add_special_tokens=False)
+    if around.end not in trained:
+        raise ForgedToken("messages: the template renders this answer without the token that ends a turn")
+    trained = trained[: trained.index(around.end) + 1]  # templates like to go on, and nobody should learn to emit that
+    _refuse_unreadable(tokenizer, messages[-1], trained)
+    return prompt + trained, [IGNORED] * len(prompt) + trained
 
 
-def stop_ids(tokenizer: Any) -> list[int]:
-    """Ids that end a turn: the tokenizer's own end of sequence, and Harmony's where the vocabulary has them."""
+def stop_ids(tokenizer: Any, generation_config: Any = None) -> list[int]:
+    """Every id that ends a turn, for whoever generates or trims: those that the model's publisher names in its
+    generation config (an int or a list), the tokenizer's end of sequence, the template's end of a turn, and Harmony's
+    where the vocabulary has them."""
     known = [tokenizer.convert_tokens_to_ids(token) for token in ("<|return|>", "<|call|>", "<|endoftext|>")]
-    return sorted({tokenizer.eos_token_id, *(i for i in known if i is not None and i != tokenizer.unk_token_id)})
+    harmony = {i for i in known if i is not None and i != tokenizer.unk_token_id}
+    return sorted({*turn_ends(tokenizer, generation_config), *harmony})
 
 
-def answer(tokenizer: Any, completion_ids: list[int]) -> tuple[str, bool]:
-    """(text, truncated) of what a model emitted after the generation prompt.
+def turn_ends(tokenizer: Any, generation_config: Any = None) -> list[int]:
+    """The ids that publisher, tokenizer and template themselves name as the end of a turn: a part of `stop_ids`."""
+    published = generation_config.eos_token_id if generation_config is not None else None
+    if published is None or isinstance(published, int):
+        published = [published]
+    named = {*published, tokenizer.eos_token_id, frame(tokenizer).end}
+    return sorted(named - {None})
 
-    The text ends before the stop token and begins behind Harmony's header of the final channel. Decoding with
-    special tokens skipped would leave the header's word "final" glued to the code.
+
+def answer(tokenizer: Any, completion_ids: list[int], stops: list[int] | None = None) -> tuple[str, bool]:
+    """(text, truncated) of what a model emitted after the generation prompt: its final answer, and whether it was cut.
+
+    `stops` are the ids that end a turn; without them the tokenizer's and the template's own.
     """
-    stops = stop_ids(tokenizer)
+    return read(tokenizer, completion_ids, stops)[:2]
+
+
+def read(tokenizer: Any, completion_ids: list[int], stops: list[int] | None = None) -> Turn:
+    """A completion taken apart into final answer and reasoning. It ends before the first of the `stops`."""
+    stops = stop_ids(tokenizer) if stops is None else stops
     end = next((index for index, token in enumerate(completion_ids) if token in stops), None)
-    text = tokenizer.decode(completion_ids[:end], skip_special_tokens=False)
-    return text.removeprefix("<|channel|>final<|message|>"), end is None
+    # Special tokens stay: skipped, they would leave the word "final" of Harmony's header glued to the code. Spaces stay
+    # too: some tokenizers tidy up what they decode, which is for prose.
+    text = tokenizer.decode(completion_ids[:end], skip_special_tokens=False, clean_up_tokenization_spaces=False)
+    around = frame(tokenizer)
+    if end is not None:
+        text = text.removesuffix(around.closing)
+    text, drafts = _final_message(text, around)
+    text, thoughts = _behind_reasoning(text, around)
+    return Turn(text, end is None, "\n".join(part for part in (drafts, thoughts) if part))
 
 
 def refuse_control_tokens(tokenizer: Any, messages: list[dict]) -> None:
@@ -65,7 +119,84 @@ def refuse_control_tokens(tokenizer: Any, messages: list[dict]) -> None:
 
     Raises ForgedToken, a ValueError, naming the token.
     """
+    tokens = control_tokens(tokenizer)
     for message in messages:
-        for token in tokenizer.all_special_tokens:
-            if token in message["content"]:
-                raise ForgedToken(f"messages: content of the {message['role']} holds the control token {token!r}")
+        texts = {name: text for name, text in message.items() if isinstance(text, str)}  # reasoning is one, too
+        for name, text in texts.items():
+            for token in tokens:
+                if token in text:
+                    raise ForgedToken(f"messages: {name} of the {message['role']} holds the control token {token!r}")
+
+
+def _trainable(tokenizer: Any) -> Frame:
+    """The frame of a template that can be trained with; ValueError with the reason and the remedy for any other."""
+    around, name = frame(tokenizer), tokenizer.name_or_path
+    if around.opening is None:
+        raise ValueError(
+            f"chat template of {name!r}: it does not render an answered conversation as its own generation prompt "
+            f"followed by the answer, so what to train is unknown; {REMEDY}"
+        )
+    if around.end is None:
+        raise ValueError(f"chat template of {name!r}: no token ends the assistant's turn; {REMEDY}")
+    return around
+
+
+def _refuse_unreadable(tokenizer: Any, message: dict, trained: list[int]) -> None:
+    around, content = frame(tokenizer), message["content"]
+    # A row may bring its reasoning in the text of its answer: then what stands behind it is the answer.
+    meant, _ = _behind_reasoning(content, around._replace(begun=None))
+    empty = bool(content.strip()) and not meant.strip()
+    if empty or answer(tokenizer, trained)[0].strip() != meant.strip():
+        raise ForgedToken(
+            "messages: content of the assistant would not read back as its answer; "
+            f"it holds a mark of reasoning, such as {around.marks[0][0]}, without an answer behind it"
+        )
+
+
+def _final_message(text: str, around: Frame) -> tuple[str, str]:
+    """(text of the last final message, the other messages) where the template writes an answer as a message with a
+    header, as Harmony does; final is what has the header that the template gives an answer. Other text stays whole."""
+    opening = around.opening or ""
+    if not opening.endswith("<|message|>") or not ("<|message|>" in text or "<|channel|>" in text):
+        return text, ""  # another format, or a small model that left the header out, but not the answer
+    final, others = "", ""
+    for header, body in _messages(text):
+        # The first word decides: "<|channel|>final <|constrain|>json" is a final message, too.
+        if header.split()[:1] == opening.removesuffix("<|message|>").split()[:1]:
+            final = body
+        else:
+            others += body + "\n"
+    return final, others.strip()
+
+
+def _messages(text: str) -> list[tuple[str, str]]:
+    """(header without its role, text) of each message in Harmony's format; a cut one has what there is of it."""
+    messages: list[tuple[str, str]] = []
+    header, inside = "", False
+    for piece in _DIVIDER.split(text):
+        if piece == "<|message|>" and not inside:
+            messages.append((header.strip().removeprefix("assistant"), ""))
+            inside = True
+        elif piece in ("<|end|>", "<|eom|>", "<|start|>", "<|channel|>"):
+            inside_header = piece == "<|channel|>" and not inside
+            header = header + piece if inside_header else piece.replace("<|start|>", "")
+            inside = False
+        elif inside:
+            messages[-1] = (messages[-1][0], messages[-1][1] + piece)
+        else:
+            header += piece
+    return messages
+
+
+def _behind_reasoning(text: str, around: Frame) -> tuple[str, str]:
+    """(what stands behind the last block of reasoning, what stands before): text without any is all answer, and where
+    a block is never closed there is no answer."""
+    opening, reasoning = around.opening or "", ""
+    for begin, end in around.marks:
+        before, closed, after = text.rpartition(end)
+        if closed:
+            reasoning = before.removeprefix(begin).strip()
+            text = after.removeprefix(opening.rpartition(end)[2]).lstrip("\n")
+        if begin in text or (around.begun == (begin, end) and not closed):
+            return "", f"{reasoning}\n{text}".strip()
+    return text.removeprefix(opening), reasoning

@@ -1,11 +1,14 @@
 """Messages to ids and back: what is trained is what the model emits, and no text can forge a turn."""
 
+import os
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nbcore.chat import template
 from nbcore.training import load
+from tests.chat import templates
 
 TOKENIZER = load.tokenizer_at(str(load.SEEDLING))
 CONTROL = st.sampled_from(TOKENIZER.all_special_tokens)
@@ -59,3 +62,172 @@ def test_a_template_that_does_not_continue_its_prompt_is_refused():
     broken.chat_template = "{% if add_generation_prompt %}different{% endif %}" + TOKENIZER.chat_template
     with pytest.raises(ValueError, match="generation prompt"):
         template.render(broken, talk("q", "a"))
+
+
+# Of the templates that TRL ships, those that cannot be trained with on plain text: two want blocks of content (images),
+# DeepSeek's and Nemotron's render an answer without the <think> that their own prompt has opened, GLM's original ends
+# no turn.
+UNTRAINABLE = {
+    name
+    for name in templates.NAMES
+    if name.startswith(("deepseek", "nemotron", "idefics3", "llava_next")) or name == "glm4moe"
+}
+CODE = "fn f(x: i32) -> bool {\n    x < 3 // it 's so !\n}"
+THINKING = ("qwen3", "qwen3_training", "qwen3_5_think", "qwen3_6", "qwen3_8", "glm4moe_training")
+
+
+@pytest.mark.parametrize("name", sorted(set(templates.NAMES) - UNTRAINABLE))
+@settings(max_examples=12, deadline=None)
+@given(TEXT, TEXT)
+def test_what_is_trained_reads_back_under_every_template(name, question, answer):
+    """Phi-3's <|end|> and Qwen3's empty <think> block stayed in the answer: training on right answers took pass@1
+    from 1 to 0, because everything was graded with them."""
+    tokenizer = templates.tokenizer(name)
+    for text in (answer, CODE):
+        ids, labels = template.render(tokenizer, talk(question, text))
+        trained = [label for label in labels if label != template.IGNORED]
+        assert ids[: len(ids) - len(trained)] == template.prompt_ids(tokenizer, talk(question, text)[:1])
+        read, truncated = template.answer(tokenizer, trained)
+        assert read.strip() == text.strip() and not truncated  # some templates trim what they are given
+        assert template.answer(tokenizer, trained[:-1])[1], "without its stop token it was cut"
+        assert trained[-1] in template.stop_ids(tokenizer)
+
+
+@pytest.mark.parametrize("name", sorted(UNTRAINABLE))
+def test_a_template_that_cannot_be_trained_with_is_refused_in_one_line(name):
+    """Its rows would train the wrong tokens, or an answer that is not there; the person hears which template it is."""
+    with pytest.raises(ValueError, match=f"chat template of '{name}': .*chat_template.jinja") as caught:
+        template.render(templates.tokenizer(name), talk("q", CODE))
+    assert "\n" not in str(caught.value)
+
+
+def emitted(tokenizer, text, end=None):
+    """What a model of this tokenizer emits that says `text` and ends its turn."""
+    stop = template.frame(tokenizer).end if end is None else tokenizer.convert_tokens_to_ids(end)
+    return [*tokenizer.encode(text, add_special_tokens=False), stop]
+
+
+@pytest.mark.parametrize("name", ["qwen2_5", "qwen3", "llama3", "phi3", "gemma", "lfm2"])
+def test_only_what_stands_behind_the_reasoning_is_the_answer(name):
+    """A right draft inside <think> was graded together with the answer behind it, and the fence of the draft won."""
+    tokenizer = templates.tokenizer(name)
+    draft = "<think>\nFirst try:\n```rust\nfn f() {}\n```\nNo.\n</think>\n\n"
+    assert template.answer(tokenizer, emitted(tokenizer, draft + CODE)) == (CODE, False)
+    assert template.answer(tokenizer, emitted(tokenizer, f"{CODE}\n{draft}{draft}final")) == ("final", False)
+    turn = template.read(tokenizer, emitted(tokenizer, draft + CODE))
+    assert "First try" in turn.reasoning and CODE not in turn.reasoning
+    unclosed = emitted(tokenizer, f"<think>\n{CODE}")
+    assert template.answer(tokenizer, unclosed) == ("", False), "reasoning that never ends answers nothing"
+    assert template.answer(tokenizer, unclosed[:-1]) == ("", True)
+
+
+@pytest.mark.parametrize("name", ["qwen3_5_think", "qwen3_6", "deepseek_r1_distill", "deepseekv3", "nemotron_3_nano"])
+def test_reasoning_that_the_prompt_has_opened_is_reasoning(name):
+    """These prompts end in <think>: the completion holds the closing mark alone."""
+    tokenizer = templates.tokenizer(name)
+    assert template.answer(tokenizer, emitted(tokenizer, f"fn draft() {{}}\n</think>\n\n{CODE}")) == (CODE, False)
+    assert template.answer(tokenizer, emitted(tokenizer, CODE)) == ("", False)
+
+
+def test_gemma_4_reasons_between_marks_of_its_own():
+    """Its reasoning stands between <|channel> and <channel|>, which its template names."""
+    tokenizer = templates.tokenizer("gemma4")
+    assert template.answer(tokenizer, emitted(tokenizer, f"<|channel>thought\ndraft<channel|>{CODE}")) == (CODE, False)
+
+
+@pytest.mark.parametrize("name", THINKING)
+def test_rows_may_bring_their_reasoning(name):
+    """Distilled rows have it in the text of the answer: it is trained, and what reads back is the answer behind it."""
+    tokenizer = templates.tokenizer(name)
+    _, labels = template.render(tokenizer, talk("q", f"<think>\nLet me see.\n</think>\n\n{CODE}"))
+    turn = template.read(tokenizer, [label for label in labels if label != template.IGNORED])
+    assert (turn.text, turn.truncated) == (CODE, False)
+    assert "Let me see." in turn.reasoning
+
+
+def test_a_row_whose_answer_would_not_read_back_is_refused():
+    """An open <think> in an answer would teach a model to answer nothing."""
+    with pytest.raises(template.ForgedToken, match="read back"):
+        template.render(templates.tokenizer("qwen2_5"), talk("q", f"<think> {CODE}"))
+
+
+@pytest.mark.parametrize("name", ["gptoss", "gptoss_training", "muse_glimmer", "seedling"])
+def test_only_the_final_message_is_the_answer(name):
+    """Harmony: a right draft in the analysis passed, whatever the final message said."""
+    tokenizer = TOKENIZER if name == "seedling" else templates.tokenizer(name)
+    harmony(tokenizer, *(MUSE if name == "muse_glimmer" else HARMONY))
+
+
+HARMONY = ("<|channel|>analysis<|message|>{}<|end|><|start|>assistant", "<|channel|>final<|message|>{}")
+MUSE = (" to=self<|message|>{}<|eom|><|start|>assistant", " to=user<|message|>{}")
+
+
+def harmony(tokenizer, draft, final):
+    right, wrong = "```rust\nfn right() {}\n```", "```rust\nfn wrong() {}\n```"
+    assert template.answer(tokenizer, emitted(tokenizer, draft.format(right) + final.format(wrong))) == (wrong, False)
+    assert template.answer(tokenizer, emitted(tokenizer, draft.format(wrong) + final.format(right))) == (right, False)
+    turn = template.read(tokenizer, emitted(tokenizer, draft.format(wrong) * 2 + final.format(right)))
+    assert turn.text == right and turn.reasoning.count("wrong") == 2
+    only_draft = draft.format(right)
+    assert template.answer(tokenizer, emitted(tokenizer, only_draft)) == ("", False)
+    assert template.answer(tokenizer, emitted(tokenizer, only_draft)[:-1]) == ("", True)
+    cut = tokenizer.encode(draft.format(right).partition("<|e")[0], add_special_tokens=False)
+    assert template.answer(tokenizer, cut) == ("", True), "cut inside the analysis"
+
+
+def test_commentary_and_calls_are_no_answer():
+    """A tool call ends in <|call|>, and a preamble stands before one: neither is the final message."""
+    tokenizer = templates.tokenizer("gptoss")
+    call = f"<|channel|>commentary to=functions.run <|constrain|>json<|message|>{CODE}"
+    assert template.answer(tokenizer, emitted(tokenizer, call, "<|call|>")) == ("", False)
+    preamble = "<|channel|>commentary<|message|>fn draft() {}<|end|><|start|>assistant"
+    final = "<|channel|>final <|constrain|>text<|message|>" + CODE
+    assert template.answer(tokenizer, emitted(tokenizer, preamble + final)) == (CODE, False)
+
+
+@pytest.mark.skipif("NBCORE_GPT_OSS_TOKENIZER" not in os.environ, reason="NBCORE_GPT_OSS_TOKENIZER names no folder")
+def test_the_real_gpt_oss_tokenizer():
+    """The same on the tokenizer that gpt-oss has, where a folder with it is at hand."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(os.environ["NBCORE_GPT_OSS_TOKENIZER"])
+    tokenizer.chat_template = templates.tokenizer("gptoss").chat_template
+    harmony(tokenizer, *HARMONY)
+    _, labels = template.render(tokenizer, talk("q", CODE))
+    assert template.answer(tokenizer, [label for label in labels if label != template.IGNORED]) == (CODE, False)
+    assert {200002, 200012, 199999} <= set(template.stop_ids(tokenizer))
+
+
+@pytest.mark.parametrize("name, token", [("phi3", "<|end|>"), ("llama3", "<|eot_id|>"), ("qwen2_5", "<|im_end|>")])
+def test_control_tokens_without_a_name_cannot_be_forged_either(name, token):
+    """Phi-3's <|end|> and Llama's <|eot_id|> are added tokens that no attribute of the tokenizer names."""
+    tokenizer = templates.tokenizer(name)
+    for rows in (talk(f"a{token}b", "c"), talk("a", f"b{token}c")):
+        with pytest.raises(template.ForgedToken, match="control token"):
+            template.render(tokenizer, rows)
+
+
+def test_spaces_before_punctuation_survive():
+    """Llama's tokenizer tidies what it decodes: `x !` would come back as `x!`."""
+    import copy
+
+    tidy = copy.deepcopy(templates.tokenizer("llama3"))
+    tidy.clean_up_tokenization_spaces = True
+    assert template.answer(tidy, emitted(tidy, CODE)) == (CODE, False)
+
+
+def test_stops_are_all_that_publisher_tokenizer_and_template_name():
+    """A publisher names several ends (Llama 3, Gemma, Phi-3): a model that meets only one of them runs past the rest."""
+    from transformers import GenerationConfig
+
+    tokenizer = templates.tokenizer("gemma")
+    own = set(template.stop_ids(tokenizer))
+    assert tokenizer.convert_tokens_to_ids("<end_of_turn>") in own and tokenizer.eos_token_id in own
+    assert set(template.stop_ids(tokenizer, GenerationConfig(eos_token_id=[7, 9]))) == own | {7, 9}
+    assert set(template.stop_ids(tokenizer, GenerationConfig(eos_token_id=11))) == own | {11}
+    assert set(template.stop_ids(tokenizer, GenerationConfig())) == own
+    ids = [*tokenizer.encode("ab", add_special_tokens=False), 9, 5]
+    assert template.answer(tokenizer, ids, stops=template.stop_ids(tokenizer, GenerationConfig(eos_token_id=[9]))) == (
+        "ab",
+        False,
+    )

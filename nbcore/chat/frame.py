@@ -1,0 +1,103 @@
+"""What a chat template writes around an answer, learned by rendering one: how it opens, how it ends, where reasoning is.
+
+Templates differ in all of that, and none says so: the frame is read off what the template makes of a known answer.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, NamedTuple
+
+from jinja2 import TemplateError
+
+QUESTION, ANSWER = "nbcore-question", "nbcore-answer"  # words that no template writes by itself
+
+# How models mark reasoning in the text of an answer. The first is used with or without the template's help (Qwen,
+# DeepSeek, GLM, Nemotron …); the others (Mistral, Gemma, Cohere) count where the template speaks of them.
+MARKS = (
+    ("<think>", "</think>"),
+    ("[THINK]", "[/THINK]"),
+    ("<|channel>", "<channel|>"),
+    ("<|START_THINKING|>", "<|END_THINKING|>"),
+)
+
+
+class Frame(NamedTuple):
+    """What stands around an answer in a tokenizer's chat template."""
+
+    opening: str | None
+    """Text between the generation prompt and the answer, often empty; None where the template does not render an
+    answered conversation as a continuation of its own generation prompt, so that nothing can be trained with it."""
+    closing: str
+    """Text between the answer and the token that ends the turn, usually empty."""
+    end: int | None
+    """Id of the token that ends the turn; None where the template writes none."""
+    marks: tuple[tuple[str, str], ...]
+    """(opening, closing) marks of reasoning that may occur in an answer."""
+    begun: tuple[str, str] | None
+    """The marks of the reasoning that the generation prompt itself has opened and not closed."""
+
+
+def frame(tokenizer: Any) -> Frame:
+    """The frame of a tokenizer's chat template. Raises ValueError where the template fails on a plain conversation."""
+    return _frame(tokenizer, str(tokenizer.chat_template), len(tokenizer), tokenizer.eos_token_id)
+
+
+@functools.lru_cache(maxsize=16)
+def _frame(tokenizer: Any, template: str, _size: int, _eos: int | None) -> Frame:
+    # The last two arguments are there for the cache alone: a tokenizer that was changed has another frame.
+    asked = [{"role": "user", "content": QUESTION}]
+    prompt = rendered(tokenizer, asked, add_generation_prompt=True)
+    whole = rendered(tokenizer, [*asked, {"role": "assistant", "content": ANSWER}])
+    opening = None
+    if whole.startswith(prompt) and ANSWER in whole[len(prompt) :]:
+        opening = whole[len(prompt) :].partition(ANSWER)[0]
+    after = whole.rpartition(ANSWER)[2] if ANSWER in whole else ""
+    places = {token: after.find(token) for token in _added(tokenizer) if token in after}
+    first = min(places, key=lambda token: (places[token], -len(token)), default=None)
+    marks = (MARKS[0], *(pair for pair in MARKS[1:] if pair[0] in template))
+    turn = prompt.rpartition(QUESTION)[2]
+    begun = [pair for pair in marks if pair[0] in turn and pair[1] not in turn.rpartition(pair[0])[2]]
+    return Frame(
+        opening=opening,
+        closing=after[: places[first]] if first else "",
+        end=tokenizer.convert_tokens_to_ids(first) if first else None,
+        marks=marks,
+        begun=begun[0] if begun else None,
+    )
+
+
+def rendered(tokenizer: Any, messages: list[dict], *, tokenize: bool = False, **options: Any) -> Any:
+    """The text, or the list of ids, that the chat template makes of messages.
+
+    Raises ValueError, in one line, where the template refuses them.
+    """
+    try:
+        made = tokenizer.apply_chat_template(messages, tokenize=tokenize, return_dict=False, **options)
+    except TemplateError as error:
+        raise ValueError(
+            f"chat template of {tokenizer.name_or_path!r}: it cannot render these messages "
+            f"({' '.join(str(error).split())}); {REMEDY}"
+        ) from None
+    return list(made) if tokenize else made
+
+
+REMEDY = (
+    "choose another model.base, or a local copy of this one whose chat_template.jinja is mended "
+    "(trl/chat_templates has training variants)"
+)
+
+
+def control_tokens(tokenizer: Any) -> list[str]:
+    """Every token that steers a conversation: the named special ones, those merely added as special (Phi-3's <|end|>,
+    Llama's <|eot_id|> have no name), and the one that ends a turn."""
+    added = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
+    end = frame(tokenizer).end
+    ends = [] if end is None else [tokenizer.convert_ids_to_tokens(end)]
+    return list(dict.fromkeys([*tokenizer.all_special_tokens, *added, *ends]))
+
+
+def _added(tokenizer: Any) -> list[str]:
+    # Gemma adds runs of line breaks and spaces as tokens: those end nothing.
+    added = [token.content for token in tokenizer.added_tokens_decoder.values()]
+    return [token for token in dict.fromkeys([*tokenizer.all_special_tokens, *added]) if token.strip()]

@@ -1,0 +1,31 @@
+"""Every chat template that TRL ships on a small tokenizer: the seedling's, with the template's control tokens added."""
+
+import copy
+import re
+from functools import cache
+from pathlib import Path
+
+import trl
+from tokenizers import AddedToken
+
+from nbcore.training import load
+
+FOLDER = Path(trl.__file__).parent / "chat_templates"
+NAMES = sorted(path.stem for path in FOLDER.glob("*.jinja"))
+# The ends of turns and the like; marks of reasoning are plain text on most tokenizers, and here.
+CONTROL = re.compile(r"<\|\w+\|>|<｜[^｜\s]+｜>|<\|turn>|<turn\|>|<(?:start|end)_of_(?:turn|utterance)>")
+
+
+@cache
+def tokenizer(name):
+    """The template `name` as a tokenizer has it."""
+    source = (FOLDER / f"{name}.jinja").read_text("utf-8")
+    made = copy.deepcopy(load.tokenizer_at(str(load.SEEDLING)))
+    # TRL's templates write some ends with a plain bar where the models have a wide one, or the other way round.
+    known = set(made.get_vocab())
+    new = [token for token in dict.fromkeys(CONTROL.findall(source)) if token not in known]
+    made.add_tokens([AddedToken(token, special=True, normalized=False) for token in new])
+    made.bos_token = "<|startoftext|>" if "<|startoftext|>" in made.get_vocab() else "<|endoftext|>"
+    made.chat_template = source
+    made.name_or_path = name
+    return made
