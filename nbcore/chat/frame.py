@@ -1,4 +1,4 @@
-"""What a chat template writes around an answer, learned by rendering one: how it opens, how it ends, where reasoning is.
+"""What a chat template writes around an answer, learned by rendering one: how it opens and ends, where reasoning is.
 
 Templates differ in all of that, and none says so: the frame is read off what the template makes of a known answer.
 """

@@ -217,7 +217,7 @@ def test_spaces_before_punctuation_survive():
 
 
 def test_stops_are_all_that_publisher_tokenizer_and_template_name():
-    """A publisher names several ends (Llama 3, Gemma, Phi-3): a model that meets only one of them runs past the rest."""
+    """A publisher names several ends (Llama 3, Gemma, Phi-3): a model stopped at one alone runs past the rest."""
     from transformers import GenerationConfig
 
     tokenizer = templates.tokenizer("gemma")
