@@ -5,7 +5,12 @@ from pathlib import Path
 
 __version__ = "0.1.0"
 
-# rustup puts its tools where only a login shell looks, and a notebook's kernel never was one.
-_cargo = str(Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo") / "bin")
-if os.path.isdir(_cargo) and _cargo not in os.environ.get("PATH", "").split(os.pathsep):
-    os.environ["PATH"] = os.pathsep.join(filter(None, (os.environ.get("PATH"), _cargo)))
+
+def find_rustup() -> None:
+    """Put rustup's tools on PATH, where they are: only a login shell looks there, and a notebook's kernel is none."""
+    tools = str(Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo") / "bin")
+    if os.path.isdir(tools) and tools not in os.environ.get("PATH", "").split(os.pathsep):
+        os.environ["PATH"] = os.pathsep.join(filter(None, (os.environ.get("PATH"), tools)))
+
+
+find_rustup()

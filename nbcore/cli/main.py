@@ -159,6 +159,22 @@ def _show_report(store: Path, page: Path, run: str | None = None) -> None:
     out.print(f"report: {page}")
 
 
+@app.command()
+def address(
+    owner_repo: Annotated[str, typer.Argument(metavar="OWNER/REPO", help="Where this project lives on GitHub.")],
+):
+    """Set the project's address: in the badges, the notebooks' setup cells, pyproject.toml and the README.
+
+    Example: python -m nbcore address rust-lang/book
+    """
+    from nbcore.cli import address as addresses
+
+    changed = addresses.set_everywhere(environment.REPO, owner_repo)
+    out.print("\n".join([*changed, f"address: {addresses.current(environment.REPO)} in {len(changed)} files"]))
+    if not changed:
+        out.print("nothing to change: it was set already")
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; returns its exit code and never raises, except for a fault of our own (or with --debug)."""
     given = sys.argv[1:] if arguments is None else arguments

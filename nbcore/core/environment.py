@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
+
+import nbcore
 
 REPO = Path(__file__).resolve().parents[2]
 MOUNT = Path("/content/drive")  # where Colab mounts a Drive; MyDrive appears inside
@@ -21,15 +24,23 @@ def on_colab() -> bool:
     return Path("/content").is_dir() and bool(spec_of("google") and spec_of("google.colab"))
 
 
+def missing() -> list[str]:
+    """What the setup has yet to install, of Python packages and Rust's tools: looked for anew at each call."""
+    importlib.invalidate_caches()
+    nbcore.find_rustup()
+    absent = [
+        name for name in ("torch", "transformers", "trl", "peft", "papermill") if importlib.util.find_spec(name) is None
+    ]
+    return absent + [name for name in ("rustc", "cargo") if shutil.which(name) is None]
+
+
 def ready() -> str:
     """Where this is, for the setup cell. Raises RuntimeError naming what the setup left out."""
-    missing = [name for name in ("torch", "transformers", "trl", "peft") if importlib.util.find_spec(name) is None]
-    missing += [name for name in ("rustc", "cargo") if shutil.which(name) is None]
-    if missing:
-        raise RuntimeError(
-            f"not here: {', '.join(missing)}; run `bash colab_setup.sh` (on Colab: this cell again), "
-            "then restart the kernel"
-        )
+    if absent := missing():
+        remedy = "run `bash colab_setup.sh`, then restart the kernel"
+        if on_colab():
+            remedy = "the setup says above what went wrong; run this cell again, it goes on from there"
+        raise RuntimeError(f"not here: {', '.join(absent)}; {remedy}")
     return "on Colab, set up" if on_colab() else "on this machine, set up"
 
 
