@@ -133,10 +133,12 @@ class Worker:
         if refused:
             honest = refused[0]["code"] == "signature_mismatch"  # the compiler would say it too, most times
             verdict |= {"verdict": "compile_error" if honest else "rejected", "errors": refused}
-        elif self._built(source, job["edition"], verdict):
+        elif source := self._built(source, job, verdict):
             self._run(source, verdict)
 
-    def _built(self, source: harness.Source, edition: str, verdict: dict[str, Any]) -> bool:
+    def _built(self, source: harness.Source, job: dict[str, Any], verdict: dict[str, Any]) -> harness.Source | None:
+        """The source of the program that was built and is to be run, None when there is none."""
+        edition = job["edition"]
         text = source.text.encode(errors="surrogatepass")  # a lone surrogate is the compiler's to refuse
         warn: tuple[str, ...] = ()
         while True:
@@ -152,9 +154,12 @@ class Worker:
         if wrong := compiler.failure(built, report):
             errors = report.errors or [verdicts.note(None, f"the compiler ended with {built.code or built.signal}")]
             verdict |= {"verdict": wrong, "errors": errors, "keep": built.timeout != "wall"}
-            return False
+            return None
         verdict |= {"compiles": True, "verdict": "pass"}
-        return self.tier == "test"
+        if self.tier != "test":
+            return None
+        verdict["flags"] += source.flags
+        return source
 
     def _run(self, source: harness.Source, verdict: dict[str, Any]) -> None:
         limits, nonce = self.limits, secrets.token_hex(16)
@@ -171,12 +176,12 @@ class Worker:
             kill_over=True,
         )
         verdict["cpu_ms"] += ran.cpu_ms
-        passed, complete, forged = hidden.read(ran.stderr, source.secret, nonce, source.cases)
-        kind = verdicts.judgement(ran, passed, complete, source.cases)
+        read = hidden.read(ran.stderr, source.secret, nonce, source.expects)
+        kind = verdicts.judgement(ran, read.passed, read.complete, len(source.expects))
         if ran.code == 125 and not hidden.begun(ran.stderr, source.secret, nonce):
             kind = "infra_error"  # the jail's own word: the program was not started
-        verdict |= {"verdict": kind, "tests_passed": passed, "keep": ran.timeout != "wall"}
-        verdict["flags"] += ["forged_report"] * (forged or hidden.looks_forged(ran.stdout))
+        verdict |= {"verdict": kind, "tests_passed": read.passed, "keep": ran.timeout != "wall"}
+        verdict["flags"] += ["forged_report"] * read.forged
 
     def _clear(self) -> None:
         for left in (*self.build.iterdir(), *self.here.iterdir()):

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from nbcore.grading.grader import KINDS, Limits, RustGrader
-from nbcore.grading.rust import compiler, hidden
+from nbcore.grading.rust import compiler, expected, hidden
 from tests.grading import hostile
 
 pytestmark = pytest.mark.skipif(shutil.which("rustc") is None, reason="rustc is not installed")
@@ -186,19 +186,22 @@ def test_an_attribute_on_the_first_item_stays_with_it(grader):
 
 
 def test_missing_test_lines_are_failed_tests():
-    """Each case once, in order, then the end mark: anything less or more is an incomplete report."""
+    """Each case once, in order, with all that it tells, then the end: anything less or more is no complete report."""
+    three, yes = expected.expected("3"), expected.expected("true")
 
-    def said(*lines):
-        return "".join(f"\nSN {line}\n" for line in lines).encode()
+    def read(*lines, expects=((three,), (yes,)), nonce="N"):
+        return hidden.read("".join(f"\nS{line}\n" for line in lines).encode(), "S", nonce, expects)
 
-    whole = said("begun ok", "0 ok", "1 ok", "2 ok")
-    assert hidden.read(whole, "S", "N", 2) == (2, True, False)
-    assert hidden.read(b"noise" + whole + b"\xffnoise", "S", "N", 2) == (2, True, False)
-    assert hidden.read(said("begun ok", "0 ok", "1 fail", "2 ok"), "S", "N", 2) == (1, True, False)
-    for lines in ((), ("0 ok",), ("0 ok", "1 ok"), ("0 ok", "2 ok"), ("0 ok", "0 ok", "1 ok", "2 ok"), ("2 ok",)):
-        assert not hidden.read(said(*lines), "S", "N", 2)[1]
-    assert hidden.read(whole, "S", "other", 2)[:2] == (0, False)
-    assert hidden.read(b"test result: ok. 2 passed", "S", "N", 2) == (0, False, True)
+    whole = ("N 3 ok", " 3", "N 0 ok", " true", "N 1 ok", "N 2 ok")
+    assert read(*whole) == (2, True, False)
+    assert hidden.read(b"noise\nSN 3 ok\n\xffnoise", "S", "N", ()) == (0, False, False)
+    assert read("N 3 ok", " 4", "N 0 ok", " true", "N 1 ok", "N 2 ok") == (1, True, False)
+    assert read("N 3 ok", "N 0 fail", " true", "N 1 ok", "N 2 ok") == (1, True, False)
+    for left in range(len(whole)):
+        assert not read(*whole[:left], *whole[left + 1 :]).complete
+    assert not read(*reversed(whole)).complete and not read(*whole[:1], " 3", *whole[1:]).complete
+    assert read(*whole, nonce="other") == (0, False, False)
+    assert read(*whole, *whole).forged and not read(*whole, *whole).complete
 
 
 def test_tests_in_a_comment_do_not_count_and_none_are_flagged(grader):

@@ -24,6 +24,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from nbcore.grading.rust import hidden, signatures
+from nbcore.grading.rust.expected import Expected
 from nbcore.grading.rust.screen import blank
 from nbcore.grading.rust.syntax import conditional, imported, introduced, items, name_of, parse, text_of
 
@@ -79,18 +80,24 @@ class Source(NamedTuple):
     module: str
     """Name of the hidden module, to be kept out of messages."""
     secret: str
-    cases: int
+    expects: tuple[tuple[Expected, ...], ...]
+    """For each case, what its assertions must tell."""
+    flags: tuple[str, ...]
 
 
-def build(code: str, tests: str, signature: str | None, edition: str) -> Source:
-    """The source of one grading. Raises Mismatch when the candidate's head or its types are not what they must be."""
+def build(code: str, tests: str, signature: str | None, edition: str, telling: bool = True) -> Source:
+    """The source of one grading; not `telling`, its assertions panic rather than tell.
+
+    Raises Mismatch when the candidate's head or its types are not what they must be.
+    """
     code = code.removeprefix("\ufeff")
     at = _head(code)
     key = secrets.token_hex(8)
     module, real, secret = f"hidden_{key}", f"std_{key}", secrets.token_hex(16)
     asked = signatures.parsed(signature or "")
     head, rest = code[:at], _rename_main(signatures.same_types(asked, code[at:], real), f"own_main_{key}")
-    body, cases = hidden.functions(tests)
+    prepared = hidden.functions(tests, telling)
+    body, expects = prepared.drawn(key)
     uses, own = signatures.uses(asked, real)
     pins, pinned = signatures.pins(asked)
     mentioned = set(re.findall(r"[A-Za-z_]\w*", blank(f"{tests}\n{signature or ''}")))
@@ -102,7 +109,6 @@ def build(code: str, tests: str, signature: str | None, edition: str) -> Source:
     # turn a binding into a pattern. Without a signature nobody knows better than the candidate what it defines.
     offered = defined | _defined(tree, ("function_item",)) if defined else _defined(tree, _KINDS) | _imports(tree)
     from_candidate = sorted((mentioned & offered) - set(std) - own - pinned - theirs)
-    checks = "".join(f'report_{key}(&nonce, "{number}", {case.call(key)});\n' for number, case in enumerate(cases))
     generated = f"""extern crate std as {real};
 {"" if edition == "2015" else "".join(_crates(tree))}
 mod {module} {{
@@ -111,19 +117,14 @@ mod {module} {{
 {f"use super::{{{', '.join(from_candidate)}}};" if from_candidate else ""}
 {pins}
 {body}
-{hidden.MAIN.replace("STD", f"::{real}").replace("KEY", key).replace("SECRET", secret)}
-pub fn main_{key}() {{
-let mut nonce = ::{real}::string::String::new();
-if ::{real}::io::Read::read_to_string(&mut ::{real}::io::stdin(), &mut nonce).is_err() {{ return; }}
-if nonce.is_empty() {{ return; }} // asked again, by the candidate
-report_{key}(&nonce, "begun", true);
-{checks}report_{key}(&nonce, "{len(cases)}", true);
-}}
+{prepared.main(key, secret, real)}
 }}
 fn main() {{ {module}::main_{key}() }}"""
     first = head.count("\n") + 2
     text = f"{head}\n{generated}\n{rest}"
-    return Source(text, range(first, first + generated.count("\n") + 1), module, secret, len(cases))
+    inside = any(not any(told.value or told.answer for told in case.tells) for case in prepared.cases)
+    flags = ("judged_inside",) if inside else ()
+    return Source(text, range(first, first + generated.count("\n") + 1), module, secret, expects, flags)
 
 
 def _head(code: str) -> int:

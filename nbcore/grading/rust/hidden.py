@@ -1,21 +1,32 @@
 """The hidden tests: what becomes of them in the program that is built, and how its report is read.
 
 Each case is reported on stderr as it ends, on a line signed with a secret (text of the hidden module) and a nonce (read
-from stdin, to its end, before any code of the candidate runs).
+from stdin, to its end, before any code of the candidate runs). The line has the values that its assertions told, and
+what they should have been is known here alone (see telling.py).
 """
 
 from __future__ import annotations
 
 import functools
 import re
+import secrets
 from typing import NamedTuple
 
+from nbcore.grading.rust.expected import Expected
 from nbcore.grading.rust.syntax import name_of, parse, text_of
+from nbcore.grading.rust.telling import COIN, KEY, Rewriter, Told
 
-_REPORT_LINE = re.compile(rb"^test result: |^test \S+ \.\.\. ok|^[0-9a-f]{16,} \d+ (?:ok|fail)\r?$", re.MULTILINE)
-# One thread for all cases: one for each, as libtest has it, costs a quarter more to compile.
 # Names of std in full, for what the task calls `str` or `Some` is its own affair.
-MAIN = r"""
+_SAYS = r"""
+fn say_KEY(text: STD::string::String) {
+    let _ = STD::io::Write::write_all(&mut STD::io::stderr(), text.as_bytes());
+}
+pub fn tell_KEY(value: &dyn STD::fmt::Debug) { say_KEY(STD::format!("\nSECRET {:?}\n", value)); }
+fn report_KEY(nonce: &STD::primitive::str, number: STD::primitive::usize, well: STD::primitive::bool) {
+    say_KEY(STD::format!("\nSECRET{} {} {}\n", nonce, number, if well { "ok" } else { "fail" }));
+}
+""".lstrip()
+_ENDS = r"""
 trait EndedKEY { fn well(&self) -> STD::primitive::bool; }
 impl EndedKEY for () { fn well(&self) -> STD::primitive::bool { true } }
 impl<T, E> EndedKEY for STD::result::Result<T, E> { fn well(&self) -> STD::primitive::bool { self.is_ok() } }
@@ -31,25 +42,74 @@ fn panics_KEY<T>(case: fn() -> T, part: &STD::primitive::str) -> STD::primitive:
         },
     }
 }
-fn report_KEY(nonce: &STD::primitive::str, what: &STD::primitive::str, well: STD::primitive::bool) {
-    let line = STD::format!("\nSECRET{} {} {}\n", nonce, what, if well { "ok" } else { "fail" });
-    let _ = STD::io::Write::write_all(&mut STD::io::stderr(), line.as_bytes());
-}""".strip()
+""".lstrip()
+# One thread for all cases: one for each, as libtest has it, costs a quarter more to compile.
+_MAIN = """
+pub fn main_KEY() {
+let mut nonce = STD::string::String::new();
+if STD::io::Read::read_to_string(&mut STD::io::stdin(), &mut nonce).is_err() { return; }
+if nonce.is_empty() { return; } // asked again, by the candidate
+report_KEY(&nonce, COUNT + 1, true);
+CHECKS
+report_KEY(&nonce, COUNT, true);
+}""".lstrip()
 
 
 class Case(NamedTuple):
     path: str
     panics: str | None
     """What the message of the expected panic must contain, as Rust has it between quotes."""
+    tells: tuple[Told, ...] = ()
+    plain: bool = True
+    """It returns nothing, and ends well unless it panics."""
 
     def call(self, key: str) -> str:
         return f"ends_{key}({self.path})" if self.panics is None else f'panics_{key}({self.path}, "{self.panics}")'
 
 
-@functools.lru_cache(maxsize=4096)
-def functions(tests: str) -> tuple[str, tuple[Case, ...]]:
+class Prepared(NamedTuple):
     """The hidden tests as plain public functions, and the cases among them; ignored ones are left out."""
+
+    text: str
+    cases: tuple[Case, ...]
+    coins: int = 0
+
+    def drawn(self, key: str) -> tuple[str, tuple[tuple[Expected, ...], ...]]:
+        """The text for one build, and for each case what it must tell."""
+        coins = [secrets.choice(("true", "false")) for _ in range(self.coins)]
+        text = re.sub(f"{COIN}(\\d+){COIN}", lambda found: coins[int(found[1])], self.text.replace(KEY, key))
+        left = iter(coins)
+        expects = []
+        for case in self.cases:
+            says = [
+                told.value or Expected("true" if (next(left) == "true") == told.equal else "false")
+                for told in case.tells
+            ]
+            expects.append(tuple(says))
+        return text, tuple(expects)
+
+    def main(self, key: str, secret: str, real: str) -> str:
+        """The program's own main: runs the cases and reports on each. A simpler one where all cases are plain."""
+        plain = all(case.plain for case in self.cases)
+        if plain:
+            calls = ", ".join(case.path for case in self.cases)
+            checks = f"let cases: [fn(); COUNT] = [{calls}];\nfor (number, case) in STD::iter::Iterator::enumerate"
+            checks += "(STD::iter::IntoIterator::into_iter(cases)) {"
+            checks += " report_KEY(&nonce, number, STD::panic::catch_unwind(case).is_ok()); }"
+        else:
+            calls = [f"report_KEY(&nonce, {number}, {case.call(key)});" for number, case in enumerate(self.cases)]
+            checks = "\n".join(calls)
+        text = _SAYS + ("" if plain else _ENDS) + _MAIN.replace("CHECKS", checks)
+        for word, meant in (("COUNT", str(len(self.cases))), ("STD", f"::{real}"), ("KEY", key), ("SECRET", secret)):
+            text = text.replace(word, meant)
+        return text
+
+
+@functools.lru_cache(maxsize=4096)
+def functions(tests: str, telling: bool = True) -> Prepared:
+    """What is built of the hidden tests; `telling`: their assertions tell their values, rather than panic."""
     raw, edits, cases = tests.encode(errors="replace"), [], []
+    rewriter = Rewriter(tests)
 
     def walk(parent, path: tuple[str, ...]) -> None:
         marks: list[str] = []
@@ -68,7 +128,10 @@ def functions(tests: str) -> tuple[str, tuple[Case, ...]]:
                     if not any(mark.startswith("#[ignore") for mark in marks):
                         part = re.search(r'expected\s*=\s*"((?:[^"\\]|\\.)*)"', expected or "")
                         panics = None if expected is None else part[1] if part else ""
-                        cases.append(Case("::".join((*path, name_of(node))), panics))
+                        told, tells = rewriter.function(node) if telling and panics is None else ([], ())
+                        edits.extend(told)
+                        plain = panics is None and node.child_by_field_name("return_type") is None
+                        cases.append(Case("::".join((*path, name_of(node))), panics, tells, plain))
                 elif node.type == "mod_item" and node.child_by_field_name("body") is not None:
                     _publish(node, edits)
                     walk(node.child_by_field_name("body"), (*path, name_of(node)))
@@ -77,7 +140,7 @@ def functions(tests: str) -> tuple[str, tuple[Case, ...]]:
     walk(parse(tests), ())
     for start, end, text in sorted(edits, reverse=True):
         raw = raw[:start] + text + raw[end:]
-    return raw.decode(), tuple(cases)
+    return Prepared(raw.decode(), tuple(cases), rewriter.coins)
 
 
 def _publish(node, edits: list) -> None:
@@ -87,26 +150,41 @@ def _publish(node, edits: list) -> None:
 
 def count(tests: str) -> int:
     """How many cases a verdict on these tests is about."""
-    return len(functions(tests)[1])
+    return len(functions(tests).cases)
 
 
-def read(stderr: bytes, secret: str, nonce: str, cases: int) -> tuple[int, bool, bool]:
-    """(cases that went well, whether every case was reported once and then the end, whether others wrote reports).
+class Read(NamedTuple):
+    """What the report of a run says."""
 
-    The first line says that it has begun; the end mark is the line numbered as one case more.
+    passed: int
+    complete: bool
+    """Every case was reported once and in order, then the end, each that ended well with all that it had to tell."""
+    forged: bool
+    """Somebody else than our main wrote signed lines: it must have read the secrets from memory."""
+
+
+def read(stderr: bytes, secret: str, nonce: str, expects: tuple[tuple[Expected, ...], ...]) -> Read:
+    """A value is told on a line that has the secret and a space, a case on one that has the nonce as well.
+
+    The first line says that it has begun, numbered as two cases more than there are; the last, as one more.
     """
     text = stderr.decode(errors="replace")
-    lines = re.findall(rf"^{secret}{nonce} (\w+) (ok|fail)$", text, re.MULTILINE)
-    passed = sum(end == "ok" for number, end in dict(lines).items() if number.isdecimal() and int(number) < cases)
-    complete = [number for number, _ in lines] == ["begun", *map(str, range(cases + 1))]
-    return passed, complete, looks_forged(text.replace(secret, "~").encode())
+    lines = re.findall(rf"^{secret}(?: (.*)|{nonce} (\d{{1,9}}) (ok|fail))$", text, re.MULTILINE)
+    numbers, told, passed, complete = [], [], 0, True
+    for value, number, end in lines:
+        if not number:
+            told.append(value)
+            continue
+        numbers.append(int(number))
+        if end == "ok" and int(number) < len(expects):
+            wanted = expects[int(number)]
+            complete &= len(told) == len(wanted)
+            passed += len(told) == len(wanted) and all(map(Expected.fits, wanted, told))
+        told = []
+    complete &= numbers == [len(expects) + 1, *range(len(expects) + 1)]
+    return Read(passed, complete, len(set(numbers)) < len(numbers))
 
 
 def begun(stderr: bytes, secret: str, nonce: str) -> bool:
     """Whether the program came as far as its hidden main: what happens later is the candidate's doing."""
-    return f"{secret}{nonce} begun ok".encode() in stderr
-
-
-def looks_forged(output: bytes) -> bool:
-    """Whether a program printed what looks like a test report: ours or libtest's."""
-    return bool(_REPORT_LINE.search(output))
+    return f"{secret}{nonce} ".encode() in stderr

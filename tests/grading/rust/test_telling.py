@@ -1,0 +1,140 @@
+"""What the judged program tells, and what is expected of it: the expected values must not be in the program."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from nbcore.grading.rust import compiler, expected, harness, hidden
+
+SIGNATURE = "pub fn f(a: i64) -> String {"
+NEEDLE, NUMBER = "a needle in the binary", 8_237_645_123_987_123
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        *(
+            ("3", "3"),
+            ("-1_000i64", "-1000"),
+            ("0xff", "255"),
+            ("3 + 5 * (2 - 7)", "-22"),
+            ("i64::MAX", f"{2**63 - 1}"),
+        ),
+        *(("true", "true"), ("!true", "false"), ("'a'", "'a'"), ("'\\''", r"'\''"), ("()", "()"), ("b'a'", "97")),
+        *(('"a\\n\\"b\\u{e9}"', r'"a\n\"bé"'), ('r#"a"b"#', r'"a\"b"'), ('"é".to_string()', '"é"')),
+        *(('b"ab"', "[97, 98]"), ("String::new()", '""'), ('String::from("x")', '"x"'), ("vec![0; 3]", "[0, 0, 0]")),
+        *(
+            ("vec![(1, 'a'), (2, 'b')]", "[(1, 'a'), (2, 'b')]"),
+            ("Vec::<u8>::new()", "[]"),
+            ("&[1, /* 2 */ 3]", "[1, 3]"),
+        ),
+        *(("Some(vec![None, Some(1)])", "Some([None, Some(1)])"), ('Err("no")', 'Err("no")'), ("(7,)", "(7,)")),
+        *(
+            ("0.5", "0.5"),
+            ("0.1", "0.1"),
+            ("1.0f32", "1.0"),
+            ("-2.5e3", "-2500.0"),
+            ("0.0", "-0.0"),
+            ("1e300", "1e300"),
+        ),
+        *(("3.14159265358979", "3.1415927"), ("3.14159265358979", "3.14159265358979"), ("Box::new(1)", "1")),
+    ],
+)
+def test_a_value_is_known_from_its_text(text, told):
+    found = expected.expected(text)
+    assert found is not None and found.fits(told)
+    assert not found.fits(told + "1") and not found.fits("")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x",
+        "f(1)",
+        "1 / 2",
+        "0.1 + 0.2",
+        "vec![1; n]",
+        "Foo { a: 1 }",
+        "[1, 2].len()",
+        "1, 2",
+        "|| 1",
+        "S(1)",
+        ")",
+        "1; 2",
+    ],
+)
+def test_what_only_a_program_can_say_is_not_guessed(text):
+    assert expected.expected(text) is None
+
+
+def test_a_number_near_by_is_another():
+    """A literal stands for an f32 or an f64; a wrong f64 that would round to the same f32 is still wrong."""
+    tenth = expected.expected("0.1")
+    assert not tenth.fits("0.10000000149011612") and not tenth.fits("0.10000001")
+    assert not expected.expected("0.1f32").fits("0.10000000149011612")
+    assert expected.expected("16777217.0").fits("16777216.0") and not expected.expected("16777217.0f64").fits(
+        "16777216.0"
+    )
+
+
+def one_test(body):
+    return f"#[cfg(test)]\nmod tests {{\nuse super::*;\n#[test]\nfn c0() {{ {body} }}\n}}"
+
+
+def told(body):
+    """For each assertion of a test: the pattern, or None for a truth value."""
+    return [said.value and said.value.pattern for said in hidden.functions(one_test(body)).cases[0].tells]
+
+
+@pytest.mark.parametrize(
+    ("body", "values"),
+    [
+        ('assert_eq!(f(1), 3); assert_eq!(4, f(2), "why {}", 1);', ["3", "4"]),
+        ('assert!(f(1) == 3); assert!(3 == f(1), "no");', ["3", "3"]),
+        ("let a = 5; assert_eq!(f(1), a);", ["5"]),
+        ("let mut a = 5; a += 1; assert_eq!(f(1), a);", [None]),
+        ("let a = 5; { let a = 6; } assert_eq!(f(1), a);", [None]),
+        ("assert!(f(1)); assert_ne!(f(1), 2); assert!(f(1) < 2); assert_eq!(f(1), f(2));", [None] * 4),
+        ("for x in 0..3 { assert_eq!(f(x), 3); }", []),
+        ("if f(1) > 2 { return; } assert_eq!(f(1), 3);", []),
+        ("macro_rules! assert_eq { ($($t:tt)*) => {} } assert_eq!(f(1), 3);", []),
+    ],
+)
+def test_assertions_that_a_test_is_sure_to_come_to_are_told(body, values):
+    """One in a loop, or behind a return, might not be told however right the program is."""
+    assert told(body) == values
+
+
+@pytest.mark.skipif(shutil.which("rustc") is None, reason="rustc is not installed")
+def test_the_program_does_not_hold_what_is_expected(tmp_path):
+    """Else a candidate that reads its own memory, by whatever hole of the compiler, could answer with it."""
+    code = f"{SIGNATURE} if a == {NUMBER - 1} {{ String::new() }} else {{ a.to_string() }} }}"
+    tests = one_test(
+        f'assert_eq!(f(1), "{NEEDLE}"); assert_eq!(f(2).parse(), Ok({NUMBER}i64)); assert!(f(3) == "{NEEDLE}");'
+    )
+    chain, held = compiler.find(), []
+    for telling in (True, False):
+        source = harness.build(code, tests, SIGNATURE, "2021", telling)
+        command = [chain.driver(False), *chain.arguments("2021", tmp_path / "out")]
+        done = subprocess.run(command, input=source.text.encode(), env=chain.env(tmp_path, tmp_path), cwd=tmp_path)
+        assert done.returncode == 0
+        built = Path(tmp_path, "out").read_bytes()
+        held.append(NEEDLE.encode() in built or NUMBER.to_bytes(8, "little") in built)
+    assert held == [False, True]
+
+
+def test_a_forger_that_knows_both_secrets_must_still_know_the_answers():
+    """It signs what it likes, but not the values; and a truth value is right in one sense of two."""
+    prepared = hidden.functions(
+        one_test("assert_eq!(f(1), 3); assert!(g(1)); assert!(g(2)); assert!(g(3)); assert!(g(4));")
+    )
+    senses = set()
+    for _ in range(100):
+        _, expects = prepared.drawn("k")
+        senses.add(tuple(one.pattern for one in expects[0][1:]))
+        lines = [" 7", *[" true"] * 4]
+        report = ["N 2 ok", *lines, "N 0 ok", "N 1 ok"]
+        assert hidden.read("".join(f"\nS{line}\n" for line in report).encode(), "S", "N", expects).passed == 0
+    assert len(senses) == 16
