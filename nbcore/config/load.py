@@ -15,8 +15,10 @@ from typing import Any, get_args
 import yaml
 from pydantic import ValidationError
 
+from nbcore.config.leaves import leaves
 from nbcore.config.phases import PHASES
 from nbcore.config.schema import Phase
+from nbcore.core.suggest import did_you_mean, file_like
 
 OPEN = ("trainer", "architecture", "sources")  # fields that are themselves mappings: an override replaces them whole
 
@@ -43,10 +45,14 @@ def load(
             _assign(values, path, value)
     phase = values.get("phase")
     if phase not in PHASES:
-        raise ValueError(f"{where}: 'phase' is {phase!r}; it must be one of {', '.join(PHASES)}")
+        meant = did_you_mean(str(phase), PHASES)
+        raise ValueError(f"{where}: 'phase' is {phase!r}{meant}; it must be one of {', '.join(PHASES)}")
     try:
         return PHASES[phase].model_validate(values)
     except ValidationError as error:
+        if any(overrides) or knobs:
+            load(source)  # raises where the source itself is at fault
+            where = f"overrides of {where}"
         raise ValueError(f"{where}: {_explain(error, PHASES[phase])}") from None
 
 
@@ -62,7 +68,9 @@ def digest(config: Phase) -> str:
 
 def _read(path: Path) -> dict:
     if not path.is_file():
-        raise FileNotFoundError(f"config: no file {path}; the shipped ones are in configs/<phase>/<profile>.yaml")
+        raise FileNotFoundError(
+            f"config: no file {path}{file_like(path)}; the shipped ones are in configs/<phase>/<profile>.yaml"
+        )
     values = read_yaml(path)
     if not isinstance(values, dict):
         raise ValueError(f"{path}: holds {type(values).__name__}; a config is a mapping of field: value")
@@ -125,7 +133,10 @@ def _explain(error: ValidationError, phase: type[Phase]) -> str:
         for part in first["loc"][:-1]:
             model = model.model_fields[part].annotation
             model = next((kind for kind in get_args(model) if kind is not type(None)), model)  # of `X | None`, X
-        text = f"unknown field '{field}'; known here: {', '.join(model.model_fields)}"
+        section = field.removesuffix(str(first["loc"][-1]))
+        elsewhere = [leaf.path for leaf in leaves(phase()) if leaf.path.endswith(f".{field}")]
+        near = did_you_mean(field, elsewhere[:1] or [f"{section}{name}" for name in model.model_fields])
+        text = f"unknown field '{field}'; known here: {', '.join(model.model_fields)}{near}"
     else:
         message = first["msg"].removeprefix("Value error, ")
         text = f"'{field}' is {first['input']!r}: {message}" if field else message

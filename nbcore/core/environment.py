@@ -15,6 +15,14 @@ REPO = Path(__file__).resolve().parents[2]
 MOUNT = Path("/content/drive")  # where Colab mounts a Drive; MyDrive appears inside
 
 
+def notebook(phase: str) -> Path:
+    """The notebook of a phase. Raises FileNotFoundError where there is none."""
+    path = next((REPO / "notebooks").glob(f"[0-9][0-9]_{phase}.ipynb"), None)
+    if path is None:
+        raise FileNotFoundError(f"phase: {phase} has no notebook; it belongs in notebooks/, as NN_{phase}.ipynb")
+    return path
+
+
 def on_colab() -> bool:
     """True on a Colab runtime, in its own kernel or in a process started from it."""
     if os.environ.get("COLAB_RELEASE_TAG"):

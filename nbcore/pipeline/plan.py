@@ -11,7 +11,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from nbcore import config as configs
 from nbcore import runs
-from nbcore.core.environment import REPO
+from nbcore.core.environment import REPO, notebook
+from nbcore.core.suggest import did_you_mean, file_like
 
 
 class Stage(configs.Closed):
@@ -45,7 +46,7 @@ class Stage(configs.Closed):
 
     @property
     def notebook(self) -> Path:
-        return next((REPO / "notebooks").glob(f"[0-9][0-9]_{self.phase}.ipynb"))
+        return notebook(self.phase)
 
 
 class Pipeline(configs.Closed):
@@ -63,7 +64,10 @@ class Pipeline(configs.Closed):
         seen: set[str] = set()
         for stage in self.stages:
             if stage.phase not in configs.PHASES:
-                raise ValueError(f"stage {stage.id}: no phase {stage.phase!r}; there are {', '.join(configs.PHASES)}")
+                meant = did_you_mean(stage.phase, configs.PHASES)
+                raise ValueError(
+                    f"stage {stage.id}: no phase {stage.phase!r}{meant}; there are {', '.join(configs.PHASES)}"
+                )
             if stage.id in seen:
                 raise ValueError(f"stage {stage.id}: the id is taken; ids are unique")
             if stage.id == runs.BASE:
@@ -77,7 +81,7 @@ class Pipeline(configs.Closed):
                 )
             seen.add(stage.id)
         if unknown := [name for name in self.only if name not in seen]:
-            raise ValueError(f"only: no stage {unknown[0]!r}; there are {', '.join(sorted(seen))}")
+            raise ValueError(_no_stage(unknown[0], sorted(seen)))
         return self
 
 
@@ -90,9 +94,12 @@ def load(path: str | Path, only: str | None = None, set_: Iterable[str] = ()) ->
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"pipeline: no file {path}; the shipped ones are in configs/pipeline/")
+        raise FileNotFoundError(f"pipeline: no file {path}{file_like(path)}; the shipped ones are in configs/pipeline/")
     try:
-        pipeline = Pipeline.model_validate(configs.read_yaml(path))
+        values = configs.read_yaml(path)
+        if isinstance(values, dict) and values.get("phase") in configs.PHASES:
+            raise ValueError(_what_to_type(path, values))
+        pipeline = Pipeline.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
@@ -100,15 +107,43 @@ def load(path: str | Path, only: str | None = None, set_: Iterable[str] = ()) ->
         raise ValueError(f"{path}: {f'{where!r}: {words}' if where else words}") from None
     if only is not None:
         chosen = [name.strip() for name in only.split(",") if name.strip()]
-        if unknown := [name for name in chosen if name not in {stage.id for stage in pipeline.stages}]:
-            known = ", ".join(stage.id for stage in pipeline.stages)
-            raise ValueError(f"only: no stage {unknown[0]!r} in {path}; there are {known}")
+        known = [stage.id for stage in pipeline.stages]
+        if unknown := [name for name in chosen if name not in known]:
+            raise ValueError(_no_stage(unknown[0], known, f" in {path}"))
         pipeline = pipeline.model_copy(update={"only": chosen})
-    for setting in set_:
-        pipeline = _set(pipeline, setting)
     for stage in pipeline.stages:
         stage.load()
+    reached: dict[str, list[str]] = {}  # the settings that each stage takes
+    for setting in set_:
+        before = pipeline
+        pipeline = _set(pipeline, setting)
+        for old, new in zip(before.stages, pipeline.stages, strict=True):
+            if new != old:
+                reached.setdefault(new.id, []).append(setting)
+    for stage in pipeline.stages:
+        try:
+            stage.load()
+        except ValueError as error:  # the file was read before, so what was laid over it is at fault
+            words = str(error).partition(f"{REPO / stage.config}: ")[2] or str(error)
+            settings = ", ".join(map(repr, reached.get(stage.id, [])))
+            raise ValueError(f"set: {settings}: {words}") from None
     return pipeline
+
+
+def _no_stage(name: str, known: list[str], where: str = "") -> str:
+    return f"only: no stage {name!r}{where}{did_you_mean(name, known)}; there are {', '.join(known)}"
+
+
+def _what_to_type(path: Path, values: dict) -> str:
+    """For a phase's config where a pipeline was expected."""
+    phase = values["phase"]
+    book = notebook(phase).name
+    shipped = f"configs/pipeline/{values.get('name')}.yaml"
+    pipeline = shipped if (REPO / shipped).is_file() else "configs/pipeline/tiny.yaml"
+    return (
+        f"pipeline: {path} is a config of one phase; papermill -k python3 -l python notebooks/{book} out.ipynb "
+        f'-y "{{config: {path}}}" runs that phase, python -m nbcore run {pipeline} --only {phase} that stage'
+    )
 
 
 def _set(pipeline: Pipeline, setting: str) -> Pipeline:
@@ -121,7 +156,9 @@ def _set(pipeline: Pipeline, setting: str) -> Pipeline:
     if not named:
         named = [s.id for s in pipeline.stages if head in configs.PHASES[s.phase].model_fields]
     if not named:
-        raise ValueError(f"set: {setting!r}: {head!r} is no phase, no stage and no field of any stage's config")
+        fields = {name for s in pipeline.stages for name in configs.PHASES[s.phase].model_fields}
+        meant = did_you_mean(head, [*(name for s in pipeline.stages for name in (s.id, s.phase)), *sorted(fields)])
+        raise ValueError(f"set: {setting!r}: {head!r}{meant} is no phase, no stage and no field of any stage's config")
     try:
         update = {field: yaml.safe_load(text)}
     except yaml.YAMLError:

@@ -37,7 +37,7 @@ def result(stage: Stage) -> str:
 def evaluate_command(run: runs.Run, chosen: Chosen, store: str) -> str:
     """What evaluates a run as the last model of the chain was evaluated, so that the two can be compared."""
     phase = next(name for name, entry in config.TABLE.items() if entry.measures)
-    notebook = next((environment.REPO / "notebooks").glob(f"[0-9][0-9]_{phase}.ipynb")).name
+    notebook = environment.notebook(phase).name
     values = {"config": _config(run, chosen, phase, store), "parent": run.id, "store": store}
     parts = [
         yaml.safe_dump({key: value}, default_flow_style=True, width=10**6).strip()[1:-1]

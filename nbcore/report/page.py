@@ -315,7 +315,7 @@ def _command(chain: Sequence[runs.Run]) -> str:
         return "bash colab_setup.sh run" if name == "tiny" else f"python -m nbcore run configs/pipeline/{name}.yaml"
     lines = []
     for run in chain:
-        notebook = next((environment.REPO / "notebooks").glob(f"[0-9][0-9]_{run.phase}.ipynb")).name
+        notebook = environment.notebook(run.phase).name
         settings = f"{{config: STORE/{run.id}/config.yaml, store: STORE}}"
         lines.append(f'papermill -k python3 -l python notebooks/{notebook} {notebook} -y "{settings}"')
     return "\n".join(lines)

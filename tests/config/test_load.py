@@ -120,3 +120,37 @@ def test_an_empty_list_is_refused_when_it_is_read(phase, field, empty):
     """An empty corpus made the row order loop for ever."""
     with pytest.raises(ValueError, match="at least 1 item"):
         configs.load({"phase": phase}, {field: empty})
+
+
+def test_what_is_laid_over_a_file_is_not_blamed_on_the_file(tmp_path):
+    """The YAML was searched for a typo that stood in the notebook's overrides."""
+    path = tmp_path / "sft.yaml"
+    path.write_text("phase: sft\n")
+    for laid in ({"max_stepz": 1}, ["max_steps=many"]):
+        with pytest.raises(ValueError, match=f"^overrides of {path}: "):
+            configs.load(path, laid)
+    with pytest.raises(ValueError, match=f"^overrides of {path}: 'max_steps' is 0"):
+        configs.load(path, knobs={"max_steps": 0})
+    path.write_text("phase: sft\nmax_stepz: 1\n")
+    with pytest.raises(ValueError, match=f"^{path}: unknown field 'max_stepz'"):
+        configs.load(path, {"seed": 1})
+
+
+@pytest.mark.parametrize(
+    ("values", "meant"),
+    [
+        ({"phase": "sft", "max_step": 1}, "max_steps"),
+        ({"phase": "sft", "lora": {"rnk": 4}}, "lora.rank"),
+        ({"phase": "grpo", "temperature": 1.0}, "generation.temperature"),
+        ({"phase": "stf"}, "sft"),
+    ],
+)
+def test_a_typo_is_answered_with_what_was_meant(values, meant):
+    with pytest.raises(ValueError, match=rf"did you mean '{meant}'\?"):
+        configs.load(values)
+
+
+def test_a_file_that_is_not_there_is_answered_with_one_that_is():
+    for wrong in ("configs/sft/tinny.yaml", "configs/stf/tiny.yaml"):
+        with pytest.raises(FileNotFoundError, match=r"did you mean 'configs/sft/tiny\.yaml'\?"):
+            configs.load(wrong)

@@ -133,6 +133,38 @@ def test_set_refuses_what_nobody_has(chain, bad):
         pipelines.load(chain, None, [bad])
 
 
+def test_a_bad_setting_is_blamed_on_the_setting(chain):
+    """The YAML file was named, and nobody found the error in it."""
+    with pytest.raises(ValueError, match=r"^set: 'sft\.max_stepz=1': unknown field .*did you mean 'max_steps'"):
+        pipelines.load(chain, None, ["sft.max_stepz=1", "lang_adapter.seed=2"])
+    with pytest.raises(ValueError, match=r"^set: 'sft\.max_steps=many': 'max_steps' is 'many'"):
+        pipelines.load(chain, None, ["sft.max_steps=many"])
+    with pytest.raises(ValueError, match=r"'stf' \(did you mean 'sft'\?\) is no phase"):
+        pipelines.load(chain, None, ["stf.max_steps=2"])
+    with pytest.raises(ValueError, match=r"no stage 'sft_evl'.*did you mean 'sft_eval'"):
+        pipelines.load(chain, "sft_evl")
+
+
+def test_settings_that_fit_together_only_are_taken_together(tmp_path):
+    """Each was checked by itself, so the first of two that belong together was refused."""
+    path = write(tmp_path / "p.yaml", [stage("ipo", parent="base"), stage("grpo", parent="ipo")])
+    loaded = pipelines.load(path, None, ["grpo.group_size=7", "grpo.batch_size=21"])
+    assert loaded.stages[1].load().effective_batch == 21
+
+
+def test_a_phase_config_given_as_a_pipeline_is_answered_with_what_to_type():
+    """It said "'stages': Field required"."""
+    with pytest.raises(ValueError) as caught:
+        pipelines.load("configs/sft/small.yaml")
+    assert "\n" not in str(caught.value)
+    for words in (
+        "notebooks/04_sft.ipynb",
+        "{config: configs/sft/small.yaml}",
+        "configs/pipeline/small.yaml --only sft",
+    ):
+        assert words in str(caught.value)
+
+
 def test_stages_run_in_order_each_from_its_parent(chain, store, executed):
     finished, text = go(chain, store)
     assert [run.phase for run in finished] == ["lang_adapter", "sft", "evaluate"]
