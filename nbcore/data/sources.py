@@ -38,7 +38,10 @@ def documents(counts: dict[str, int], split: str, seed: int) -> list[Document]:
             random.Random(seed).shuffle(chosen)
             chosen = [{**row, "source": source} for row in chosen[:limit]]
         if not chosen:
-            raise ValueError(f"corpus.sources: {source!r} has no {split} documents")
+            raise ValueError(
+                f"corpus.sources: {source!r} has no {split} documents; one in {VALIDATION_SHARE} is held out, by a "
+                "hash of its id: give more documents"
+            )
         found += chosen
     random.Random(seed).shuffle(found)
     return found

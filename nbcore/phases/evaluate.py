@@ -35,6 +35,8 @@ def data(run: runs.Run) -> dict[str, Any]:
         tasks["unseen_family"] = sets.tasks(source, "unseen_family", config.unseen, config.seed)
     documents = []
     if config.perplexity_documents:
+        if config.max_tokens < 2:
+            raise ValueError(f"max_tokens is {config.max_tokens}: a perplexity takes at least 2 tokens; raise it")
         kinds = dict.fromkeys(("katas", "files"), config.perplexity_documents)
         documents = sources.documents(kinds, "heldout", config.seed)
     everything = [task for group in tasks.values() for task in group]

@@ -135,6 +135,12 @@ def _pairs(run: runs.Run, tokenizer: Any) -> list[Pair]:
         )
     grader = rollout.grader(run, lint=False)
     rollout.check_tasks(run, tasks, wanted.source, grader)
+    shortest = min(len(template.prompt_ids(tokenizer, sets.question(task))) for task in tasks)
+    if shortest + 2 > config.max_length:
+        raise ValueError(
+            f"max_length is {config.max_length}: the shortest prompt has {shortest} tokens, which leaves no room "
+            "for an answer; raise it"
+        )
     policy = load.policy(run, run.parent)
     repeated = [task for task in tasks for _ in range(config.rollouts)]
     live = Live("rollouts")

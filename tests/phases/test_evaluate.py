@@ -56,6 +56,12 @@ ROW = {
 }
 
 
+def test_a_perplexity_of_nothing_is_refused_before_anything_is_generated(tmp_path):
+    """Of one token nothing is predicted: it ended in a division by zero, behind all of the grading."""
+    with pytest.raises(ValueError, match=r"^max_tokens is 1: a perplexity takes at least 2 tokens; raise it"):
+        evaluate.run_tasks(runs.open(short("evaluate", max_tokens=1), tmp_path))
+
+
 def test_our_own_faults_are_left_out_and_counted():
     """An infra_error counted as a failure lowers pass@1 for a full disk."""
     solved = [{**ROW, "verdict": "pass"}, {**ROW, "verdict": "infra_error", "passed": False}]

@@ -54,6 +54,11 @@ def test_pairs_share_their_prompt_and_end_in_one_stop_token(run):
             assert row[side][-1] == stop and row[side].count(stop) == 1
 
 
+def test_a_length_that_no_pair_can_have_is_refused_before_anything_is_generated(chain):
+    with pytest.raises(ValueError, match=r"^max_length is 9: the shortest prompt has \d+ tokens"):
+        ipo.data(runs.open(short("ipo", max_length=9), chain, "sft"))
+
+
 def test_answers_with_odd_line_ends_are_pairs_as_any_other(chain, tmp_path):
     """A completion with U+2028 in it: the run could not read back the pairs that it had written itself."""
     run = runs.open(short("ipo", seed=8), chain, "sft")

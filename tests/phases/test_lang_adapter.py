@@ -24,6 +24,12 @@ def test_every_targeted_layer_was_trained(chain):
     assert moved and all(moved.values())
 
 
+def test_a_corpus_that_teaches_nothing_is_one_clear_line(tmp_path):
+    """max_tokens: 1 trained to the end and reported an eval_loss that is no number."""
+    with pytest.raises(ValueError, match=r"^corpus: no document is left .*too_short.: 16.*max_tokens, which is 1"):
+        lang_adapter.train(runs.open(short("lang_adapter", **{"corpus.max_tokens": 1}), tmp_path))
+
+
 def test_nf4_double_quantisation_trains_on_a_cpu(tmp_path):
     """QLoRA is what every GPU profile runs; here it runs for real, four-bit weights and all."""
     config = short("lang_adapter", max_steps=2, **{"model.quantization": "nf4"})

@@ -111,6 +111,18 @@ def test_memory_plan_counts_what_is_loaded(run):
     assert plan["parameters"] == f"{load.base_model(run).num_parameters():,}" and plan["base"] == "seedling"
 
 
+def test_documents_that_carry_no_loss_are_left_out_counted_and_shown(capsys):
+    """Three of four steps had a loss of 0, and a corpus cut to one token finished with eval_loss NaN."""
+    texts = ["fn a() {}", "", " \n\t", "\u2028", "x"]
+    documents = [{"id": str(number), "text": text} for number, text in enumerate(texts)]
+    rows, counts = corpus.encode(SEEDLING, documents, 64)
+    assert [row["id"] for row in rows] == ["0"] and counts["documents"] == 1 and counts["too_short"] == 4
+    assert "4 documents are blank or a single token" in capsys.readouterr().out
+    for few, most in ((documents[1:], 64), (documents, 1)):
+        with pytest.raises(ValueError, match=rf"no document is left .*too_short.*corpus.sources.*max_tokens.*{most}"):
+            corpus.encode(SEEDLING, few, most)
+
+
 def test_a_corpus_of_nothing_ends_at_once():
     """Every document set aside: the row order would be sought for ever."""
     with pytest.raises(ValueError, match=r"no document is left .*control_tokens_inside.: 1.*corpus.sources"):
