@@ -16,6 +16,7 @@ from pathlib import Path
 
 from nbcore import config as configs
 from nbcore.core import environment
+from nbcore.core.base_model import local_folder
 from nbcore.runs import checkpoints, choice, commit, disk, layout, lease, pausing
 from nbcore.runs import run as runs
 from nbcore.runs.mirror import restore
@@ -67,6 +68,8 @@ def open(config: configs.Phase, store: str | Path, parent: str | Path | Run | No
         )
     else:
         _refuse_drift(config, store, parent)
+    if config.model.base:
+        local_folder(config.model.base)  # raises where it is a path to no model
     try:
         return _create(config, store, parent, on_mirror)
     except OSError as error:

@@ -22,6 +22,7 @@ from transformers import (
 
 from nbcore import config as configs
 from nbcore import runs
+from nbcore.core.base_model import local_folder
 from nbcore.runs import commit, layout
 
 SEEDLING = runs.SEEDLING
@@ -77,12 +78,15 @@ def adapter_of(run: runs.Run | None) -> Path | None:
 
 
 def folder(base: str, store: Path) -> str:
-    """Where transformers finds a base: a local folder, or the Hub id as it is."""
+    """Where transformers finds a base: a local folder, or the Hub id as it is.
+
+    Raises ValueError naming model.base where it is a path to no model.
+    """
     if base == "seedling":
         return str(SEEDLING)
     if base.startswith("run:"):
         return str(runs.find(store, base.removeprefix("run:")).path / layout.MODEL)
-    return base
+    return str(local_folder(base) or base)
 
 
 def tokenizer(run: runs.Run) -> Any:

@@ -1,0 +1,41 @@
+"""What the name of a base model means: a folder on this machine, or a model on the Hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nbcore.core.suggest import did_you_mean
+
+
+def local_folder(base: str) -> Path | None:
+    """The folder that `model.base` names, with "~" written out; None for a Hub id, "seedling" and "run:…".
+
+    A name that can only be a path, or whose beginning is a folder here, is taken for a path. Raises ValueError where
+    no model is there: the Hub's own answer would be about the form of its ids.
+    """
+    if base == "seedling" or base.startswith("run:"):
+        return None
+    path = Path(base)
+    if base.startswith("~"):
+        try:
+            path = path.expanduser()
+        except RuntimeError:
+            raise ValueError(f"model.base: {base!r}: there is no user {path.parts[0]!r} here") from None
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise ValueError(f"model.base: the folder {str(path)!r} holds no model: it has no config.json")
+        return path
+    if path.is_file():
+        raise ValueError(f"model.base: {str(path)!r} is a file; name the folder that holds the model, in safetensors")
+    is_path = base.startswith((".", "/", "~")) or "\\" in base or base.count("/") > 1
+    if not is_path and not (base.count("/") == 1 and Path(path.parts[0]).is_dir()):
+        return None
+    there = path.parent
+    missing = path.name
+    while not there.is_dir() and there != there.parent:
+        there, missing = there.parent, there.name
+    names = [other.name for other in there.iterdir() if other.is_dir()] if there.is_dir() else []
+    raise ValueError(
+        f"model.base: there is no folder {str(path)!r}: {str(there)!r} has no {missing!r}"
+        f"{did_you_mean(missing, names)}; name a folder that holds a model, or one of the Hub as OWNER/NAME"
+    )
