@@ -1,5 +1,6 @@
 """nbcore.pipeline: which stages run, with which config and parent, and what a person reads when one fails."""
 
+import errno
 import io
 import json
 import os
@@ -228,6 +229,26 @@ def test_a_failure_is_one_line_and_keeps_the_executed_copy(chain, store, execute
     kept = Path(str(caught.value).rpartition(" ")[2])
     assert kept.name == "notebook.ipynb" and kept.parent.parent == store / "sft"
     assert not runs.Run(kept.parent).finished
+
+
+def test_a_full_disk_is_told_as_a_pause_whatever_else_it_breaks(tmp_path, monkeypatch):
+    """The executed copy could not be kept either, and that error hid the first."""
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(stages, "_keep", full)
+    monkeypatch.setattr(notebook, "execute", lambda *_: "Paused: sft/x is paused: the disk is full")
+    with pytest.raises(runs.Paused, match="sft/x is paused"):
+        stages.run(pipelines.load(TINY, "pretrain"), tmp_path)
+
+
+def test_an_executed_copy_that_was_cut_short_hides_no_cause(tmp_path):
+    """papermill writes it in place, so a kill leaves half a JSON."""
+    (tmp_path / "copy.ipynb").write_text('{"cells": [{"outp')
+    (tmp_path / "copy.log").write_text("")
+    cause = notebook._cause(tmp_path / "copy.ipynb", tmp_path / "copy.log", 138)
+    assert "its kernel died (exit 138)" in cause
 
 
 def test_tail_reads_whole_lines_only_and_tells_the_pace(tmp_path):

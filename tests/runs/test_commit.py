@@ -1,11 +1,13 @@
 """What is damaged is noticed, whatever the damage; what is sound is never suspected."""
 
+import errno
 import json
 import random
 import shutil
 
 import pytest
 
+from nbcore import runs
 from nbcore.runs import checkpoints, commit, health
 from tests.runs.helpers import finished, opened, saved
 
@@ -156,3 +158,32 @@ def test_weights_that_changed_after_training_are_trained_again_from_the_checkpoi
     (run.path / "adapter" / "w").write_bytes(b"weighty")
     assert checkpoints.trained(run.path) == {}
     assert health.look(run)[0] == ["trained.json: differs, or the weights that it vouches for do"]
+
+
+@pytest.mark.parametrize("left", [".manifest.json.new", ".run.json.new", ".adapter.deadbeef/w"])
+def test_what_a_kill_left_half_done_is_in_no_manifest(tmp_path, monkeypatch, left):
+    """It vanished after the commit, or was in no bundle, and the run was damaged for good."""
+    monkeypatch.setenv("NBCORE_MIRROR", str(tmp_path / "mirror"))
+    run = opened(tmp_path / "store")
+    (run.path / left).parent.mkdir(exist_ok=True)
+    (run.path / left).write_text("half")
+    run.finish({"loss": 1.0})
+    assert run.verify() == []
+    assert runs.find(tmp_path / "fresh", run.id).verify() == []
+
+
+def test_a_disk_that_fails_to_read_one_checkpoint_still_has_the_other(tmp_path, monkeypatch):
+    """EIO in the newest ended everything, `verify` of all the other runs too."""
+    run = opened(tmp_path)
+    saved(run, 10)
+    bad = saved(run, 20).path / "optimizer.pt"
+    real = commit.sha256
+
+    def failing(path):
+        if path == bad:
+            raise OSError(errno.EIO, "Input/output error")
+        return real(path)
+
+    monkeypatch.setattr(commit, "sha256", failing)
+    assert checkpoints.newest(run.path)[0].step == 10
+    assert health.look(run)[0] == ["attempt-00000001/checkpoint-20/optimizer.pt: cannot be read (Input/output error)"]

@@ -1,5 +1,6 @@
 """The executed notebook of a run: a change of it is noticed, and costs nothing but the notebook."""
 
+import errno
 import os
 from types import SimpleNamespace
 
@@ -10,7 +11,8 @@ from nbcore import runs
 from nbcore.cli import main
 from nbcore.pipeline import stages
 from nbcore.runs import commit, health
-from tests.runs.helpers import SFT, finished, opened
+from nbcore.runs.mirror import mirror, publisher, restore
+from tests.runs.helpers import SFT, Faulty, finished, opened
 
 TEXT = '{"cells": []}'
 
@@ -97,6 +99,7 @@ def test_it_follows_its_run_to_the_mirror_and_back(tmp_path, monkeypatch):
 
 def test_an_older_notebook_in_a_bundle_gives_way_to_the_newer_copy(tmp_path, monkeypatch):
     """Each with its own note: the note of one beside the other would be a false alarm."""
+    monkeypatch.setattr(publisher, "BACK_OFF", (0.1, 0.1))  # two notebooks in one second have one name
     monkeypatch.setenv("NBCORE_MIRROR", str(tmp_path / "mirror"))
     run = opened(tmp_path / "store")
     run.keep_notebook(TEXT)
@@ -116,3 +119,15 @@ def test_a_child_is_opened_on_a_run_whose_notebook_is_damaged(tmp_path):
     flip(run.path / "notebook.ipynb")
     child = runs.open(configs.load(SFT, {"name": "child"}), tmp_path, run.id)
     assert child.parent == run
+
+
+def test_a_notebook_that_cannot_be_read_does_not_keep_its_run_away(tmp_path):
+    """It is there to be looked at; nothing depends on it."""
+    run = finished(tmp_path / "store")
+    medium = Faulty(tmp_path / "mirror")
+    copies = mirror.Mirror(medium)
+    copies.publish(run.path, 0, None, None, True)
+    (run.path / "notebook.ipynb").write_text("{}")
+    copies.put_notebook(run.path)
+    medium.fails = lambda what, name: OSError(errno.EIO, "x") if "/notebook." in name and what == "get" else None
+    assert restore.restore(copies, tmp_path / "fresh", run.id).finished

@@ -8,8 +8,8 @@ import pytest
 
 from nbcore import runs
 from nbcore.core import lines
-from nbcore.runs import checkpoints, disk, health, pausing
-from tests.runs.helpers import opened, saved
+from nbcore.runs import checkpoints, commit, disk, health, pausing
+from tests.runs.helpers import SFT, opened, saved
 
 
 @pytest.fixture
@@ -89,3 +89,14 @@ def test_room_is_asked_for_before_it_is_needed(run, monkeypatch):
     with pytest.raises(runs.Paused, match="training needs 162 MB, 95 MB are free"):
         pausing.require(run.path, 98 * 2**20, "training")
     assert [each.step for each in checkpoints.listing(run.path)] == [20, 30], "what could go went first"
+
+
+def test_a_run_that_cannot_be_opened_for_want_of_room_is_a_pause_too(tmp_path, monkeypatch):
+    """A traceback of the first write of a run says nothing of what to do."""
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(commit, "write_durably", full)
+    with pytest.raises(runs.Paused, match="no sft run can be opened: the disk of"):
+        runs.open(SFT, tmp_path)

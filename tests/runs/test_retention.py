@@ -1,12 +1,9 @@
 """Retention: whatever is saved, damaged, blessed and confirmed, the last good copy never goes."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbcore.runs import checkpoints, pruning, retention
-from nbcore.runs.mirror import publisher
-from tests.runs.helpers import opened, saved
+from nbcore.runs import retention
 
 ITEM = st.builds(
     retention.Item,
@@ -66,25 +63,3 @@ def test_by_example():
     assert [item.step for item in retention.expendable(steps, retention.Policy(every=20))] == [10]
     unconfirmed = [item._replace(confirmed=item.step < 30) for item in steps]
     assert [item.step for item in retention.expendable(unconfirmed)] == [10], "nothing from 20 on has a safe successor"
-
-
-def test_on_disk(tmp_path, monkeypatch):
-    """The pure function and the folders agree: damaged ones go once there is something newer, blessed ones stay."""
-    run = opened(tmp_path)
-    for step, metric in ((10, 0.5), (20, 0.1), (30, 0.4), (40, 0.3), (50, None)):
-        saved(run, step, metric)
-    (run.path / "state" / "attempt-00000001" / "checkpoint-40" / "optimizer.pt").write_bytes(b"")
-    checkpoints.bless(run.path, "seen in the paper", 10)
-    pruning.prune(run.path)
-    assert [each.step for each in checkpoints.listing(run.path)] == [10, 20, 30, 50]
-    checkpoints.bless(run.path, None, 10)
-    copier = type("Copier", (), {"busy_with": lambda _, path: checkpoints.listing(run.path)[0].path})()
-    monkeypatch.setattr(publisher, "current", lambda: copier)
-    pruning.prune(run.path)
-    assert [each.step for each in checkpoints.listing(run.path)] == [10, 20, 30, 50], "it is on its way to the mirror"
-    monkeypatch.setattr(publisher, "current", lambda: None)
-    run.finish({"loss": 1.0})
-    pruning.prune(run.path)
-    assert checkpoints.listing(run.path) == [], "what a finished run left is enough"
-    with pytest.raises(ValueError, match=r"step: .* has no checkpoint of step 10; there are none"):
-        checkpoints.bless(run.path, "gone", 10)

@@ -1,5 +1,6 @@
 """The thread that copies: the newest wins, failures wait and try again, and nobody who trains ever notices."""
 
+import errno
 import threading
 import time
 
@@ -7,7 +8,7 @@ import pytest
 
 from nbcore.runs import checkpoints
 from nbcore.runs.mirror import mirror, publisher
-from tests.runs.helpers import Faulty, opened, saved
+from tests.runs.helpers import Faulty, finished, opened, saved
 
 
 @pytest.fixture
@@ -136,3 +137,46 @@ def test_offering_costs_nothing_however_slow_the_mirror(run, copier, medium):
     assert time.monotonic() - began < 1
     assert copier.flush()
     assert copier.mirror.records(run.id)[0].step == 50
+
+
+def test_one_offer_leaves_one_bundle_whatever_fails_afterwards(tmp_path, monkeypatch):
+    """A confirmation or a prune that failed had the whole bundle copied again, without end."""
+    monkeypatch.setattr(publisher, "BACK_OFF", (0.01, 0.02))
+    monkeypatch.setattr(publisher, "POLL", 0.02)
+    run = opened(tmp_path / "store")
+    copier = publisher.Publisher(mirror.Mirror(Faulty(tmp_path / "mirror")))
+    copier.mirror.prune = lambda *_: (_ for _ in ()).throw(OSError(errno.EIO, "Input/output error"))
+    copier.offer(publisher.Offer(run.path, 10, saved(run, 10).path, None, False))
+    until = time.monotonic() + 10
+    while not copier.mirror.records(run.id) and time.monotonic() < until:
+        time.sleep(0.02)
+    time.sleep(0.5)
+    assert len(copier.mirror.records(run.id)) == 1
+
+
+def test_a_notebook_takes_nobodys_place_in_the_queue(tmp_path):
+    """Of a run the newest offer counts: the notebook was newer than the run itself, which was never copied."""
+    run = finished(tmp_path / "store")
+    (run.path / "notebook.ipynb").write_text("{}")
+    medium = Faulty(tmp_path / "mirror")
+    gate = threading.Event()
+    medium.fails = lambda *_: gate.wait(10) and None
+    copier = publisher.Publisher(mirror.Mirror(medium))
+    other = opened(tmp_path / "store", name="other")
+    copier.offer(publisher.Offer(other.path, 1, None, None, False))
+    copier.offer(publisher.Offer(run.path, 0, None, None, True))
+    copier.offer(publisher.Offer(run.path, 0, None, None, True, notebook=True))
+    gate.set()
+    assert copier.flush()
+    assert copier.mirror.finished(run.id) and list((tmp_path / "mirror" / run.id).glob("notebook.*"))
+
+
+def test_a_drive_that_drops_is_told_and_not_forgotten(tmp_path, monkeypatch):
+    """`mirror: none` after a drop reads as if there had never been one."""
+    monkeypatch.delenv("NBCORE_MIRROR", raising=False)
+    monkeypatch.setattr(publisher, "_publishers", {})
+    medium = mirror.Mirror(Faulty(tmp_path / "drive"))
+    monkeypatch.setattr(mirror, "configured", lambda: medium)
+    copier = publisher.current()
+    monkeypatch.setattr(mirror, "configured", lambda: None)
+    assert publisher.current() is copier
