@@ -5,6 +5,7 @@ import random
 from pathlib import Path
 
 from nbcore import config, runs, stats
+from nbcore.grading import reward
 from nbcore.tasks import katas
 
 CHAIN = ("lang_adapter", "sft", "ipo", "grpo")
@@ -51,8 +52,8 @@ def _train(store: Path, phase: str, parent: runs.Run | None) -> runs.Run:
         if phase == "grpo":
             for name, start, gain in (("compiles", 0.94, 0.05), ("tests", 0.68, 0.23), ("passed", 0.55, 0.27)):
                 row[f"rewards/{name}/mean"] = min(1, start + gain * done**0.6 + draw.gauss(0, 0.03))
-            parts = (row[f"rewards/{name}/mean"] for name in ("compiles", "tests", "passed"))
-            row["reward"] = sum(weight * part for weight, part in zip((0.1, 0.4, 0.5), parts, strict=True))
+            means = {name: row[f"rewards/{name}/mean"] for name in ("compiles", "tests", "passed")}
+            row["reward"] = reward.total(means, cfg.weights.model_dump())
             row["completions/mean_length"] = 34 - 4 * done + draw.gauss(0, 1)
         _log(run, step=step, **row)
         if phase != "grpo" and step % (STEPS[phase] // 5) == 0:

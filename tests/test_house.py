@@ -94,6 +94,14 @@ def test_phases_do_not_import_each_other(name):
         assert not others, f"{name} imports {others}: phases meet on disk"
 
 
+@every_module
+def test_a_program_is_extracted_in_grading_alone(name):
+    """The verdict carries the program that was judged. Another extraction elsewhere would measure another function."""
+    if top(name) != "grading":
+        names = {target.rpartition(".")[2] for target in imports(name)}
+        assert "extract" not in names, f"{name}: use the verdict's `code`"
+
+
 def test_no_import_cycles():
     graph = {name: edges(name) for name in MODULES}
     while graph:

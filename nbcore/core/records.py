@@ -149,6 +149,9 @@ class Verdict(TypedDict):
     lints: dict[str, int]
     errors: list[dict[str, Any]]
     flags: list[str]
+    code: str | None
+    """The program that was judged, as it was taken out of the completion; None where there was none, or one too long
+    to be read."""
     cpu_ms: float
     wall_ms: float
     cached: bool

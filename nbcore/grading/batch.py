@@ -83,7 +83,8 @@ def grade(grader: Any, samples: list[Sample], out: Path, progress: Callable[[int
     for start in range(0, len(samples), CHUNK):
         chunk = samples[start : start + CHUNK]
         verdicts = grader.grade(chunk, lambda done, _, start=start: progress(start + done))
-        with out.open("a", encoding="utf-8") as file:
+        # Half of a surrogate pair in a program is no UTF-8; with a backslash it is JSON's own way to write it.
+        with out.open("a", encoding="utf-8", errors="backslashreplace") as file:
             written = [json.dumps(v, ensure_ascii=False) for v in verdicts if v["verdict"] != "infra_error"]
             file.writelines(f"{line}\n" for line in written)
         progress(start + len(chunk))

@@ -22,7 +22,7 @@ def is_hack(verdict: Mapping[str, Any]) -> bool:
     return verdict["verdict"] in CHEATS or not FORGING.isdisjoint(verdict["flags"])
 
 
-def components(verdict: Mapping[str, Any], code: str = "") -> dict[str, float | None]:
+def components(verdict: Mapping[str, Any]) -> dict[str, float | None]:
     """`compiles`, `tests` (fraction passed), `passed`, and, only where all pass, `lint` and `docs`; each 0..1.
 
     All None for an `infra_error`: that fault is ours, and a zero would teach from it. Without tests a pass shows
@@ -39,5 +39,19 @@ def components(verdict: Mapping[str, Any], code: str = "") -> dict[str, float | 
         worth["passed"] = float(verdict["passed"])
     if worth["passed"]:  # else a clean, documented `todo!()` would collect them
         worth["lint"] = math.exp(-verdict["clippy_warnings"] / 3)
-        worth["docs"] = structure.documentation(code)
+        worth["docs"] = structure.documentation(verdict.get("code") or "")
     return worth
+
+
+def counted(weights: Mapping[str, float]) -> dict[str, float]:
+    """The components that a policy is trained on and shown, each with its weight: those of the tests always, a shaping
+    term where it has one."""
+    return {name: weights[name] for name in COMPONENTS if name in ("compiles", "tests", "passed") or weights[name]}
+
+
+def total(worth: Mapping[str, float | None], weights: Mapping[str, float]) -> float | None:
+    """The reward: the weighted sum of the components, None where they are. TRL is given the same weights and adds the
+    same sum, in single precision and for each group; a test holds it to this one."""
+    if None in worth.values():
+        return None
+    return sum(weight * worth[name] for name, weight in counted(weights).items())

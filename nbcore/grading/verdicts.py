@@ -17,7 +17,7 @@ def unknown(tests_total: int) -> dict[str, Any]:
     """A verdict of which nothing is known yet: an `infra_error` until somebody says better."""
     return {
         **{"verdict": "infra_error", "passed": False, "compiles": False, "tests_passed": 0, "tests_total": tests_total},
-        **{"clippy_warnings": 0, "lints": {}, "errors": [], "flags": [], "cpu_ms": 0.0, "wall_ms": 0.0},
+        **{"clippy_warnings": 0, "lints": {}, "errors": [], "flags": [], "code": None, "cpu_ms": 0.0, "wall_ms": 0.0},
     }
 
 

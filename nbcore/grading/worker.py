@@ -119,6 +119,8 @@ class Worker:
                 screening = screen(code, self.limits.source_kb)
         except signatures.Mismatch as slow:
             screening = Screening([slow.flag], [slow.flag])
+        if "too_long" not in screening.flags:  # that was not read, and would fill memory and files
+            verdict["code"] = code
         # HumanEval-X has a task like that. It can pass, emptily: the flag is there, and reward.py pays for no tests.
         verdict["flags"] = screening.flags + ["no_tests"] * (verdict["tests_total"] == 0)
         refused = [verdicts.note(flag, "refused before compiling") for flag in screening.refused]

@@ -19,7 +19,6 @@ from nbcore.core.records import Document
 from nbcore.data import sources
 from nbcore.grading import reward
 from nbcore.grading.rust import structure
-from nbcore.grading.rust.screen import extract
 from nbcore.tasks import sets
 from nbcore.training import corpus, fit, load, memory, rollout
 from nbcore.view.live import Live
@@ -121,7 +120,7 @@ def quality(judged: list[dict]) -> dict[str, Any]:
     documented: share of public items with a doc comment; idioms: of four; coverage: of the prompt's words; hack_rate:
     share that tried to get round the tests.
     """
-    programs = [structure.structure(extract(row["completion"]) or "", row["prompt"]) for row in judged]
+    programs = [structure.structure(row["code"] or "", row["prompt"]) for row in judged]
     found: dict[str, Any] = {"hack_rate": _mean([float(reward.is_hack(row)) for row in judged])}
     for name in ("documented", "idioms", "coverage", "unwraps", "lines"):
         found[name] = _mean([program[name] for program in programs if program[name] is not None])

@@ -18,9 +18,9 @@ from nbcore import runs
 from nbcore.chat import template
 from nbcore.core import lines
 from nbcore.grading import reward
-from nbcore.grading.rust.screen import extract
 from nbcore.tasks import sets
 from nbcore.training import fit, load, lora, order, rollout
+from nbcore.training.generate import completion
 
 
 class FoldedTrainer(GRPOTrainer):
@@ -74,7 +74,9 @@ def data(run: runs.Run) -> dict[str, Any]:
 
 
 def rewards(run: runs.Run) -> list[Any]:
-    """One async TRL reward function for each component with a weight, all reading the same verdicts.
+    """One async TRL reward function for each component that counts, all reading the same verdicts.
+
+    TRL adds them up with the weights that `arguments` gives it.
 
     A batch is graded once, for whichever asks first. A group in which one answer could not be graded (our own fault)
     is None throughout, which leaves it out: its mean would be that of the others.
@@ -86,11 +88,9 @@ def rewards(run: runs.Run) -> list[Any]:
 
     def judged(completion_ids: list, task: list[str], log_metric: Any) -> list[dict]:
         began = time.monotonic()
-        answers = [template.answer(rows["tokenizer"], ids)[0] for ids in completion_ids]
-        samples = [sets.sample(rows["tasks"][i], text) for i, text in zip(task, answers, strict=True)]
-        verdicts = grader.grade(samples)
-        code = [extract(text, sample["signature"]) or "" for text, sample in zip(answers, samples, strict=True)]
-        worth = [reward.components(verdict, text) for verdict, text in zip(verdicts, code, strict=True)]
+        answers = [completion(rows["tokenizer"], ids) for ids in completion_ids]
+        verdicts = rollout.graded([rows["tasks"][id_] for id_ in task], answers, grader.grade)
+        worth = [reward.components(verdict) for verdict in verdicts]
         dropped = 0
         for start in range(0, len(worth), size):
             if any(v["verdict"] == "infra_error" for v in verdicts[start : start + size]):
@@ -112,13 +112,7 @@ def rewards(run: runs.Run) -> list[Any]:
         function.__name__ = name  # TRL logs each reward under the function's name
         return function
 
-    return [component(name) for name in active(run)]
-
-
-def active(run: runs.Run) -> list[str]:
-    """The components that are logged: those of the verdict always, a shaping term when it has a weight."""
-    weights = run.config.weights.model_dump()
-    return [name for name in reward.COMPONENTS if name in ("compiles", "tests", "passed") or weights[name]]
+    return [component(name) for name in reward.counted(weights)]
 
 
 def model(run: runs.Run) -> Any:
@@ -141,7 +135,7 @@ def arguments(run: runs.Run) -> GRPOConfig:
         max_completion_length=config.generation.max_new_tokens,
         temperature=config.generation.temperature,
         top_p=config.generation.top_p,
-        reward_weights=[getattr(config.weights, name) for name in active(run)],
+        reward_weights=list(reward.counted(config.weights.model_dump()).values()),
         mask_truncated_completions=True,
         shuffle_dataset=False,  # they come in order
     )

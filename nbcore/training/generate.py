@@ -14,6 +14,12 @@ from nbcore.core.records import Completion
 from nbcore.training import memory
 
 
+def completion(tokenizer: Any, ids: list[int]) -> Completion:
+    """What a model answered, from the ids that it emitted after the prompt."""
+    text, truncated = template.answer(tokenizer, ids)
+    return Completion(text=text, truncated=truncated)
+
+
 @torch.inference_mode()
 def generate(
     model: Any,
@@ -53,8 +59,7 @@ def generate(
             **sampling,
         )
         for index, tokens in zip(chosen, output[:, width:].tolist(), strict=True):
-            text, truncated = template.answer(tokenizer, tokens)
-            answers[index] = Completion(text=text, truncated=truncated)
+            answers[index] = completion(tokenizer, tokens)
 
     for done in memory.in_batches(order, generation.batch_size, complete):
         progress(done)

@@ -14,14 +14,17 @@ from nbcore import runs
 from nbcore.chat import template
 from nbcore.config import Generation
 from nbcore.core import lines
-from nbcore.core.records import Task
+from nbcore.core.records import Completion, Sample, Task, Verdict
 from nbcore.grading.grader import RustGrader
 from nbcore.runs import layout
 from nbcore.tasks import checking, sets
 from nbcore.training import load
 from nbcore.training.generate import generate
 
-KEPT = ("verdict", "passed", "compiles", "tests_passed", "tests_total", "clippy_warnings", "lints", "errors", "flags")
+KEPT = (
+    *("verdict", "passed", "compiles", "tests_passed", "tests_total", "clippy_warnings", "lints", "errors", "flags"),
+    "code",
+)
 
 
 def solve(
@@ -40,8 +43,11 @@ def solve(
     count = len(tasks)
     prompts = [template.prompt_ids(tokenizer, sets.question(task)) for task in tasks]
     completions = generate(model, tokenizer, prompts, generation, seed, lambda done: progress(done, 2 * count))
-    samples = [sets.sample(task, done["text"]) for task, done in zip(tasks, completions, strict=True)]
-    verdicts = grader.grade(samples, lambda done, of: progress(count + count * done // of, 2 * count))
+
+    def grade(samples: list[Sample]) -> list[Verdict]:
+        return grader.grade(samples, lambda done, of: progress(count + count * done // of, 2 * count))
+
+    verdicts = graded(tasks, completions, grade)
     return [
         {
             "id": task["id"],
@@ -53,6 +59,17 @@ def solve(
         }
         for task, done, verdict in zip(tasks, completions, verdicts, strict=True)
     ]
+
+
+def graded(
+    tasks: list[Task], completions: list[Completion], grade: Callable[[list[Sample]], list[Verdict]]
+) -> list[Verdict]:
+    """The verdicts on answers to tasks, in order. `grade` is a grader's, with or without progress.
+
+    Every phase comes through this function: evaluation, rollouts, before and after through `solve`, and GRPO, whose
+    completions TRL generates.
+    """
+    return grade([sets.sample(task, done["text"]) for task, done in zip(tasks, completions, strict=True)])
 
 
 def grader(run: runs.Run, lint: bool = True) -> RustGrader:

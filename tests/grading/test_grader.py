@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from nbcore.grading import batch
 from nbcore.grading.grader import KINDS, Limits, RustGrader
 from nbcore.grading.rust import compiler, expected, hidden
 from tests.grading import hostile
@@ -140,7 +141,7 @@ def test_every_kind_is_covered():
 
 def test_verdict_has_the_fields_of_the_contract(verdicts):
     fields = "id verdict passed compiles tests_passed tests_total clippy_warnings errors flags cpu_ms wall_ms cached"
-    fields += " isolation lints"
+    fields += " isolation lints code"
     assert all(set(verdict) == set(fields.split()) for verdict in verdicts.values())
 
 
@@ -152,6 +153,33 @@ def test_completions_are_extracted(grader):
         ]
     )
     assert [answer["verdict"] for answer in answers] == ["pass", "no_code"]
+
+
+def test_a_verdict_carries_the_program_that_was_judged(grader):
+    """Whoever extracts again may take another function than the one that was graded, so nobody has to."""
+    given = {"tests": TESTS, "signature": SIGNATURE}
+    python = {"language": "python", "signature": "def one():\n", "tests": "def check(f):\n    assert f() == 1\n"}
+    answers = grader.grade(
+        [
+            {"id": "fenced", "completion": f"Sure.\n```rust\n{GOOD}```", **given},
+            {"id": "again", "completion": f"Sure.\n```rust\n{GOOD}```", **given},
+            {"id": "none", "completion": "I would rather not.", **given},
+            {"id": "refused", "code": 'const P: &str = include_str!("/etc/passwd");\n' + GOOD, **given},
+            {"id": "long", "code": GOOD + "//" + "x" * (256 << 10), **given},
+            {"id": "python", "completion": "    return 1\n", **python},
+        ]
+    )
+    code = {answer["id"]: answer["code"] for answer in answers}
+    assert code["fenced"] == code["again"] == GOOD and answers[1]["cached"]
+    assert code["none"] is None and code["long"] is None and code["refused"].endswith(GOOD)
+    assert code["python"] == "def one():\n    return 1\n"
+
+
+def test_a_program_that_is_no_utf8_can_be_written_and_read_back(grader, tmp_path):
+    """Half of a surrogate pair in an answer, carried by its verdict, must not end the `grade` of a whole file."""
+    out = tmp_path / "out.jsonl"
+    list(batch.grade(grader, [sample(GOOD + "// \ud800 ü\n")], out, lambda done: None))
+    assert json.loads(out.read_text("utf-8"))["code"] == GOOD + "// \ud800 ü\n"
 
 
 def test_errors_and_lints_are_placed_in_the_candidates_own_lines(grader):
@@ -397,7 +425,7 @@ def test_hostile_samples(tmp_path):
         # A flood that is too long to compile is cut before it is said; what mutants show is in test_mutants.
         assert missing <= {"diagnostics_truncated", "own_tests_survive_mutation"}, verdict
         assert time.monotonic() - started < 2 * expect["max_wall_s"] + 2
-        said = json.dumps(verdict)
+        said = json.dumps({**verdict, "code": None})
         assert "root:x:" not in said and len(said) < 10_000
     for name, code, acceptable in hostile.SAMPLES:
         verdict = grader.grade([five(name, code)])[0]

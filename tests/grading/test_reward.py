@@ -7,25 +7,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbcore.config import RewardWeights
-from nbcore.grading.reward import CHEATS, COMPONENTS, FORGING, components, is_hack
+from nbcore.grading.reward import CHEATS, COMPONENTS, FORGING, components, counted, is_hack, total
 
 WEIGHTS = RewardWeights().model_dump()
 
 
-def verdict(kind="pass", passed=4, total=4, compiles=True, flags=(), warnings=0):
+def verdict(kind="pass", passed=4, tests=4, compiles=True, flags=(), warnings=0, code=None):
     return {
         "verdict": kind,
         "passed": kind == "pass",
         "compiles": compiles,
         "tests_passed": passed,
-        "tests_total": total,
+        "tests_total": tests,
         "flags": list(flags),
         "clippy_warnings": warnings,
+        "code": code,
     }
 
 
 def score(of):
-    return sum(WEIGHTS[name] * value for name, value in components(of).items())
+    return total(components(of), WEIGHTS)
 
 
 @pytest.mark.parametrize(
@@ -53,19 +54,22 @@ def test_default_score(given_verdict, expected):
 def test_our_own_fault_is_none_and_never_zero():
     """A zero for a full disk would teach the model from our fault."""
     assert components(verdict("infra_error", 0, compiles=False)) == dict.fromkeys(COMPONENTS)
+    assert score(verdict("infra_error", 0, compiles=False)) is None
 
 
 def test_a_component_for_every_weight():
     """A weight without its component would be a setting that does nothing."""
     assert tuple(WEIGHTS) == COMPONENTS
+    assert counted(WEIGHTS) == {"compiles": 0.1, "tests": 0.4, "passed": 0.5}
+    assert tuple(counted({**WEIGHTS, "lint": 0.1, "passed": 0.0})) == ("compiles", "tests", "passed", "lint")
 
 
 def test_lints_and_docs_count_only_when_all_tests_pass():
     """Else a clean, documented stub collects them."""
     code = "/// Adds.\npub fn add(a: i64, b: i64) -> i64 { a + b }\npub fn bare() {}"
-    good = components(verdict(warnings=3), code)
+    good = components(verdict(warnings=3, code=code))
     assert good["lint"] == pytest.approx(math.exp(-1)) and good["docs"] == 0.5
-    stub = components(verdict("tests_failed", 3), code)
+    stub = components(verdict("tests_failed", 3, code=code))
     assert stub["lint"] == stub["docs"] == 0
 
 

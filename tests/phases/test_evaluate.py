@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from nbcore import runs
+from nbcore.grading.grader import RustGrader
 from nbcore.phases import evaluate
-from nbcore.training import load
+from nbcore.training import load, rollout
 from tests.phases.short_runs import short
 
 
@@ -52,7 +53,7 @@ def test_the_base_can_be_evaluated_without_a_parent(tmp_path):
 ROW = {
     **{"compiles": True, "passed": True, "clippy_warnings": 1, "lints": {"needless_return": 1}, "flags": []},
     **{"tests_passed": 6, "tests_total": 6, "truncated": False, "prompt": "Double the number x."},
-    "completion": "```rust\n/// Doubles x.\npub fn double(x: i64) -> i64 { return 2 * x; }\n```",
+    "code": "/// Doubles x.\npub fn double(x: i64) -> i64 { return 2 * x; }\n",
 }
 
 
@@ -76,12 +77,26 @@ def test_several_samples_give_unbiased_pass_at_k():
     assert found["pass@1"]["value"] == 0.5 and found["pass@2"]["value"] == 1
 
 
-def test_quality_counts_lints_by_name_and_reads_the_extracted_code():
+def test_quality_counts_lints_by_name_and_reads_the_code_that_was_judged():
     """A mean of warnings tells nobody which; and prose or fences must not count as code."""
-    rows = [{**ROW, "verdict": "pass"}, {**ROW, "verdict": "early_exit", "lints": {}, "completion": "no"}]
+    rows = [{**ROW, "verdict": "pass"}, {**ROW, "verdict": "early_exit", "lints": {}, "code": None}]
     found = evaluate.quality(rows)
     assert found["lints"] == {"needless_return": 0.5} and found["hack_rate"] == 0.5
     assert found["documented"] == 1.0 and found["lines"] == 1.0
+
+
+def test_quality_measures_the_function_that_was_graded():
+    """Extracted again without the signature, a helper in a block of its own was measured in place of the answer."""
+    signature = "pub fn double(x: i64) -> i64 {"
+    helper = "fn helper(x: i64) -> Option<i64> {\n    Some(x?)\n}\n"
+    program = f"/// Doubles x.\n{signature}\n    2 * x\n}}\n"
+    task = {"id": "double", "prompt": "Double the number x.", "signature": signature}
+    task["tests"] = "#[test] fn t() { assert_eq!(double(2), 4) }"
+    answer = {"text": f"First an idea:\n```rust\n{helper}```\nThe answer:\n```rust\n{program}```\n", "truncated": False}
+    (verdict,) = rollout.graded([task], [answer], RustGrader(jobs=1, lint=False).grade)
+    assert verdict["passed"] and verdict["code"] == program
+    found = evaluate.quality([{**verdict, "prompt": task["prompt"]}])
+    assert found["documented"] == 1.0 and found["lines"] == 4.0
 
 
 def test_an_interrupted_evaluation_keeps_its_finished_parts(chain, monkeypatch):

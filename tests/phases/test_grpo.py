@@ -6,6 +6,7 @@ import json
 import pytest
 
 from nbcore import runs
+from nbcore.grading import reward
 from nbcore.grading.grader import RustGrader
 from nbcore.phases import grpo
 from nbcore.tasks import katas
@@ -26,6 +27,17 @@ def test_every_component_is_logged(run):
     """A reward whose parts are not seen cannot be debugged, and a rising sum can hide a cheat."""
     logged = {key for row in run.metrics() for key in row}
     assert {f"rewards/{name}/mean" for name in ("compiles", "tests", "passed")} <= logged
+
+
+def test_trl_adds_up_the_reward_that_reward_py_defines(run):
+    """TRL multiplies the components by the weights it was given; another order or another weight trains on another
+    reward than the one that is shown. The sum is linear, so it holds for the means of a step."""
+    weights = run.config.weights.model_dump()
+    rows = [row for row in run.metrics() if "reward" in row]
+    for row in rows:
+        means = {name: row[f"rewards/{name}/mean"] for name in reward.counted(weights)}
+        assert row["reward"] == pytest.approx(reward.total(means, weights), abs=1e-6)
+    assert rows
 
 
 def asked(run, ids, task):

@@ -32,6 +32,7 @@ def judge(jail: Jail, limits: supervisor.Limits, here: Path, job: dict[str, Any]
         verdict |= {"verdict": "rejected", "flags": ["too_long"]}
         verdict["errors"] = [verdicts.note("too_long", "refused before running")]
         return
+    verdict["code"] = program
     name = python_function(prompt)
     options = {"cpu": limits.run_cpu_s, "as": limits.run_mem_mb * _MB, "fsize": _MB, "cwd": str(here)}
     call = jail.interpreter(["-I", "-S", "-B", "-c", _DRIVER], options)
