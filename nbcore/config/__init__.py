@@ -5,7 +5,7 @@ from nbcore.config.grpo import Grpo, RewardWeights
 from nbcore.config.ipo import Ipo
 from nbcore.config.lang_adapter import LangAdapter
 from nbcore.config.leaves import Leaf, leaves
-from nbcore.config.load import OPEN, assignments, digest, dump, load, read_yaml
+from nbcore.config.load import OPEN, assignments, digest, dump, load
 from nbcore.config.phases import PHASES, TABLE
 from nbcore.config.pretrain import Pretrain
 from nbcore.config.schema import Closed, Corpus, Generation, Lora, Model, Phase, Sampling, Sandbox, Tasks, Training
@@ -38,5 +38,4 @@ __all__ = [
     "dump",
     "leaves",
     "load",
-    "read_yaml",
 ]

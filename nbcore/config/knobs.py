@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
-import yaml
-
 from nbcore.config.leaves import Leaf
 from nbcore.config.leaves import leaves as every_leaf
 from nbcore.config.load import load
 from nbcore.config.phases import TABLE
 from nbcore.config.schema import Phase
+from nbcore.core import plain_yaml
 
 SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 FIXED = "phase"  # names the schema itself; nothing to turn
@@ -53,7 +52,7 @@ def as_text(value: Any) -> str:
         return ""
     if isinstance(value, str):
         return value
-    return yaml.safe_dump(plain(value), default_flow_style=True, width=10**6).removesuffix("\n...\n").strip()
+    return plain_yaml.dump_line(plain(value))
 
 
 def from_text(leaf: Leaf, text: str) -> Any:
@@ -65,9 +64,9 @@ def from_text(leaf: Leaf, text: str) -> Any:
     if str in kinds and get_origin(leaf.annotation) not in (list, dict):
         return text
     try:
-        return yaml.safe_load(text) if text else text
-    except yaml.YAMLError:
-        raise ValueError(f"'{leaf.path}' is {text!r}: not YAML; write it as in the config file") from None
+        return plain_yaml.parse(text) if text else text
+    except ValueError as error:
+        raise ValueError(f"'{leaf.path}' is {text!r}: {error}") from None
 
 
 class Dimension(NamedTuple):

@@ -12,12 +12,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
-import yaml
 from pydantic import ValidationError
 
 from nbcore.config.leaves import leaves
 from nbcore.config.phases import PHASES
 from nbcore.config.schema import Phase
+from nbcore.core import plain_yaml
 from nbcore.core.suggest import did_you_mean, file_like
 
 OPEN = ("trainer", "architecture", "sources")  # fields that are themselves mappings: an override replaces them whole
@@ -41,7 +41,11 @@ def load(
         where = str(source)
         values = _read(Path(source))
     for override in (*overrides, {path: value for path, value in (knobs or {}).items() if value is not None}):
+        given: dict[str, Any] = {}
         for path, value in assignments(override):
+            if path in given and isinstance(override, Mapping):  # of a list of field=value the last one counts
+                raise ValueError(f"overrides: {path!r} is given twice, as {given[path]!r} and {value!r}; keep one")
+            given[path] = value
             _assign(values, path, value)
     phase = values.get("phase")
     if phase not in PHASES:
@@ -58,7 +62,7 @@ def load(
 
 def dump(config: Phase) -> str:
     """YAML that `load` reads back to an equal config, every default written out."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    return plain_yaml.dump(config.model_dump(mode="json"))
 
 
 def digest(config: Phase) -> str:
@@ -71,22 +75,10 @@ def _read(path: Path) -> dict:
         raise FileNotFoundError(
             f"config: no file {path}{file_like(path)}; the shipped ones are in configs/<phase>/<profile>.yaml"
         )
-    values = read_yaml(path)
+    values = plain_yaml.read(path)
     if not isinstance(values, dict):
         raise ValueError(f"{path}: holds {type(values).__name__}; a config is a mapping of field: value")
     return values
-
-
-def read_yaml(path: Path) -> Any:
-    """What a YAML file says. Raises ValueError naming the file where it is no UTF-8 text or no YAML."""
-    try:
-        return yaml.safe_load(path.read_text("utf-8"))
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{path}: not UTF-8 (byte 0x{error.object[error.start]:02x} at {error.start}); save the file as UTF-8"
-        ) from None
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
 
 
 def assignments(override: Mapping | list[str] | None) -> Iterator[tuple[str, Any]]:
@@ -103,9 +95,9 @@ def assignments(override: Mapping | list[str] | None) -> Iterator[tuple[str, Any
             if not equals:
                 raise ValueError(f"overrides: {text!r} is not of the form field=value, for example max_steps=2")
             try:
-                yield path.strip(), yaml.safe_load(value)
-            except yaml.YAMLError:
-                raise ValueError(f"overrides: {text!r}: {value!r} is not a YAML value; quote it or close it") from None
+                yield path.strip(), plain_yaml.parse(value)
+            except ValueError as error:
+                raise ValueError(f"overrides: {text!r}: {error}") from None
     elif override is not None:
         kind = type(override).__name__
         raise ValueError(f"overrides: {override!r} is {kind}; give a mapping such as {{max_steps: 2}}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -20,9 +20,20 @@ class Closed(BaseModel):
     @classmethod
     def _no_yaml_booleans(cls, value: Any, info) -> Any:
         # YAML 1.1 reads `on` and `yes` as booleans, and Python counts True as 1: 'batch_size: on' must not mean 1.
-        if isinstance(value, bool) and "bool" not in str(cls.model_fields[info.field_name].annotation):
+        annotation = cls.model_fields[info.field_name].annotation
+        if "bool" in str(annotation) or "Any" in str(annotation):
+            return value
+        if isinstance(value, bool):
             raise ValueError(f"is the YAML boolean {value}, which this field does not take; quote it or give a number")
+        if get_origin(annotation) in (list, dict) and _holds_boolean(value):
+            raise ValueError("holds a YAML boolean, which this field does not take; quote it or give a number")
         return value
+
+
+def _holds_boolean(value: Any) -> bool:
+    if isinstance(value, dict):
+        value = list(value.values())
+    return any(map(_holds_boolean, value)) if isinstance(value, list | tuple) else isinstance(value, bool)
 
 
 class Model(Closed):

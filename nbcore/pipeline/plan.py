@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from nbcore import config as configs
 from nbcore import runs
+from nbcore.core import plain_yaml
 from nbcore.core.environment import REPO, notebook
 from nbcore.core.suggest import did_you_mean, file_like
 
@@ -96,7 +96,7 @@ def load(path: str | Path, only: str | None = None, set_: Iterable[str] = ()) ->
     if not path.is_file():
         raise FileNotFoundError(f"pipeline: no file {path}{file_like(path)}; the shipped ones are in configs/pipeline/")
     try:
-        values = configs.read_yaml(path)
+        values = plain_yaml.read(path)
         if isinstance(values, dict) and values.get("phase") in configs.PHASES:
             raise ValueError(_what_to_type(path, values))
         pipeline = Pipeline.model_validate(values)
@@ -160,11 +160,13 @@ def _set(pipeline: Pipeline, setting: str) -> Pipeline:
         meant = did_you_mean(head, [*(name for s in pipeline.stages for name in (s.id, s.phase)), *sorted(fields)])
         raise ValueError(f"set: {setting!r}: {head!r}{meant} is no phase, no stage and no field of any stage's config")
     try:
-        update = {field: yaml.safe_load(text)}
-    except yaml.YAMLError:
-        raise ValueError(f"set: {setting!r}: {text!r} is not YAML; quote it, or close its bracket") from None
-    stages = [
-        stage.model_copy(update={"overrides": {**stage.overrides, **update}}) if stage.id in named else stage
-        for stage in pipeline.stages
-    ]
+        update = {field: plain_yaml.parse(text)}
+    except ValueError as error:
+        raise ValueError(f"set: {setting!r}: {error}") from None
+    stages = []
+    for stage in pipeline.stages:
+        if stage.id in named:  # by dotted path, so that a setting takes the place of a nested override
+            overrides = {**dict(configs.assignments(stage.overrides)), **update}
+            stage = stage.model_copy(update={"overrides": overrides})
+        stages.append(stage)
     return pipeline.model_copy(update={"stages": stages})

@@ -5,16 +5,14 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import yaml
-
-from nbcore.core import lines
+from nbcore.core import lines, plain_yaml
 from nbcore.runs import checkpoints, commit, layout, retention
 from nbcore.runs.mirror import publisher
 
 
 def policy(run: Path) -> retention.Policy:
     """Which checkpoints of a run stay: the usual, and its milestones."""
-    every = (yaml.safe_load((run / layout.CONFIG).read_text("utf-8")) or {}).get("keep_every")
+    every = (plain_yaml.read(run / layout.CONFIG) or {}).get("keep_every")
     for row in lines.read(run / layout.EVENTS):
         every = row.get("values", {}).get("keep_every", every)
     return retention.Policy(every=every)

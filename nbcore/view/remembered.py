@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from nbcore import config as configs
 from nbcore.config.knobs import change, leaves, plain
+from nbcore.core import plain_yaml
 
 
 class Remembered:
@@ -22,17 +22,17 @@ class Remembered:
 
     def apply(self, config: configs.Phase) -> configs.Phase:
         """`config` with every valid remembered override laid over it; what is not valid is set aside and named."""
-        if self.path is None or not self.path.is_file():
-            return config
         try:
-            found = yaml.safe_load(self.path.read_text("utf-8")) or {}
-            if not isinstance(found, dict):
-                raise ValueError(f"holds {type(found).__name__}, not a mapping of field: value")
-        except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
-            self.complaints.append(f"{self.path.name} is ignored: {' '.join(str(error).split())}")
+            if self.path is None or not self.path.is_file():
+                return config
+            saved = plain_yaml.read(self.path) or {}
+            if not isinstance(saved, dict):
+                raise ValueError(f"{self.path}: holds {type(saved).__name__}, not a mapping of field: value")
+        except (ValueError, OSError) as error:
+            self.complaints.append(f"what was remembered is ignored: {error}")
             return config
         known = leaves(config)
-        for path, value in found.items():
+        for path, value in saved.items():
             try:
                 if path not in known:
                     raise ValueError(f"unknown field {path!r}")
@@ -43,7 +43,8 @@ class Remembered:
         return config
 
     def put(self, path: str, value: Any, original: Any) -> None:
-        """Remember one value; a value that is back to the config's own is forgotten."""
+        """Remember one value; a value that is back to the config's own is forgotten. Raises OSError where the file
+        cannot be written; the value is written with the next one then."""
         if value == original:
             self.values.pop(path, None)
         else:
@@ -51,7 +52,7 @@ class Remembered:
         self._write()
 
     def forget(self) -> None:
-        """Drop all, and the file."""
+        """Drop all, and the file. Raises OSError where that cannot be deleted."""
         self.values, self.complaints = {}, []
         if self.path:
             self.path.unlink(missing_ok=True)
@@ -61,9 +62,14 @@ class Remembered:
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
         temporary = self.path.with_name(f".{self.path.name}.new")
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write("# Overrides set in the notebook's panel; delete this file to forget them.\n")
-            file.write(yaml.safe_dump(self.values, sort_keys=False, allow_unicode=True))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, self.path)
+        try:
+            with temporary.open("w", encoding="utf-8") as file:
+                file.write("# Overrides set in the notebook's panel; delete this file to forget them.\n")
+                file.write(plain_yaml.dump(self.values))
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, self.path)
+        except OSError:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)  # on a full disk half of it may stand there
+            raise

@@ -68,20 +68,28 @@ class Panel:
             self._say(f"not taken: {error}", wrong=True)
             return
         self.config = new
-        taken = knobs.leaves(new)[path].value
-        self.remembered.put(path, taken, knobs.leaves(self.original)[path].value)
         self._show(path)
-        where = f", kept in {self.remembered.path}" if self.remembered.path else ""
-        self._say(f"{path} = {knobs.as_text(taken) or 'none'}{where}")
         self.on_change(new)
+        taken = knobs.leaves(new)[path].value
+        words = f"{path} = {knobs.as_text(taken) or 'none'}"
+        try:
+            self.remembered.put(path, taken, knobs.leaves(self.original)[path].value)
+        except OSError as error:  # a full or read-only disk: the value counts all the same
+            self._say(f"{words}, until this kernel ends: it could not be remembered ({error})", wrong=True)
+            return
+        self._say(f"{words}, kept in {self.remembered.path}" if self.remembered.path else words)
 
     def _forget(self) -> None:
-        self.remembered.forget()
         self.config = self.original
         for path in self.fields:
             self._show(path)
-        self._say("forgotten: as in the YAML")
         self.on_change(self.config)
+        try:
+            self.remembered.forget()
+        except OSError as error:
+            self._say(f"as in the YAML, but what was remembered could not be deleted ({error})", wrong=True)
+            return
+        self._say("forgotten: as in the YAML")
 
     def _show(self, path: str) -> None:
         value, field = knobs.leaves(self.config)[path].value, self.fields[path]

@@ -44,7 +44,7 @@ def test_dump_and_load_are_inverse(phase):
         ({"phase": "grpo", "batch_size": 12}, {}, ["12", "group_size 8"]),
         ({"phase": "sft"}, ["max_steps"], ["'max_steps'", "max_steps=2"]),
         ({"phase": "sft"}, {"max_steps.x": 2}, ["max_steps"]),
-        ({"phase": "sft"}, ["lora.rank=[1"], ["'lora.rank=[1'", "YAML"]),
+        ({"phase": "sft"}, ["lora.rank=[1"], ["'lora.rank=[1'", "not YAML"]),
         ({"phase": "sft"}, 5, ["5", "int", "mapping"]),
         ({"phase": "lang_adapter"}, {"lora": {"dropout": 0.1, "target_parameters": ["a"]}}, ["dropout is 0.1"]),
     ],
@@ -60,6 +60,55 @@ def test_every_mistake_is_one_line_with_field_value_and_remedy(values, overrides
 def test_yaml_floats_without_a_dot_are_numbers():
     """YAML 1.1 reads 1e-4 as text; a learning rate must survive that."""
     assert configs.load(yaml.safe_load("{phase: sft, learning_rate: 1e-4}")).learning_rate == 1e-4
+
+
+@pytest.mark.parametrize(
+    ("text", "steps"),
+    [("010", 10), ("1_000", 1000), ("1:30", None), ("0o10", None), ("on", None), ("yes", None), ("1,000", None)],
+)
+def test_a_number_is_what_a_person_reads_wherever_it_is_typed(tmp_path, text, steps):
+    """`--set max_steps=010` and the same line in the YAML trained for 8 steps."""
+    path = tmp_path / "sft.yaml"
+    path.write_text(f"phase: sft\nmax_steps: {text}\n")
+    for read in (lambda: configs.load(path), lambda: configs.load({"phase": "sft"}, [f"max_steps={text}"])):
+        if steps is not None:
+            assert read().max_steps == steps
+        else:
+            with pytest.raises(ValueError, match="max_steps"):
+                read()
+
+
+@pytest.mark.parametrize(
+    ("phase", "field", "value"),
+    [
+        ("evaluate", "k", [True]),
+        ("lang_adapter", "corpus.sources", {"katas": True}),
+        ("pretrain", "stages", [[8, True]]),
+    ],
+)
+def test_a_boolean_inside_a_list_is_no_number(phase, field, value):
+    """Python counts True as 1: `k: [yes]` was pass@1."""
+    with pytest.raises(ValueError, match=f"'{field}' .*YAML boolean"):
+        configs.load({"phase": phase}, {field: value})
+
+
+def test_a_name_that_reads_as_a_number_survives_in_the_run(tmp_path):
+    """config.yaml must reproduce the run: unquoted, 1e4 would come back as ten thousand."""
+    for name in ("1e4", "010", "2024-01-01", "1_0", "no"):
+        config = configs.load({"phase": "sft", "name": name})
+        (tmp_path / "config.yaml").write_text(configs.dump(config))
+        assert configs.load(tmp_path / "config.yaml") == config
+
+
+def test_a_value_given_twice_is_an_error_that_names_both(tmp_path):
+    """The last one won, whichever a person had in mind."""
+    path = tmp_path / "sft.yaml"
+    path.write_text("phase: sft\nmax_steps: 1\nrows: katas\nmax_steps: 2\n")
+    with pytest.raises(ValueError, match=r"sft\.yaml: key 'max_steps' stands twice, on lines 2 and 4"):
+        configs.load(path)
+    with pytest.raises(ValueError, match=r"overrides: 'lora\.rank' is given twice, as 4 and 8"):
+        configs.load({"phase": "sft"}, {"lora": {"rank": 4}, "lora.rank": 8})
+    assert configs.load({"phase": "sft"}, ["max_steps=1", "max_steps=2"]).max_steps == 2  # as on any command line
 
 
 def test_none_in_a_knob_means_as_in_the_yaml():

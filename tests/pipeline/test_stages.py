@@ -128,6 +128,17 @@ def test_set_reaches_the_stages_it_names(chain):
     assert adapter.lora.rank == sft.lora.rank == 4  # evaluate has no lora, and is left alone
 
 
+def test_a_doubled_key_and_a_number_are_read_as_in_a_config(tmp_path, chain):
+    """Of `parent` given twice the last one counted; --set sft.max_steps=010 meant 8."""
+    (tmp_path / "p.yaml").write_text("name: a\nstages:\n- id: x\n  phase: pretrain\n  id: y\n")
+    with pytest.raises(ValueError, match=r"p\.yaml: key 'id' stands twice, on lines 3 and 5"):
+        pipelines.load(tmp_path / "p.yaml")
+    assert pipelines.load(chain, None, ["sft.max_steps=010"]).stages[1].load().max_steps == 10
+    nested = write(tmp_path / "n.yaml", [stage("lang_adapter", lora={"rank": 4, "alpha": 8})])
+    lora = pipelines.load(nested, None, ["lora.rank=2"]).stages[0].load().lora
+    assert (lora.rank, lora.alpha) == (2, 8), "a setting wins over an override of the file"
+
+
 @pytest.mark.parametrize("bad", ["sft.max_steps", "nothing=1", "sft.max_stepz=1", "grpo.seed=1", "sft.max_steps=many"])
 def test_set_refuses_what_nobody_has(chain, bad):
     with pytest.raises(ValueError, match=bad.partition("=")[0].rpartition(".")[2] if "grpo" not in bad else "grpo"):

@@ -1,5 +1,6 @@
 """Knobs: every view derives from the schema, and nothing but a valid value gets through."""
 
+import errno
 import subprocess
 import sys
 
@@ -135,6 +136,54 @@ def test_a_bad_remembered_file_is_reported_and_ignored(tmp_path, content):
     panel = view.panel(default("sft"), taken.append, remember=file)
     assert "ignored" in line(panel)
     assert [cfg.learning_rate for cfg in taken] == ([0.001] if "learning_rate" in content else [])
+
+
+@pytest.mark.parametrize(
+    ("typed", "taken"), [("010", 10), ("1_000", 1000), ("1:30", None), ("0o10", None), ("on", None)]
+)
+def test_a_number_typed_is_what_a_person_reads(typed, taken):
+    """010 was taken for 8, and the field showed 8 as if that had been typed."""
+    panel = view.panel(default("sft"), on_change=lambda _: None)
+    fields(panel)["max_steps"].value = typed
+    assert fields(panel)["max_steps"].value == str(taken or default("sft").max_steps)
+    assert ("not taken" in line(panel)) == (taken is None)
+
+
+def test_a_value_that_cannot_be_remembered_counts_and_says_so(tmp_path, monkeypatch):
+    """On a full disk the panel showed the new value, and the run trained with the old one."""
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device", "knobs/sft.yaml")
+
+    taken, file = [], tmp_path / "knobs" / "sft.yaml"
+    panel = view.panel(default("sft"), taken.append, remember=file)
+    with monkeypatch.context() as patch:
+        patch.setattr("nbcore.view.remembered.os.fsync", full)
+        fields(panel)["max_steps"].value = "20"
+    assert taken[-1].max_steps == 20 and fields(panel)["max_steps"].value == "20"
+    assert "max_steps = 20" in line(panel) and "could not be remembered" in line(panel) and "No space" in line(panel)
+    assert list(file.parent.iterdir()) == [], "nothing half written"
+    fields(panel)["limit"].value = "5"  # there is room again: both are kept
+    assert yaml.safe_load(file.read_text()) == {"max_steps": 20, "limit": 5}
+
+
+def test_a_folder_that_cannot_be_made_or_a_file_that_cannot_go_is_told(tmp_path, monkeypatch):
+    """An error inside a widget's callback is shown to nobody."""
+    (tmp_path / "knobs").write_text("a file where the folder should be")
+    taken = []
+    panel = view.panel(default("sft"), taken.append, remember=tmp_path / "knobs" / "sft.yaml")
+    fields(panel)["max_steps"].value = "20"
+    assert taken[-1].max_steps == 20 and "could not be remembered" in line(panel)
+    forget(panel)
+    assert taken[-1] == default("sft") and "could not be deleted" in line(panel)
+
+
+@pytest.mark.parametrize(("content", "words"), [(b"seed: 1\nseed: 2\n", "lines 1 and 2"), (b"name: f\xfcr\n", "UTF-8")])
+def test_a_remembered_file_that_says_two_things_or_none_is_ignored_aloud(tmp_path, content, words):
+    """The last of two values won without a word."""
+    (tmp_path / "sft.yaml").write_bytes(content)
+    panel = view.panel(default("sft"), on_change=lambda _: None, remember=tmp_path / "sft.yaml")
+    assert words in line(panel) and "ignored" in line(panel) and fields(panel)["seed"].value == "0"
 
 
 def test_space_comes_from_the_schema():
