@@ -159,10 +159,12 @@ class Verdict(TypedDict):
 
 
 class Completion(TypedDict):
-    """What a model answered; `truncated`: it ran into max_new_tokens before its stop token."""
+    """What a model answered: `text` is its final answer, `reasoning` what it wrote before, which is never graded.
+    `truncated`: it ran into max_new_tokens before a stop token."""
 
     text: str
     truncated: bool
+    reasoning: str
 
 
 class Pair(TypedDict):

@@ -73,13 +73,14 @@ def data(run: runs.Run) -> dict[str, Any]:
     }
 
 
-def rewards(run: runs.Run) -> list[Any]:
+def rewards(run: runs.Run, stops: list[int] | None = None) -> list[Any]:
     """One async TRL reward function for each component that counts, all reading the same verdicts.
 
     TRL adds them up with the weights that `arguments` gives it.
 
     A batch is graded once, for whichever asks first. A group in which one answer could not be graded (our own fault)
-    is None throughout, which leaves it out: its mean would be that of the others.
+    is None throughout, which leaves it out: its mean would be that of the others. `stops` are the ids that end an
+    answer; without them the tokenizer's and its template's own.
     """
     rows, weights, size = data(run), run.config.weights.model_dump(), run.config.group_size
     grader = rollout.grader(run, lint=weights["lint"] > 0)
@@ -88,7 +89,7 @@ def rewards(run: runs.Run) -> list[Any]:
 
     def judged(completion_ids: list, task: list[str], log_metric: Any) -> list[dict]:
         began = time.monotonic()
-        answers = [completion(rows["tokenizer"], ids) for ids in completion_ids]
+        answers = [completion(rows["tokenizer"], ids, stops) for ids in completion_ids]
         verdicts = rollout.graded([rows["tasks"][id_] for id_ in task], answers, grader.grade)
         worth = [reward.components(verdict) for verdict in verdicts]
         dropped = 0
@@ -144,10 +145,11 @@ def arguments(run: runs.Run) -> GRPOConfig:
 def trainer(run: runs.Run) -> FoldedTrainer:
     """The trainer as it stands before its first step."""
     settings, rows = arguments(run), data(run)
+    policy = model(run)
     built = FoldedTrainer(
-        model=model(run),
+        model=policy,
         args=settings,
-        reward_funcs=rewards(run),
+        reward_funcs=rewards(run, template.stop_ids(rows["tokenizer"], policy.generation_config)),
         train_dataset=Dataset.from_list(rows["train"]),
         processing_class=rows["tokenizer"],
     )

@@ -173,7 +173,7 @@ def _pairs(run: runs.Run, tokenizer: Any) -> list[Pair]:
 
 def _whole(tokenizer: Any, row: dict) -> bool:
     # Cut answers have no end to learn; a control token inside one would be rendered as the token itself.
-    return not row["truncated"] and not any(token in row["completion"] for token in tokenizer.all_special_tokens)
+    return not row["truncated"] and not any(token in row["completion"] for token in template.control_tokens(tokenizer))
 
 
 def _fails_by_itself(row: dict) -> bool:

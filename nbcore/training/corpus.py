@@ -21,12 +21,13 @@ def encode(tokenizer: Any, documents: list[Document], max_tokens: int) -> tuple[
     end = tokenizer.convert_tokens_to_ids(PAD)
     if end is None or end == tokenizer.unk_token_id:
         end = tokenizer.eos_token_id
+    control = template.control_tokens(tokenizer)
     rows, counts = [], {"documents": 0, "tokens": 0, "cut": 0, "control_tokens_inside": 0}
     for document in documents:
         if "messages" in document:
             ids, _ = template.render(tokenizer, document["messages"])
             tokens = len(ids)
-        elif any(token in document["text"] for token in tokenizer.all_special_tokens):
+        elif any(token in document["text"] for token in control):
             counts["control_tokens_inside"] += 1
             continue
         else:

@@ -14,10 +14,9 @@ from nbcore.core.records import Completion
 from nbcore.training import memory
 
 
-def completion(tokenizer: Any, ids: list[int]) -> Completion:
-    """What a model answered, from the ids that it emitted after the prompt."""
-    text, truncated = template.answer(tokenizer, ids)
-    return Completion(text=text, truncated=truncated)
+def completion(tokenizer: Any, ids: list[int], stops: list[int] | None = None) -> Completion:
+    """What a model answered, from the ids that it emitted after the prompt; `stops` as in `template.answer`."""
+    return Completion(**template.read(tokenizer, ids, stops)._asdict())
 
 
 @torch.inference_mode()
@@ -33,10 +32,11 @@ def generate(
 
     Prompts of like length share a batch: padding costs, and left padding keeps positions right. Where memory runs out
     the batches are halved. `progress` is called with the number done after every batch.
+    A completion ends at the first token that publisher, tokenizer or template name as an end, and not later.
     """
     set_seed(seed)
     model.eval()
-    stops = template.stop_ids(tokenizer)
+    stops = template.stop_ids(tokenizer, model.generation_config)
     order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
     answers: list[Completion | None] = [None] * len(prompts)
     sampling = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
@@ -59,7 +59,7 @@ def generate(
             **sampling,
         )
         for index, tokens in zip(chosen, output[:, width:].tolist(), strict=True):
-            answers[index] = completion(tokenizer, tokens)
+            answers[index] = completion(tokenizer, tokens, stops)
 
     for done in memory.in_batches(order, generation.batch_size, complete):
         progress(done)

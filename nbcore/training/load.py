@@ -22,6 +22,7 @@ from transformers import (
 
 from nbcore import config as configs
 from nbcore import runs
+from nbcore.chat import template
 from nbcore.core.base_model import local_folder
 from nbcore.runs import commit, layout
 
@@ -108,7 +109,8 @@ def base_model(run: runs.Run) -> PreTrainedModel:
     """A run's base in its config's precision, on the GPU where there is one.
 
     Sampling settings that its publisher put beside the weights (Qwen ships a repetition penalty) are dropped: every
-    model that is compared is decoded alike, by the config alone.
+    model that is compared is decoded alike, by the config alone. The tokens at which to stop are kept, all of them, and
+    joined by the tokenizer's and the chat template's: whoever generates finds them in the generation config.
     """
     model = run.config.model
     check_precision(model)
@@ -133,7 +135,8 @@ def base_model(run: runs.Run) -> PreTrainedModel:
         use_safetensors=True,
     )
     shipped = loaded.generation_config
-    loaded.generation_config = GenerationConfig(eos_token_id=shipped.eos_token_id, pad_token_id=shipped.pad_token_id)
+    stops = template.turn_ends(tokenizer(run), shipped)
+    loaded.generation_config = GenerationConfig(eos_token_id=stops, pad_token_id=shipped.pad_token_id)
     loaded.config.use_cache = True
     return loaded
 
