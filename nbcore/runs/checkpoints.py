@@ -2,8 +2,8 @@
 
     state/attempt-<8 hex digits>/checkpoint-<step>/     what Trainer writes, plus manifest.json and commit.json
 
-A process that trains writes into an attempt of its own, so no name is ever used twice and nothing is overwritten.
-What a kill left without its marker, or a disk changed since, is never chosen.
+Each process that trains writes into an attempt folder of its own, so no name is used twice and nothing is overwritten.
+A checkpoint without its marker (the process was killed while it saved) or with changed bytes is never resumed from.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Checkpoint:
 
     @property
     def order(self) -> float:
-        """Seconds of its commit, 0 where it has no marker that can be read."""
+        """When it was committed, in seconds since 1970; 0 where it has no marker that can be read."""
         try:
             return self.facts.get("time", 0.0)
         except (OSError, ValueError):
@@ -47,33 +47,33 @@ class Checkpoint:
 
     @cached_property
     def facts(self) -> dict:
-        """What the marker says beside the manifest's hash: step, config, data, parent, base, versions, metric …"""
+        """What it was saved with: step, metric, versions, and what it depends on (config, data, parent, base)."""
         return commit.read_sealed(self.path / layout.CHECKPOINT)
 
     def problems(self) -> list[str]:
         """What keeps it from being trusted; empty when nothing does. Reads every byte."""
-        found = commit.problems(self.path, layout.CHECKPOINT)
+        lines = commit.problems(self.path, layout.CHECKPOINT)
         try:
-            if not found:
+            if not lines:
                 weights = self.path.rglob("*.safetensors")
-                found = [f"{path.name}: {why}" for path in weights if (why := _unreadable(path))]
+                lines = [f"{path.name}: {why}" for path in weights if (why := _unreadable(path))]
         except OSError as error:
-            found = [f"{self.name}: cannot be read ({error.strerror})"]
-        if not found and self.facts.get("step") != self.step:
-            found = [f"{layout.CHECKPOINT}: is of step {self.facts.get('step')}, the folder of step {self.step}"]
-        return found
+            lines = [f"{self.name}: cannot be read ({error.strerror})"]
+        if not lines and self.facts.get("step") != self.step:
+            lines = [f"{layout.CHECKPOINT}: is of step {self.facts.get('step')}, the folder of step {self.step}"]
+        return lines
 
     def bytes(self) -> int:
         return sum(path.stat().st_size for path in self.path.rglob("*") if path.is_file())
 
 
 def listing(run: Path) -> list[Checkpoint]:
-    """Every checkpoint folder of a run, by step; of one step the later commit last."""
+    """Every checkpoint folder of a run, committed or not, by step; of one step the one committed later comes last."""
     return sorted(map(Checkpoint, layout.checkpoints(run)), key=lambda each: (each.step, each.order))
 
 
 def save(path: Path, facts: Mapping[str, Any]) -> Checkpoint:
-    """Commit a folder that Trainer has just written. Raises ValueError where its weights are no safetensors file."""
+    """Commit a folder that Trainer has just written. Raises ValueError where a weights file in it is not whole."""
     for file in path.rglob("*.safetensors"):
         if why := _unreadable(file):
             raise ValueError(f"{file}: {why}; it was not written whole")
@@ -85,34 +85,35 @@ def save(path: Path, facts: Mapping[str, Any]) -> Checkpoint:
 
 def newest(run: Path) -> tuple[Checkpoint | None, dict[str, list[str]]]:
     """The newest checkpoint that verifies, and what is wrong with each newer one, by name."""
-    wrong: dict[str, list[str]] = {}
+    refused: dict[str, list[str]] = {}
     for checkpoint in reversed(listing(run)):
-        if not (found := checkpoint.problems()):
-            return checkpoint, wrong
-        wrong[checkpoint.name] = found
-    return None, wrong
+        problems = checkpoint.problems()
+        if not problems:
+            return checkpoint, refused
+        refused[checkpoint.name] = problems
+    return None, refused
 
 
 def drop(checkpoint: Checkpoint) -> None:
-    """Delete it, the marker first: half deleted it must not look whole."""
+    """Delete a checkpoint, its marker first: one that is half deleted must not look whole."""
     (checkpoint.path / layout.CHECKPOINT).unlink(missing_ok=True)
     commit.sync(checkpoint.path)
     shutil.rmtree(checkpoint.path)
 
 
 def items(run: Path, trusted: set[Path] = frozenset()) -> list[retention.Item]:
-    """The checkpoints as retention sees them; those in `trusted` are not read again."""
+    """The checkpoints of a run, described for retention. Each is read and verified, except those in `trusted`."""
     steps = blessed(run)["steps"]
-    found = []
+    described = []
     for each in listing(run):
         sound = each.path in trusted or not each.problems()
         metric = each.facts.get("metric") if sound else None
-        found.append(retention.Item(each.name, each.step, sound, sound, metric, str(each.step) in steps))
-    return found
+        described.append(retention.Item(each.name, each.step, sound, sound, metric, str(each.step) in steps))
+    return described
 
 
 def blessed(run: Path) -> dict[str, Any]:
-    """{"run": why it stays or None, "steps": {step: why}}: what a person or a gate said is never deleted."""
+    """What a person or a gate said must stay: {"run": why or None, "steps": {step: why}}."""
     path = run / layout.BLESSED
     return commit.read_sealed(path) if path.is_file() else {"run": None, "steps": {}}
 
@@ -122,33 +123,34 @@ def bless(run: Path, why: str | None, step: int | None = None) -> None:
 
     Raises ValueError where the run has no checkpoint of that step.
     """
-    found = blessed(run)
+    blessings = blessed(run)
     if step is None:
-        found["run"] = why
+        blessings["run"] = why
     else:
         if why and not any(each.step == step and each.committed for each in listing(run)):
             there = ", ".join(str(each.step) for each in listing(run) if each.committed) or "none"
             raise ValueError(f"step: {run.name} has no checkpoint of step {step}; there are {there}")
-        found["steps"].pop(str(step), None)
-        found["steps"] |= {str(step): why} if why else {}
-    if found["run"] or found["steps"]:
-        commit.write_sealed(run / layout.BLESSED, found)
+        blessings["steps"].pop(str(step), None)
+        if why:
+            blessings["steps"][str(step)] = why
+    if blessings["run"] or blessings["steps"]:
+        commit.write_sealed(run / layout.BLESSED, blessings)
     else:
         (run / layout.BLESSED).unlink(missing_ok=True)
 
 
 def trained(run: Path) -> dict[str, Any]:
-    """What training returned once it had ended; empty while it has not, or where the weights it left have changed."""
+    """What training returned when it ended; empty while it has not, or where the weights that it left have changed."""
     try:
-        found = commit.read_sealed(run / layout.TRAINED)
-        sound = all(commit.sha256(run / name) == sha256 for name, sha256 in found["files"].items())
+        facts = commit.read_sealed(run / layout.TRAINED)
+        sound = all(commit.sha256(run / name) == sha256 for name, sha256 in facts["files"].items())
     except (OSError, ValueError):
         return {}
-    return found["result"] if sound else {}
+    return facts["result"] if sound else {}
 
 
 def ended(run: Path, result: Mapping[str, Any], weights: str) -> None:
-    """Note that training has ended with `result` and left its weights in the folder `weights` of the run."""
+    """Note that training has ended: with which numbers, and the hashes of its weights in the run's folder `weights`."""
     paths = [path for path in sorted((run / weights).rglob("*")) if path.is_file()]
     for path in paths:
         commit.sync(path)
@@ -158,7 +160,7 @@ def ended(run: Path, result: Mapping[str, Any], weights: str) -> None:
 
 
 def _unreadable(path: Path) -> str | None:
-    """What is wrong with the header of a safetensors file, None where nothing is. The tensors are not read."""
+    """Why a safetensors file is not whole, by its header and its size; None where it is. The tensors are not read."""
     size = path.stat().st_size
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")

@@ -1,7 +1,8 @@
 """Commit a directory: a manifest of every file with its sha256, and a marker written last.
 
-Whatever stands in the directory without the marker, or differs from the manifest, does not exist for readers.
-The same protocol serves run directories (marker: run.json) and the checkpoints inside them (commit.json).
+Readers ignore a directory without its marker, and refuse one whose files differ from its manifest. So a directory that
+was cut off in the middle of a write is never taken for a whole one. Run directories (marker: run.json) and the
+checkpoints inside them (commit.json) are both written this way.
 """
 
 from __future__ import annotations
@@ -34,12 +35,12 @@ def write_durably(path: Path, text: str) -> None:
 
 
 def write_sealed(path: Path, facts: Mapping[str, Any]) -> None:
-    """Write facts as JSON with a seal, a hash over themselves: a file that vouches for others vouches for itself."""
+    """Write facts as JSON together with their own hash, the seal: a changed byte in them is noticed."""
     write_durably(path, json.dumps({**facts, "seal": _seal(facts)}, indent=1, default=float) + "\n")
 
 
 def read_sealed(path: Path) -> dict[str, Any]:
-    """The facts of a sealed file. Raises FileNotFoundError, or ValueError where they are not what was written."""
+    """The facts of a sealed file, without the seal. Raises FileNotFoundError, or ValueError where a byte changed."""
     try:
         text = path.read_text("utf-8")
         facts = json.loads(text)
@@ -55,7 +56,7 @@ def _seal(facts: Mapping[str, Any]) -> str:
 
 
 def sync(path: Path) -> None:
-    """Make a file's content, or the names created and replaced in a directory, survive a power cut."""
+    """Write a file to the medium, or a directory with the names in it: what is synced survives a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -64,10 +65,11 @@ def sync(path: Path) -> None:
 
 
 def commit(directory: Path, marker: str, facts: Mapping[str, Any], without: tuple[str, ...] = ()) -> None:
-    """Vouch for every file under `directory` (hidden ones and entries named in `without` apart), then write the marker.
+    """Write the manifest of every file under `directory`, then the marker.
 
-    The marker holds `facts` and the manifest's own hash, which makes it an identity of the whole content.
-    Raises ValueError for a symbolic link: what it points to can change behind the manifest.
+    Hidden files and the entries named in `without` are left out. The marker holds `facts` and the manifest's hash, so
+    its own hash stands for the whole content. Raises ValueError for a symbolic link: what it points to can change
+    without the manifest noticing.
     """
     files = {}
     for path in sorted(directory.rglob("*")):
@@ -99,20 +101,20 @@ def problems(directory: Path, marker: str) -> list[str]:
         return [str(error)]
     if hashlib.sha256(manifest).hexdigest() != facts.get("manifest"):
         return [f"{MANIFEST}: differs from what {marker} vouches for"]
-    found = []
+    lines = []
     for name, expected in json.loads(manifest)["files"].items():
         if not is_confined(name):
-            found.append(f"{name}: names a file outside of the directory")
+            lines.append(f"{name}: names a file outside of the directory")
             continue
         try:
-            if wrong := _differs(directory / name, expected):
-                found.append(f"{name}: {wrong}")
+            if difference := _difference(directory / name, expected):
+                lines.append(f"{name}: {difference}")
         except OSError as error:
-            found.append(f"{name}: cannot be read ({error.strerror})")
-    return found
+            lines.append(f"{name}: cannot be read ({error.strerror})")
+    return lines
 
 
-def _differs(path: Path, expected: Mapping[str, Any]) -> str | None:
+def _difference(path: Path, expected: Mapping[str, Any]) -> str | None:
     if path.is_symlink() or not path.is_file():
         return "missing"
     if path.stat().st_size != expected["bytes"]:
@@ -121,11 +123,11 @@ def _differs(path: Path, expected: Mapping[str, Any]) -> str | None:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file of a directory is nobody's business but its writer's: temporary, or not whole yet."""
+    """Whether a file, or a folder above it, has a name with a dot in front: temporary, or not whole yet."""
     return any(part.startswith(".") for part in PurePosixPath(name).parts)
 
 
 def is_confined(name: str) -> bool:
-    """Whether a file name of a manifest or an archive stays inside its directory."""
+    """Whether a file name in a manifest or an archive stays inside its directory."""
     parts = PurePosixPath(name).parts
     return bool(parts) and not name.startswith("/") and ".." not in parts and "\\" not in name and "\0" not in name

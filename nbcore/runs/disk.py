@@ -1,4 +1,4 @@
-"""The disk: how much is free, and what an error says of it."""
+"""The disk: how much is free, whether an error says that it is full, and how a folder is deleted."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 import shutil
 from pathlib import Path
 
-# torch.save and safetensors report the system's error in words alone.
+# torch.save and safetensors pass on the text of the system's error without its number.
 FULL = re.compile(r"No space left on device|os error (28|122)\b|Disk quota exceeded|file write failed")
 
 

@@ -1,4 +1,4 @@
-"""What is damaged in a run, and what of it can still be trusted."""
+"""What is damaged in a run, and what can still be used."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from nbcore.runs.run import Run
 
 
 def look(run: Run) -> tuple[list[str], list[str]]:
-    """(what is damaged, what can be trusted) of a run, finished or not, its checkpoints included. Reads every byte."""
+    """(what is damaged, what can still be used) of a run, finished or not, and of its checkpoints. Reads every byte."""
     problems, good = [], []
     try:
         _ = run.info, run.config, checkpoints.blessed(run.path)
@@ -18,10 +18,10 @@ def look(run: Run) -> tuple[list[str], list[str]]:
         good += [] if problems else ["the run"]
     problems += notebooks.problems(run.path)
     for checkpoint in checkpoints.listing(run.path):
-        if checkpoint.committed:  # else a kill came in the middle of a save: it never was anything
-            wrong = checkpoint.problems()
-            problems += [f"{checkpoint.name}/{problem}" for problem in wrong]
-            good += [] if wrong else [f"checkpoint of step {checkpoint.step}"]
+        if checkpoint.committed:  # one that is not was cut off while it was saved, which is no damage
+            damage = checkpoint.problems()
+            problems += [f"{checkpoint.name}/{problem}" for problem in damage]
+            good += [] if damage else [f"checkpoint of step {checkpoint.step}"]
     ended = (run.path / layout.TRAINED).is_file()
     if ended and not run.finished and not checkpoints.trained(run.path):
         problems.append(f"{layout.TRAINED}: differs, or the weights that it vouches for do")

@@ -1,9 +1,9 @@
 """A lease with a heartbeat: one process at a time writes into a run directory.
 
-lease.json says who; its modification time is the heartbeat. On the machine that took it, the process decides: gone
-means free, whatever the heartbeat says, so a restarted kernel goes on at once. From another machine, which sees the
-same disk over a network, a heartbeat that has stopped decides. Machines that share only a mirror need no lease: what
-they write there has names of its own, and the newest state that verifies wins.
+lease.json says which process holds the run; its modification time is the heartbeat. On the machine where that process
+was started, the lease ends with the process, so a restarted kernel can go on at once. Another machine that sees the
+same disk over a network cannot ask for the process: there the lease ends when the heartbeat has stopped. Machines that
+share only a mirror need no lease: each writes files under names of its own, and the newest state that verifies is used.
 """
 
 from __future__ import annotations
@@ -27,29 +27,32 @@ from nbcore.runs.layout import LEASE
 BEAT = 15.0  # seconds
 SILENCE = 120.0  # seconds without a beat after which another machine's lease is free
 
-_held: dict[Path, str] = {}  # run -> the lease's own id, for those of this process
-os.register_at_fork(after_in_child=_held.clear)
+_held: dict[Path, str] = {}  # run -> the id of its lease, for the leases of this process
+os.register_at_fork(after_in_child=_held.clear)  # a forked child is another process, which holds nothing
 
 
 def holder(run: Path) -> dict[str, Any] | None:
-    """Who holds a run, if somebody else does and is alive: {"pid", "host", "since", "beat"}; else None."""
+    """The lease of another living process on a run: {"pid", "host", "since", "beat"}; None where there is none.
+
+    "beat" is how many seconds ago the last sign of life was.
+    """
     try:
-        found = json.loads((run / LEASE).read_text("utf-8"))
-        found["beat"] = time.time() - (run / LEASE).stat().st_mtime
+        lease = json.loads((run / LEASE).read_text("utf-8"))
+        lease["beat"] = time.time() - (run / LEASE).stat().st_mtime
     except (FileNotFoundError, ValueError):
         return None
-    if _held.get(run) == found["id"]:
+    if _held.get(run) == lease["id"]:
         return None
-    if found["host"] == _host():
-        return found if _started(found["pid"]) == found["started"] else None
-    return found if found["beat"] < SILENCE else None
+    if lease["host"] == _host():
+        return lease if _started(lease["pid"]) == lease["started"] else None
+    return lease if lease["beat"] < SILENCE else None
 
 
 def take(run: Path) -> bool:
     """Hold a run until `release` or the end of this process; False where somebody else holds it."""
     directory = os.open(run, os.O_RDONLY)
     try:
-        fcntl.flock(directory, fcntl.LOCK_EX)  # of two that find a dead lease, one takes it and the other sees that
+        fcntl.flock(directory, fcntl.LOCK_EX)  # of two processes that see a dead lease, only one may take it
         if holder(run):
             return False
         if run not in _held:
@@ -77,7 +80,7 @@ def _beat(run: Path, id_: str) -> None:
 
 
 def _is(run: Path, id_: str) -> bool:
-    """Whether a run's lease is the one with this id, and not one that somebody took over."""
+    """Whether a run's lease still is the one with this id: another process may have taken it over."""
     try:
         return json.loads((run / LEASE).read_text("utf-8"))["id"] == id_
     except (OSError, ValueError):
@@ -92,15 +95,16 @@ def _release_all() -> None:
 
 
 def _host() -> str:
-    """This machine, or container, since it was started: process numbers mean nothing beyond that."""
+    """Name of this machine, or container, and of its last start: a process number means nothing beyond either."""
     boot = Path("/proc/sys/kernel/random/boot_id")
     return f"{os.uname().nodename} {boot.read_text().strip() if boot.is_file() else ''}".strip()
 
 
 def _started(pid: int) -> float | None:
-    """When a living process was started, so that a number used again is not taken for it; None where there is none.
+    """When the process with this number was started; None where no such process lives.
 
-    In ticks since the machine was started where the system tells: seconds of the calendar move with the clock.
+    Together with the number this names one process, as numbers are used again. Where the system tells, the time is
+    counted from the start of the machine, and does not change when somebody sets the clock.
     """
     try:
         process = psutil.Process(pid)

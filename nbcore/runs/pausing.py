@@ -1,4 +1,4 @@
-"""Room for what a run writes: told before it is needed, made by pruning, and a pause where there is none.
+"""Writing on a disk that may be full: make room by pruning, and where that is not enough pause the run.
 
 A full disk never costs a run: what was committed stays, and the same command goes on once there is room.
 """
@@ -13,18 +13,18 @@ from nbcore.runs import layout
 from nbcore.runs.disk import free, is_full, is_refused
 from nbcore.runs.pruning import prune
 
-EXIT = 75  # what batch systems read as "not now, try again"
-MARGIN = 64 * 2**20  # bytes that stay free: logs, the next metrics, the notebook's own copy
+EXIT = 75  # the exit code that batch systems read as "try again later"
+MARGIN = 64 * 2**20  # bytes to keep free for logs, metrics and the copy of the notebook
 
 T = TypeVar("T")
 
 
 class Paused(RuntimeError):
-    """The run stopped for want of room, with everything committed; it goes on when there is some."""
+    """The run stopped because the disk is full; everything is committed, and it goes on once there is room."""
 
 
 def require(run: Path, bytes_: int, what: str) -> None:
-    """Raises Paused where `bytes_` do not fit beside the margin, after making what room the policy allows."""
+    """Raises Paused where `what`, of so many bytes, does not fit on the disk even after pruning the run."""
     if free(run) < bytes_ + MARGIN:
         prune(run)
     if (left := free(run)) < bytes_ + MARGIN:
@@ -32,7 +32,11 @@ def require(run: Path, bytes_: int, what: str) -> None:
 
 
 def write(run: Path, action: Callable[[], T], again: Callable[[], None] = lambda: None) -> T:
-    """Do `action`; where the disk is full make room, clear away (`again`) and do it once more; then pause."""
+    """The result of `action`; where the disk is full, prune the run and try once more.
+
+    `again` clears away what a failed try left. Raises Paused where the disk is still full or takes no writes at all,
+    and whatever else `action` raises.
+    """
     try:
         return action()
     except Exception as error:

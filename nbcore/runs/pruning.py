@@ -1,4 +1,4 @@
-"""Which checkpoints of a run may go, and their removal: the retention policy applied to one directory."""
+"""Delete the checkpoints of a run that its retention policy does not keep."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nbcore.runs.mirror import publisher
 
 
 def policy(run: Path) -> retention.Policy:
-    """Which checkpoints of a run stay: the usual, and its milestones."""
+    """The retention policy of a run: the usual one, with the milestones that its config asks for (keep_every)."""
     every = (plain_yaml.read(run / layout.CONFIG) or {}).get("keep_every")
     for row in lines.read(run / layout.EVENTS):
         every = row.get("values", {}).get("keep_every", every)
@@ -21,7 +21,8 @@ def policy(run: Path) -> retention.Policy:
 def expendable(run: Path, trusted: set[Path] = frozenset()) -> list[checkpoints.Checkpoint]:
     """The checkpoints of a run that its policy does not keep; of a finished run all that are not blessed.
 
-    `trusted` ones, which this process committed itself, are not read again to be verified.
+    Only verified checkpoints count as good. Those in `trusted`, which this process committed itself, are taken as
+    verified without being read again.
     """
     items, rules = checkpoints.items(run, trusted), policy(run)
     if not commit.problems(run, layout.RUN):
@@ -32,7 +33,7 @@ def expendable(run: Path, trusted: set[Path] = frozenset()) -> list[checkpoints.
 
 
 def prune(run: Path, trusted: set[Path] = frozenset()) -> None:
-    """Delete what is expendable, but for a checkpoint that is on its way to the mirror."""
+    """Delete what is expendable, except a checkpoint that is being copied to the mirror."""
     copier = publisher.current()
     busy = copier.busy_with(run) if copier else None
     for checkpoint in expendable(run, trusted):

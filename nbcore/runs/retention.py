@@ -1,4 +1,4 @@
-"""What to keep, as a pure function: of checkpoints on this disk, and of bundles on the mirror."""
+"""Which saved states may be deleted, as a pure function: checkpoints on this disk and bundles on the mirror alike."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ class Item(NamedTuple):
     verified: bool = True
     """Its content matches its manifest."""
     confirmed: bool = True
-    """It is known to have reached the medium it was written to."""
+    """The medium says that it has it (on a Drive: it was uploaded)."""
     metric: float | None = None
-    """What "best" goes by, lower being better: the evaluation loss."""
+    """The evaluation loss, by which the best is chosen; lower is better."""
     blessed: bool = False
     """A person or a gate said that it stays."""
 
 
 class Policy(NamedTuple):
-    """How much is kept beside what is blessed."""
+    """How many states are kept besides those that are blessed."""
 
     newest: int = 2
     best: int = 1
     every: int | None = None
-    """Milestones: steps that are multiples of this stay."""
+    """States at multiples of this step are milestones, which stay."""
 
 
 USUAL = Policy()
 
 
 def expendable(items: Sequence[Item], policy: Policy = USUAL) -> list[Item]:
-    """What may go, oldest first.
+    """The states that may be deleted, oldest first.
 
-    Nothing that is blessed, a milestone, among the newest or the best of what verifies. And nothing at all that has
-    no newer state which both verifies and is confirmed: a loss of the last good copy cannot be undone.
+    Kept are the blessed ones and, among those that verify, the milestones, the newest and the best. And a state is only
+    deleted while there is a newer one that both verifies and is confirmed: losing the last good copy cannot be undone.
     """
     sound = sorted((item for item in items if item.verified), key=_age)
     measured = [item for item in sound if item.metric is not None and item.metric == item.metric]  # a NaN is no best
@@ -51,4 +51,4 @@ def expendable(items: Sequence[Item], policy: Policy = USUAL) -> list[Item]:
 
 
 def _age(item: Item) -> tuple[int, str]:
-    return item.step, item.name  # of two of one step the name decides, so that every process decides alike
+    return item.step, item.name  # by name where steps are equal, so that every process decides alike
