@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, Literal, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -14,7 +15,24 @@ Positive = Annotated[float, Field(gt=0)]
 class Closed(BaseModel):
     """Frozen, and an unknown key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=())
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        protected_namespaces=(),
+        allow_inf_nan=False,
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _finite_inside_open_mappings(cls, value: Any, info) -> Any:
+        # What stands in trainer or architecture has no type that could refuse it, as allow_inf_nan does elsewhere.
+        if "Any" in str(cls.model_fields[info.field_name].annotation):
+            try:
+                json.dumps(value, allow_nan=False, default=str)
+            except ValueError:
+                raise ValueError("holds a number that is NaN or infinite; give a finite one") from None
+        return value
 
     @field_validator("*", mode="before")
     @classmethod

@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import os
 import shutil
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -58,6 +59,20 @@ def drive_root() -> Path | None:
         return MOUNT / "MyDrive" if (MOUNT / "MyDrive").is_dir() else None
     except OSError:  # the mount point is there but the connection behind it has dropped
         return None
+
+
+def watched_notebook() -> bool:
+    """Whether this is a notebook that a person watches: a kernel whose front end could answer a question.
+
+    papermill and nbmake run a kernel as well; they are told apart by refusing standard input, which only a private
+    name of ipykernel tells (7.4, Kernel._allow_stdin; tests/view/test_viewers.py holds it with a real kernel).
+    """
+    if "IPython" not in sys.modules:
+        return False
+    from IPython import get_ipython
+
+    kernel = getattr(get_ipython(), "kernel", None)
+    return kernel is not None and kernel._allow_stdin
 
 
 def mount_drive() -> Path | None:

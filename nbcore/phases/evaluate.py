@@ -15,6 +15,7 @@ import torch
 
 from nbcore import runs, stats
 from nbcore.core import lines
+from nbcore.core.finite import NotFinite
 from nbcore.core.records import Document
 from nbcore.data import sources
 from nbcore.grading import reward
@@ -22,6 +23,8 @@ from nbcore.grading.rust import structure
 from nbcore.tasks import sets
 from nbcore.training import corpus, fit, load, memory, rollout
 from nbcore.view.live import Live
+
+LARGEST = 500.0  # nats a token, beyond which exp() is no float any more; a uniform guess has 12 at most
 
 
 @functools.lru_cache(maxsize=1)
@@ -158,6 +161,8 @@ def perplexity(model: Any, tokenizer: Any, documents: list[Document], max_tokens
 
     deque(memory.in_batches(rows, 16, measure), maxlen=0)
     total, tokens = sum(loss for loss, _ in losses), sum(count for _, count in losses)
+    if not total / tokens < LARGEST:
+        raise NotFinite(f"perplexity: the mean loss is {total / tokens:.4g} nats a token: the weights have diverged")
     # Documents differ in length: each one's pull on the ratio total/tokens is what the bootstrap resamples.
     pulls = [total / tokens + (loss - total / tokens * count) * len(losses) / tokens for loss, count in losses]
     interval = stats.mean_bootstrap(pulls, seed=seed)

@@ -21,20 +21,14 @@ from nbcore.core.records import Pair
 from nbcore.data import sources
 from nbcore.runs import commit, pausing
 from nbcore.tasks import sets
-from nbcore.training import fit, load, order, rollout
+from nbcore.training import fit, load, order, private, rollout
 from nbcore.view.live import Live
 
 PAIRS = "pairs.jsonl"
 
 
-class PairTrainer(DPOTrainer):
-    """DPO on pairs that are token ids already.
-
-    TRL would render and tokenise them by its own rules, and append an end of sequence of its own.
-    """
-
-    def _prepare_dataset(self, dataset, *_args, **_kwargs):
-        return dataset
+class PairTrainer(private.Tokenised, DPOTrainer):
+    """DPO on pairs that are token ids already."""
 
 
 @functools.lru_cache(maxsize=1)

@@ -90,6 +90,7 @@ def see(run: runs.Run) -> list[dict]:
 
 def finish(run: runs.Run) -> runs.Run:
     """Commit the run with the numbers of the epoch whose weights it leaves."""
+    fit.refuse_untrained(run)
     best = min((row for row in run.metrics() if "eval_loss" in row), key=lambda row: row["eval_loss"])
     kept = {"best_step": best["step"], "eval_loss": best["eval_loss"], "eval_perplexity": best["eval_perplexity"]}
     return fit.finish(run, fit.last(run) | kept, data(run)["report"])

@@ -16,7 +16,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from nbcore.runs import commit, layout, retention
+from nbcore.core.finite import NotFinite
+from nbcore.runs import commit, layout, retention, weights
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,9 @@ class Checkpoint:
         lines = commit.problems(self.path, layout.CHECKPOINT)
         try:
             if not lines:
-                weights = self.path.rglob("*.safetensors")
-                lines = [f"{path.name}: {why}" for path in weights if (why := _unreadable(path))]
+                files = self.path.rglob("*.safetensors")
+                lines = [f"{path.name}: {why}" for path in files if (why := _unreadable(path))]
+            lines = lines or weights.problems(self.path)
         except OSError as error:
             lines = [f"{self.name}: cannot be read ({error.strerror})"]
         if not lines and self.facts.get("step") != self.step:
@@ -73,10 +75,15 @@ def listing(run: Path) -> list[Checkpoint]:
 
 
 def save(path: Path, facts: Mapping[str, Any]) -> Checkpoint:
-    """Commit a folder that Trainer has just written. Raises ValueError where a weights file in it is not whole."""
+    """Commit a folder that Trainer has just written.
+
+    Raises ValueError where a weights file in it is not whole, NotFinite where it holds NaN or infinite values.
+    """
     for file in path.rglob("*.safetensors"):
         if why := _unreadable(file):
             raise ValueError(f"{file}: {why}; it was not written whole")
+        if why := weights.not_finite(file):
+            raise NotFinite(f"{file.name}: {why}")
     commit.commit(path, layout.CHECKPOINT, facts)
     commit.sync(path.parent.parent)
     commit.sync(path.parent.parent.parent)
@@ -121,14 +128,17 @@ def blessed(run: Path) -> dict[str, Any]:
 def bless(run: Path, why: str | None, step: int | None = None) -> None:
     """Keep a run, or one checkpoint of it, whatever the policy says; `why` None takes it back.
 
-    Raises ValueError where the run has no checkpoint of that step.
+    Raises ValueError where the run has no good checkpoint of that step, or has left weights that are not finite.
     """
     blessings = blessed(run)
     if step is None:
+        for file in sorted(run.glob("*/*.safetensors")) if why else ():
+            if wrong := weights.not_finite(file):
+                raise ValueError(f"RUN: {run.name}: {file.name}: {wrong}; nothing of it is worth keeping")
         blessings["run"] = why
     else:
-        if why and not any(each.step == step and each.committed for each in listing(run)):
-            there = ", ".join(str(each.step) for each in listing(run) if each.committed) or "none"
+        if why and not any(each.step == step and not each.problems() for each in listing(run)):
+            there = ", ".join(str(each.step) for each in listing(run) if not each.problems()) or "none"
             raise ValueError(f"step: {run.name} has no checkpoint of step {step}; there are {there}")
         blessings["steps"].pop(str(step), None)
         if why:

@@ -41,7 +41,9 @@ def open(config: configs.Phase, store: str | Path, parent: str | Path | Run | No
     _refuse_mirror_within(store)
     if parent == choice.BASE:
         parent = None
-    if parent is not None and not isinstance(parent, Run):
+    if isinstance(parent, Run):
+        runs.get(parent.store, parent.id)
+    elif parent is not None:
         parent = choice.find(store, parent, config)
     if parent is not None and not (store / parent.id / layout.OPENING).is_file():
         raise ValueError(

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from nbcore import config as configs
-from nbcore.core import lines
+from nbcore.core import finite, lines
 from nbcore.core.suggest import did_you_mean
-from nbcore.runs import checkpoints, commit, layout, lease, notebooks, pausing, pruning
+from nbcore.runs import checkpoints, commit, layout, lease, notebooks, pausing, pruning, weights
 from nbcore.runs.mirror import publisher, restore
 
 SEEDLING = Path(__file__).parents[1] / "assets" / "seedling"  # the base model where a config names none
@@ -96,7 +96,11 @@ class Run:
         return [self, *(parent.ancestors() if parent else [])]
 
     def log(self, **numbers: Any) -> None:
-        """Append one line to metrics.jsonl, stamped with the time. Raises pausing.Paused where the disk is full."""
+        """Append one line to metrics.jsonl, stamped with the time.
+
+        Raises NotFinite for a number that is NaN or infinite, pausing.Paused where the disk is full.
+        """
+        finite.refuse(self.id, numbers)
         self._append(layout.METRICS, {"time": round(time.time(), 3), **numbers})
 
     def sample(self, *rows: dict) -> None:
@@ -130,8 +134,15 @@ class Run:
         return [row for row in lines.read(self.path / layout.EVENTS) if kind in (None, row["event"])]
 
     def finish(self, metrics: dict, **facts: Any) -> Run:
-        """Commit: the manifest, then run.json; then copy to the mirror. A finished run is only copied, if need be."""
+        """Commit: the manifest, then run.json; then copy to the mirror. A finished run is only copied, if need be.
+
+        Raises NotFinite where a metric or a weight is NaN or infinite: it stays unfinished, and nobody's parent.
+        """
         if not self.finished:
+            finite.refuse(self.id, metrics)
+            for file in sorted(self.path.glob("*/*.safetensors")):
+                if wrong := weights.not_finite(file):
+                    raise finite.NotFinite(f"{self.id}: {file.name}: {wrong}; it cannot be finished")
             opening = self.info
             ended = datetime.now(UTC)
             facts = {
@@ -178,7 +189,7 @@ class Run:
 
     def damage(self) -> list[str]:
         """What of that keeps it from being built upon: all but the executed notebook, which is only to look at."""
-        return commit.problems(self.path, layout.RUN)
+        return commit.problems(self.path, layout.RUN) or weights.problems(self.path)
 
     def keep_notebook(self, text: str) -> Path:
         """Put the executed notebook into the run and offer it to the mirror; returns its path."""

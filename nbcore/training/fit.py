@@ -1,18 +1,15 @@
 """What every trainer shares: TRL arguments from a config, and one way to train that outlives whatever ends it.
 
-train()   done already? · train · out of memory: smaller micro-batches · leave the weights · note that it ended
-Keeper    logs · commits checkpoints · keeps the best weights · stops when asked to
+train()               done already? · train · out of memory: smaller micro-batches · leave the weights · note the end
+CheckpointCallback    logs · commits checkpoints · keeps the best weights · stops when asked to, or at a NaN
 """
 
 from __future__ import annotations
 
 import dataclasses
 import shutil
-import signal
-import threading
 import uuid
 from collections.abc import Callable
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -21,9 +18,10 @@ from transformers import PrinterCallback, set_seed
 from nbcore import config as configs
 from nbcore import runs
 from nbcore.core import hardware
+from nbcore.core.finite import NotFinite
 from nbcore.runs import checkpoints, commit, layout, opening, pausing
-from nbcore.training import load, lora, memory, probe
-from nbcore.training.saving import Keeper
+from nbcore.training import load, lora, memory, private, probe, stopping
+from nbcore.training.saving import CheckpointCallback
 
 HALVINGS = 3  # of the micro-batch, in the life of a run
 
@@ -51,15 +49,18 @@ def arguments(kind: type, run: runs.Run, **extra: Any) -> Any:
         "bf16": config.model.dtype == "bfloat16",
         "fp16": config.model.dtype == "float16",
         "use_cpu": not torch.cuda.is_available(),
-        "save_strategy": "no",  # Keeper asks for saves, and commits them
+        "save_strategy": "no",  # CheckpointCallback asks for saves, and commits them
         "save_total_limit": None,
         "train_sampling_strategy": "sequential",  # rows come as a list in the order of training: see lm/order.py
         "logging_steps": 1,
+        "logging_nan_inf_filter": False,  # on, it logs a NaN as 0.0; a NaN ends the run here: see divergence.py
         "report_to": "none",
         "disable_tqdm": True,
         **extra,
         **config.trainer,
     }
+    if config.trainer.get("logging_nan_inf_filter"):
+        raise ValueError("trainer: logging_nan_inf_filter would log a NaN as 0.0; leave it out, a NaN stops the run")
     return kind(**values)
 
 
@@ -116,35 +117,38 @@ def _attempt(
         "base": load.fingerprint(run),
         "versions": opening.versions(),
     }
-    keeper = Keeper(run, trainer, facts, live, patience)
-    trainer.add_callback(keeper)
+    callback = CheckpointCallback(run, trainer, facts, live, patience)
+    trainer.add_callback(callback)
     trainer.remove_callback(PrinterCallback)  # it prints every dict of numbers; the run's log and the curve hold them
-    pausing.require(run.path, keeper.estimate(), "training")
+    pausing.require(run.path, callback.estimate(), "training")
     checkpoint = _resume_from(run, facts)
     if torch.cuda.is_available():  # a CPU's lack of memory ends the process and cannot be caught
         probe.run(trainer, longest)
-    with _asked_to_stop(keeper):
+    with stopping.on_signals(callback):
         if checkpoint and checkpoint.facts["ended"]:
-            keeper.restore(checkpoint)
-            trainer._load_from_checkpoint(str(checkpoint.path))
+            callback.restore(checkpoint)
+            private.load_weights(trainer, str(checkpoint.path))
             steps = checkpoint.step
         else:
             if checkpoint:
-                keeper.restore(checkpoint)
-            trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)
+                callback.restore(checkpoint)
+            try:
+                trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)
+            except NotFinite as error:
+                raise callback.explained(error) from None
             steps = trainer.state.global_step
             if steps <= (checkpoint.step if checkpoint else 0):
                 raise RuntimeError(f"{run.id}: training ended without a step; its data or its checkpoint is at fault")
     if live:
         live.close()
-    result = {"steps": steps, **last(run), "saving_seconds": round(keeper.seconds, 2)}
-    if not (keeper.asked and keeper.saved == steps):
-        keeper.leave_best()
+    result = {"steps": steps, **last(run), "saving_seconds": round(callback.seconds, 2)}
+    if not (callback.asked and callback.saved == steps):
+        callback.leave_best()
         weights = configs.TABLE[run.phase].leaves
         pausing.write(run.path, lambda: _leave(run, weights, trainer, data["tokenizer"]))
         pausing.write(run.path, lambda: checkpoints.ended(run.path, result, weights))
         run.publish(step=steps)
-    if keeper.asked:
+    if callback.asked:
         run.wait_for_mirror()
         raise KeyboardInterrupt(f"{run.id} stopped at step {steps}, all saved; the same command goes on from there")
     return result
@@ -196,27 +200,6 @@ def _halve(run: runs.Run, words: str) -> None:
     )
 
 
-@contextmanager
-def _asked_to_stop(keeper: Keeper):
-    """The first SIGINT or SIGTERM ends the step, saves and stops; the second stops at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def ask(number: int, _frame: Any) -> None:
-        if keeper.asked:
-            raise KeyboardInterrupt
-        keeper.asked = True
-        print(f"{signal.Signals(number).name}: finishing this step, saving, then stopping (again: at once)", flush=True)
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def _leave(run: runs.Run, name: str, trainer: Any, tokenizer: Any) -> None:
     """Write the trained weights, as safetensors; the folder has its name once it is whole."""
     for left in run.path.glob(f".{name}.*"):
@@ -252,7 +235,14 @@ def last(run: runs.Run) -> dict[str, float]:
     return numbers
 
 
+def refuse_untrained(run: runs.Run) -> None:
+    """Raises ValueError where a phase trains and its training has not come to its end: there is nothing to commit."""
+    if configs.TABLE[run.phase].trains and not run.finished and not checkpoints.trained(run.path):
+        raise ValueError(f"{run.id}: training has not come to its end, so there is nothing to finish; train it first")
+
+
 def finish(run: runs.Run, metrics: dict, report: dict) -> runs.Run:
-    """Commit the run with what it stood on: base, data and device."""
+    """Commit the run with what it stood on: base, data and device. Raises what refuse_untrained raises."""
+    refuse_untrained(run)
     device = hardware.device()
     return run.finish(metrics, base=load.base_of(run), device=device.name, data_hash=report["sha256"], data=report)

@@ -11,7 +11,7 @@ from transformers import set_seed
 from nbcore import config as configs
 from nbcore.chat import template
 from nbcore.core.records import Completion
-from nbcore.training import memory
+from nbcore.training import logits, memory
 
 
 def completion(tokenizer: Any, ids: list[int], stops: list[int] | None = None) -> Completion:
@@ -50,14 +50,15 @@ def generate(
         for row, index in enumerate(chosen):
             ids[row, width - len(prompts[index]) :] = torch.tensor(prompts[index])
             mask[row, width - len(prompts[index]) :] = 1
-        output = model.generate(
-            input_ids=ids.to(model.device),
-            attention_mask=mask.to(model.device),
-            max_new_tokens=generation.max_new_tokens,
-            pad_token_id=tokenizer.pad_token_id,
-            eos_token_id=stops,
-            **sampling,
-        )
+        with logits.finite(model):
+            output = model.generate(
+                input_ids=ids.to(model.device),
+                attention_mask=mask.to(model.device),
+                max_new_tokens=generation.max_new_tokens,
+                pad_token_id=tokenizer.pad_token_id,
+                eos_token_id=stops,
+                **sampling,
+            )
         for index, tokens in zip(chosen, output[:, width:].tolist(), strict=True):
             answers[index] = completion(tokenizer, tokens, stops)
 

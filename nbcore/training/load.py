@@ -25,6 +25,7 @@ from nbcore import runs
 from nbcore.chat import template
 from nbcore.core.base_model import local_folder
 from nbcore.runs import commit, layout
+from nbcore.training import private
 
 SEEDLING = runs.SEEDLING
 
@@ -66,7 +67,7 @@ def fingerprint(run: runs.Run) -> str:
         weights = sorted(where.glob("*.safetensors"))
         return f"{where.name}@{' '.join(commit.sha256(path)[:16] for path in weights)}"
     architecture = AutoConfig.from_pretrained(base, revision=revision_of(run))
-    return f"{base}@{architecture._commit_hash or revision_of(run)}"
+    return f"{base}@{private.hub_commit(architecture) or revision_of(run)}"
 
 
 def adapter_of(run: runs.Run | None) -> Path | None:

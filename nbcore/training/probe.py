@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from nbcore.training import private
+
 
 def run(trainer: Any, longest: Callable[[Any], torch.Tensor]) -> None:
     """Forward and backward through `longest`, the loss of the longest batch.
@@ -18,8 +20,8 @@ def run(trainer: Any, longest: Callable[[Any], torch.Tensor]) -> None:
         trainer.model.train()
         longest(trainer).backward()
     trainer.model.zero_grad()
-    trainer._metrics["train"].clear()
-    trainer._total_train_tokens = 0
+    private.forget_metrics(trainer)
+    private.set_trained_tokens(trainer, 0)
 
 
 def longest_rows(trainer: Any) -> torch.Tensor:

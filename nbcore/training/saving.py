@@ -15,15 +15,18 @@ from safetensors.torch import load_file, save_file
 from transformers import TrainerCallback
 
 from nbcore import runs
+from nbcore.core.finite import NotFinite
 from nbcore.runs import checkpoints, pausing, pruning
 from nbcore.runs.mirror import publisher
+from nbcore.training import private
+from nbcore.training.divergence import Divergence
 
 BEST = "best.safetensors"
 DROPPED = ("total_flos", "eval_runtime", "eval_samples_per_second", "eval_steps_per_second", "eval_num_tokens")
 STATES = 3  # AdamW keeps two numbers beside each that it trains
 
 
-class Keeper(TrainerCallback):
+class CheckpointCallback(TrainerCallback):
     """One for each attempt. A checkpoint is enough by itself to go on from: it holds the best weights too."""
 
     def __init__(self, run: runs.Run, trainer: Any, facts: dict[str, Any], live: Any, patience: int | None):
@@ -37,9 +40,8 @@ class Keeper(TrainerCallback):
         self.best: dict[str, Any] = {"step": None, "loss": None, "stale": 0}
         self.best_weights: dict[str, torch.Tensor] = {}
         self.mine: set[Path] = set()  # committed by this process, so not to be read again by every retention
-        self.write = trainer._save_checkpoint
-        # Trainer writes and forgets: a save that meets a full disk can only be tried again around the whole of it.
-        trainer._save_checkpoint = self.save
+        self.divergence = Divergence(run, trainer)
+        self.write = private.replace_save(trainer, self.save)
         trainer.create_model_card = lambda *_, **__: None  # a card for a folder that nobody publishes
 
     def estimate(self) -> int:
@@ -53,6 +55,11 @@ class Keeper(TrainerCallback):
         if (checkpoint.path / BEST).is_file():
             self.best_weights = load_file(checkpoint.path / BEST)
 
+    def explained(self, error: NotFinite) -> NotFinite:
+        """What a number that is not finite means for the run, in one line."""
+        resumed = self.resumed.step if self.resumed else None
+        return self.divergence.explained(error, resumed if self.saved is None else self.saved)
+
     def leave_best(self) -> None:
         """Put the weights of the lowest evaluation loss into the model, where they were kept."""
         if self.best_weights:
@@ -60,7 +67,7 @@ class Keeper(TrainerCallback):
 
     def on_train_begin(self, args, state, control, **_):
         counted = [row["num_tokens"] for row in state.log_history if "num_tokens" in row]
-        self.trainer._total_train_tokens = counted[-1] if counted else 0  # TRL would count from 0 again
+        private.set_trained_tokens(self.trainer, counted[-1] if counted else 0)
 
     def on_step_begin(self, args, state, control, **_):
         if self.resumed and state.global_step == self.resumed.step and self.resumed.facts["rng"] != _rng():
@@ -68,6 +75,10 @@ class Keeper(TrainerCallback):
                 f"{self.run.id}: the random numbers of step {state.global_step} are not those that were saved: "
                 "something drew or seeded after they had been restored"
             )
+        self.divergence.begin(state.global_step + 1)
+
+    def on_pre_optimizer_step(self, args, state, control, **_):
+        self.divergence.check_gradients()
 
     def on_log(self, args, state, control, logs=None, **_):
         numbers = {
@@ -75,6 +86,7 @@ class Keeper(TrainerCallback):
         }
         if not numbers.keys() - {"epoch"}:
             return
+        numbers = self.divergence.checked(numbers)
         if "eval_loss" in numbers:
             numbers["eval_perplexity"] = math.exp(min(numbers["eval_loss"], 50))
         self.run.log(step=state.global_step, **numbers)
@@ -96,6 +108,7 @@ class Keeper(TrainerCallback):
             control.should_training_stop |= self.best["stale"] >= self.patience
 
     def on_step_end(self, args, state, control, **_):
+        self.divergence.check_weights()
         control.should_save |= state.global_step % self.save_steps == 0
         control.should_evaluate |= self.patience is not None and state.global_step >= state.max_steps
         if self.asked:

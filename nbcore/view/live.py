@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import html
-import sys
 import time
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from nbcore.core import environment
 from nbcore.view import figures
 
 REDRAW, REPORT = 2.0, 10.0  # seconds between two pictures, and between two lines
@@ -77,15 +77,11 @@ class Live:
 
 
 def _screen() -> Any:
-    """A display to update in place, where a person is watching: a kernel whose front end could answer a question."""
-    if "IPython" not in sys.modules:
+    """A display to update in place, where a person is watching."""
+    if not environment.watched_notebook():
         return None
-    from IPython import display, get_ipython
+    from IPython import display
 
-    kernel = getattr(get_ipython(), "kernel", None)
-    # papermill and nbmake run a kernel as well; they are told apart by refusing standard input.
-    if kernel is None or not kernel._allow_stdin:
-        return None
     return display.display({"text/plain": "waiting for the first step"}, raw=True, display_id=True)
 
 

@@ -37,7 +37,7 @@ copies = mirror.Mirror(backends.Folder(MIRROR), part=100_000)  # so that a bundl
 rows = lang_adapter.data(run)
 trainer = lang_adapter.trainer(run)
 facts = {"config": run.path.name[-12:], "data": rows["report"]["sha256"], "parent": None, "versions": {}}
-keep = saving.Keeper(run, trainer, facts | {"base": fit.load.fingerprint(run)}, None, None)
+keep = saving.CheckpointCallback(run, trainer, facts | {"base": fit.load.fingerprint(run)}, None, None)
 trainer.add_callback(keep)
 held = []
 

@@ -18,7 +18,7 @@ from nbcore import runs
 from nbcore.phases import lang_adapter, sft
 from nbcore.runs import checkpoints, lease
 from nbcore.tasks import katas, sets
-from nbcore.training import fit, probe
+from nbcore.training import probe, stopping
 from tests.phases.children import CONTEXT, go, train
 from tests.phases.short_runs import losses, short, walk, write_pairs
 
@@ -273,12 +273,12 @@ def test_the_first_signal_ends_the_step_and_saves(parents, tmp_path, number):
 
 def test_the_second_signal_stops_at_once():
     """Somebody who asks twice does not want to wait for a step of minutes."""
-    keeper = type("Keeper", (), {"asked": False})()
+    callback = type("Callback", (), {"asked": False})()
     before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt), fit._asked_to_stop(keeper):
+    with pytest.raises(KeyboardInterrupt), stopping.on_signals(callback):
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(0.01)
-        assert keeper.asked
+        assert callback.asked
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(0.01)
     assert signal.getsignal(signal.SIGINT) is before
