@@ -2,6 +2,7 @@
 
 import ast
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -266,6 +267,23 @@ def test_model_eval_is_not_eval():
 def test_ruff(arguments):
     done = subprocess.run([sys.executable, "-m", "ruff", *arguments], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-500:]
+
+
+def test_ruff_says_the_same_whatever_a_person_keeps_beside_the_project(tmp_path):
+    """`runs/` after the first command made ruff sort an import otherwise, and the second command ended red; a folder
+    called like a package, a script of one's own or an executed out.ipynb would do the same."""
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    for name in ("nbcore", "tests", "notebooks"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("runs", "data", "rust", "datasets", "trl", "yaml", "helpers", "src/nbcore"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "__init__.py").write_text("import os,sys\n")
+    (tmp_path / "out.ipynb").write_text(
+        (ROOT / "notebooks" / "04_sft.ipynb").read_text().replace("import os", "import  os")
+    )
+    for arguments in (["check", "."], ["format", "--check", "."]):
+        done = subprocess.run([sys.executable, "-m", "ruff", *arguments], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-500:]
 
 
 def tracked_texts():

@@ -85,8 +85,14 @@ def test_scripts_parse_and_stop_at_the_first_error(repo, name):
     assert os.access(repo / name, os.X_OK)
 
 
-def test_ci_runs_what_a_developer_is_told_to_run(repo):
-    assert (repo / ".ci/run").read_text().rstrip().endswith("\nbash colab_setup.sh test")
+def test_ci_runs_what_a_developer_is_told_to_run_in_that_order(repo):
+    """What `run` leaves behind made `test` fail, and CI never ran the one before the other."""
+    commands = [line for line in (repo / ".ci/run").read_text().splitlines() if line.startswith("bash ")]
+    assert [command.split()[:3] for command in commands] == [
+        ["bash", "colab_setup.sh", "run"],
+        ["bash", "colab_setup.sh", "test"],
+    ]
+    assert commands[1] == "bash colab_setup.sh test", "all tests"
 
 
 def test_requirements_are_exact_and_from_the_index(repo):
