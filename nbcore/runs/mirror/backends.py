@@ -1,7 +1,7 @@
 """Where a mirror's files lie: a folder (the Drive through its mount, or any disk) or a Hugging Face bucket.
 
-Both have the same five methods. A name is a relative POSIX path that is written once and never again: no overwriting
-and no renaming, which a synchronised folder answers with "name (1)", stale caches and lost writes.
+Both have the same five methods. A name is a relative POSIX path, written once and never again: where files are
+overwritten or renamed, a synchronised folder such as a Drive makes "name (1)", shows old content and loses writes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PROVISIONAL = "local"  # how such an id begins until the file has been uploaded
 
 
 class Stat(NamedTuple):
-    """A stored file. `confirmed`: True or False where the medium tells whether it has it; None where it cannot."""
+    """A stored file. `confirmed`: whether the medium says that it has all of it; None where the medium cannot tell."""
 
     bytes: int
     confirmed: bool | None
@@ -31,12 +31,12 @@ class Stat(NamedTuple):
 class Folder:
     """A folder of some file system."""
 
-    acknowledges = False  # a write that returned may still be lost: read it back
+    acknowledges = False  # a write that returned may still be lost, so the mirror reads it back
 
     def __init__(self, root: Path):
         self.root = root
         self.device: int | None = None  # of the disk that holds the root, since the first write
-        self.moved = 0  # bytes, so that a wait can tell slow from stuck
+        self.moved = 0  # bytes copied so far, by which a wait tells a slow mirror from one that hangs
 
     def __str__(self) -> str:
         return str(self.root)
@@ -51,7 +51,7 @@ class Folder:
             return []
 
     def put(self, name: str, source: Path) -> None:
-        """Copy a file in, to the medium as far as the system can tell. FileExistsError where the name is taken."""
+        """Copy a file in and sync it. Raises FileExistsError where the name is taken, OSError without room for it."""
         self._reachable()
         target = self.root / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -72,7 +72,7 @@ class Folder:
             self._copy(read, write)
 
     def delete(self, name: str) -> None:
-        """Empty a file, then remove it: on a Drive it goes to the Trash, which counts against the quota."""
+        """Empty a file, then remove it: a Drive moves it to the Trash, where its size counts against the quota."""
         path = self.root / name
         if path.is_file() and not path.is_symlink():
             os.truncate(path, 0)
@@ -86,12 +86,12 @@ class Folder:
         except FileNotFoundError:
             return None
         if not self._remote():
-            return Stat(size, True)  # what was synced to a disk is there
+            return Stat(size, True)  # a disk of this machine has what was synced to it
         try:
-            found = os.getxattr(path, DRIVE_ID).decode("utf-8", "replace")
+            drive_id = os.getxattr(path, DRIVE_ID).decode("utf-8", "replace")
         except (OSError, AttributeError):
             return Stat(size, None)
-        return Stat(size, not found.startswith(PROVISIONAL))
+        return Stat(size, not drive_id.startswith(PROVISIONAL))
 
     def _sync(self, folder: Path) -> None:
         try:
@@ -106,7 +106,10 @@ class Folder:
             self.moved += len(data)
 
     def _remote(self) -> bool:
-        """Whether a program, and not the kernel, keeps these files: what it synced may not have left this machine."""
+        """Whether a program keeps these files and not the kernel (a FUSE mount, such as a Drive).
+
+        What was synced there may not have left this machine yet.
+        """
         mounts = [part for part in psutil.disk_partitions(all=True) if self.root.is_relative_to(part.mountpoint)]
         deepest = max(mounts, key=lambda part: len(part.mountpoint), default=None)
         return self.root.is_relative_to(environment.MOUNT) or (
@@ -114,7 +117,7 @@ class Folder:
         )
 
     def _reachable(self) -> None:
-        # A mount that has dropped leaves an empty folder behind: writing there would fill the local disk unseen.
+        # A mount that has dropped leaves an empty local folder behind: writes would fill this disk and be no copy.
         if self.device is not None and (not self.root.is_dir() or self.root.stat().st_dev != self.device):
             raise ConnectionError(f"{self.root} is not on the disk it was on: was it unmounted?")
         if self.root.is_relative_to(environment.MOUNT) and environment.drive_root() is None:
@@ -170,8 +173,8 @@ class Bucket:
         self.api.batch_bucket_files(self.id, delete=[self._path(name)])
 
     def stat(self, name: str) -> Stat | None:
-        found = list(self.api.get_bucket_paths_info(self.id, [self._path(name)]))
-        return Stat(found[0].size, True) if found else None
+        files = list(self.api.get_bucket_paths_info(self.id, [self._path(name)]))
+        return Stat(files[0].size, True) if files else None
 
     def _path(self, name: str) -> str:
         return "/".join(part for part in (self.folder, name) if part)
