@@ -7,6 +7,7 @@ first with one clear line.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -16,8 +17,9 @@ import typer
 
 from nbcore import runs
 from nbcore.cli.runs import Judged, Store, err, out, runs_app
-from nbcore.core import environment
+from nbcore.core import environment, output
 from nbcore.core.redact import redact
+from nbcore.core.suggest import did_you_mean
 from nbcore.runs import pausing
 
 app = typer.Typer(
@@ -155,7 +157,7 @@ def _show_report(store: Path, page: Path, run: str | None = None) -> None:
 
     out.print(reports.table(store, run), soft_wrap=False)
     if words := reports.left_out(store, run):
-        out.print(f"{words}\n")
+        out.print(f"\n{words}\n")
     out.print(f"report: {page}")
 
 
@@ -181,6 +183,7 @@ def main(arguments: list[str] | None = None) -> int:
     if debug := "--debug" in given:  # at the end is where a person who has just seen an error adds it
         given = ["--debug", *(word for word in given if word != "--debug")]
     debug = debug or os.environ.get("NBCORE_DEBUG") == "1"
+    output.replace_unknown_characters()
     signal.signal(signal.SIGTERM, _interrupt)  # a plain `kill` ends the notebook below as Ctrl-C does
     try:
         code = app(given, standalone_mode=False) or 0
@@ -188,7 +191,7 @@ def main(arguments: list[str] | None = None) -> int:
         code = 130  # typer's versions differ: the newest returns this code itself
     except UsageError as error:
         command = error.ctx.command_path if error.ctx else app.info.name
-        return _say(f"{error.format_message()} ({command} --help tells more)", 2, debug)
+        return _say(f"{_explained(error)} ({command} --help tells more)", 2, debug)
     except (ValueError, OSError) as error:
         return _say(error, 2, debug)
     except runs.Paused as error:
@@ -198,6 +201,15 @@ def main(arguments: list[str] | None = None) -> int:
     if code == 130:
         err.print("interrupted; the same command goes on from here")
     return code
+
+
+def _explained(error: Exception) -> str:
+    """A usage error in its own words; a command that there is not is answered with the one that was meant."""
+    message = error.format_message()
+    word = re.match(r"No such command '([^']*)'", message)
+    if word and error.ctx:
+        return f"No such command {word[1]!r}{did_you_mean(word[1], error.ctx.command.list_commands(error.ctx))}."
+    return message
 
 
 def _interrupt(*_) -> None:

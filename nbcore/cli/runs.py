@@ -13,12 +13,13 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Column, Table
 
 from nbcore import config as configs
 from nbcore import runs
+from nbcore.cli import show
 from nbcore.core import environment
-from nbcore.runs import checkpoints, disk, health, layout, lease, notebooks, pruning
+from nbcore.core.suggest import did_you_mean
+from nbcore.runs import checkpoints, choice, disk, health, layout, lease, notebooks, pruning
 from nbcore.runs.mirror import mirror, restore
 
 runs_app = typer.Typer(
@@ -30,7 +31,9 @@ out, err = Console(**PLAIN), Console(stderr=True, **PLAIN)
 Store = Annotated[
     Path | None, typer.Option(help="Folder of run directories; without it $NBCORE_STORE, then runs/.", metavar="DIR")
 ]
-RunName = Annotated[str, typer.Argument(metavar="RUN", help="Path, id (sft/2026…) or phase: its newest.")]
+RunName = Annotated[
+    str, typer.Argument(metavar="RUN", help="Id (sft/2026…), its beginning or end, path, or phase: its newest.")
+]
 Unconfirmed = Annotated[
     bool, typer.Option("--unconfirmed", help="Where the mirror cannot tell what it has, take a copy for safe.")
 ]
@@ -48,42 +51,41 @@ def list_(store: Store = None, phase: Annotated[str | None, typer.Option(help="O
     Example: python -m nbcore runs list --phase sft
     """
     if phase is not None and phase not in configs.PHASES:
-        raise ValueError(f"phase: no phase {phase!r}; there are {', '.join(configs.PHASES)}")
+        meant = did_you_mean(phase, configs.PHASES)
+        raise ValueError(f"phase: no phase {phase!r}{meant}; there are {', '.join(configs.PHASES)}")
     where, copies = environment.store(store), _mirror(optional=True)
-    table = Table(Column("run", no_wrap=True), "state", "mirror", "parent", "minutes", box=None)
     listed = set()
-    for found in runs.listing(where, phase):
-        listed.add(found.id)
-        table.add_row(found.id, _state(found), _copy(copies, found.id), *_parent_and_minutes(found))
+    for run in runs.listing(where, phase):
+        listed.add(run.id)
+        out.print(show.entry(run, _copy(copies, run.id) if copies else "", out.width))
     for name in [phase] if phase else configs.PHASES if copies else ():
         for id_ in _ask(lambda: copies.runs(name), ()) if copies else ():  # noqa: B023 - asked at once
             if id_ not in listed:
-                table.add_row(id_, "not on this disk", _copy(copies, id_), "", "")
-    # Whole ids, to be copied: where they do not fit beside the rest, the terminal breaks the line, not the table.
-    wide = Console(width=max(out.width, 150), **PLAIN)
-    wide.print(table if table.row_count else f"no runs in {where}")
+                listed.add(id_)
+                below = ["not on this disk", f"mirror: {_copy(copies, id_)}"]
+                out.print(show.lines_of(id_, below, out.width))
+    if not listed:
+        out.print(f"no runs in {where}")
     if late := [id_ for id_ in sorted(listed) if layout.is_in_future(id_)]:
         more = f" and {len(late) - 1} more are" if late[1:] else " is"
         out.print(f"{late[0]}{more} dated in the future: was a clock wrong? Whatever is opened next comes after")
 
 
-@runs_app.command()
-def show(reference: RunName, store: Store = None):
-    """What one run is: its facts, its checkpoints, what happened to it, its config.
+@runs_app.command("show")
+def show_(
+    reference: RunName,
+    raw: Annotated[bool, typer.Option("--raw", help="All that was recorded as JSON, and the config as YAML.")] = False,
+    store: Store = None,
+):
+    """What one run is: its result, what it stands on, its settings, what happened to it, where its files are.
 
     Example: python -m nbcore runs show sft
     """
-    found = _find(environment.store(store), reference)
-    table = Table("field", "value", box=None)
-    for name, value in found.info.items():
-        table.add_row(name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
-    for checkpoint in checkpoints.listing(found.path):
-        table.add_row("checkpoint", f"step {checkpoint.step}, {_size(checkpoint.bytes())}, {checkpoint.name}")
-    for row in found.events():
-        words = ", ".join(f"{name} {value}" for name, value in row.items() if name not in ("time", "event") and value)
-        table.add_row(time.strftime("%Y-%m-%d %H:%M", time.gmtime(row["time"])), f"{row['event']}: {words}")
-    out.print(table)
-    out.print(f"\n{configs.dump(found.config)}", end="")
+    run = _find(environment.store(store), reference)
+    if raw:
+        out.print(json.dumps({**run.info, "events": run.events()}, indent=1, ensure_ascii=False))
+        return out.print(f"\n{configs.dump(run.config)}", end="")
+    out.print(show.page(run, out.width))
 
 
 @runs_app.command()
@@ -140,29 +142,32 @@ def prune(dry_run: DryRun = False, unconfirmed: Unconfirmed = False, store: Stor
     blessed. Nothing goes that has no newer copy which verifies. Example: python -m nbcore runs prune --dry-run
     """
     where, copies = environment.store(store), _mirror(optional=True)
-    table = Table("what", "size", box=None)
+    lines: list[str] = []
     for found in runs.listing(where):
         if lease.holder(found.path):
-            table.add_row(f"{found.id}: in use, left alone", "")
+            lines.append(f"{found.id}: in use, left alone")
             continue
         try:
             kept, rules = checkpoints.blessed(found.path), pruning.policy(found.path)
             for checkpoint in pruning.expendable(found.path):
-                table.add_row(f"{found.id} {checkpoint.name}", _size(checkpoint.bytes()))
+                lines.append(
+                    show.lines_of(found.id, [f"{checkpoint.name}, {show.size(checkpoint.bytes())}"], out.width)
+                )
                 if not dry_run:
                     checkpoints.drop(checkpoint)
             for record in copies.prune(found.id, kept, rules, dry_run, unconfirmed) if copies else ():
-                table.add_row(f"mirror {record.name}", _size(record.bytes))
+                name = record.name.removeprefix(f"{found.id}/")
+                lines.append(show.lines_of(found.id, [f"mirror: {name}, {show.size(record.bytes)}"], out.width))
         except ValueError as error:
-            table.add_row(f"{found.id}: left alone ({error})", "")
+            lines.append(f"{found.id}: left alone ({error})")
     for folder in layout.leftovers(where):
         # Younger ones may be at work; what was blessed before it was set aside stays.
         if time.time() - folder.lstat().st_ctime > 3600 and not (folder / layout.BLESSED).is_file():
-            table.add_row(f"{folder.relative_to(where)}", _size(_bytes(folder)))
+            lines.append(show.lines_of(str(folder.relative_to(where)), [show.size(show.size_of(folder))], out.width))
             if not dry_run:
                 disk.remove(folder)
-    out.print(table if table.row_count else "nothing to delete")
-    out.print(f"{'would be deleted' if dry_run else 'deleted'}; {_size(disk.free(where))} are free in {where}")
+    out.print("\n".join(lines) or "nothing to delete")
+    out.print(f"{'would be deleted' if dry_run else 'deleted'}; {show.size(disk.free(where))} are free in {where}")
 
 
 @runs_app.command()
@@ -172,12 +177,12 @@ def archive(reference: RunName, dry_run: DryRun = False, unconfirmed: Unconfirme
     Whatever needs it later brings it back by itself. Example: python -m nbcore runs archive sft/20261124T101500Z-…
     """
     where, copies = environment.store(store), _mirror()
-    found = runs.find(where, reference)
+    found = runs.find(where, _find(where, reference).id, field="RUN")
     kept = checkpoints.blessed(found.path)
     if why := kept["run"] or next(iter(kept["steps"].values()), None):
         raise ValueError(f"RUN: {found.id}, or a checkpoint of it, is blessed ({why}); bless --undo first")
     if dry_run:
-        return out.print(f"{found.id}, {_size(_bytes(found.path))}, would move to {copies.backend}")
+        return out.print(f"{found.id}, {show.size(show.size_of(found.path))}, would move to {copies.backend}")
     with mirror.staging_folder(found.path) as staging:
         record = copies.finished(found.id)
         try:  # what was copied some time ago is read again, every byte, before the original goes
@@ -191,9 +196,9 @@ def archive(reference: RunName, dry_run: DryRun = False, unconfirmed: Unconfirme
             f"{found.id} is copied, but the mirror does not confirm it yet: give the command again later, or with "
             "--unconfirmed where it never does"
         )
-    freed = _bytes(found.path)
+    freed = show.size_of(found.path)
     disk.remove(found.path)
-    out.print(f"{found.id} is on {copies.backend}; {_size(freed)} freed here")
+    out.print(f"{found.id} is on {copies.backend}; {show.size(freed)} freed here")
 
 
 @runs_app.command()
@@ -203,19 +208,20 @@ def usage(store: Store = None):
     Example: python -m nbcore runs usage
     """
     where, copies = environment.store(store), _mirror(optional=True)
-    table = Table("run", "checkpoints", "all here", "on the mirror", box=None)
+    names = ("checkpoints", "all here", "on the mirror")
     sums = [0, 0, 0]
     for found in runs.listing(where):
         saved = sum(checkpoint.bytes() for checkpoint in checkpoints.listing(found.path))
         records = _ask(lambda: copies.records(found.id), ()) if copies else ()  # noqa: B023 - asked at once
         there = sum(record.bytes for record in records)
-        row = [saved, _bytes(found.path), there]
+        row = [saved, show.size_of(found.path), there]
         sums = [a + b for a, b in zip(sums, row, strict=True)]
-        table.add_row(found.id, *map(_size, row))
-    table.add_row("together", *map(_size, sums))
-    out.print(table)
-    left = sum(map(_bytes, layout.leftovers(where)))
-    out.print(f"{_size(disk.free(where))} are free in {where}; set aside there: {_size(left)}")
+        words = [f"{name} {show.size(count)}" for name, count in zip(names, row, strict=True)]
+        out.print(show.lines_of(found.id, [show.BETWEEN.join(words)], out.width))
+    words = [f"{name} {show.size(count)}" for name, count in zip(names, sums, strict=True)]
+    out.print(show.lines_of("together", [show.BETWEEN.join(words)], out.width))
+    left = sum(map(show.size_of, layout.leftovers(where)))
+    out.print(f"{show.size(disk.free(where))} are free in {where}; set aside there: {show.size(left)}")
 
 
 @runs_app.command()
@@ -245,14 +251,6 @@ def resume(
     out.print(f"{finished.id} has finished")
 
 
-def _state(found: runs.Run) -> str:
-    holder = lease.holder(found.path)
-    steps = [checkpoint.step for checkpoint in checkpoints.listing(found.path) if checkpoint.committed]
-    words = "finished" if found.finished else f"unfinished, step {steps[-1]}" if steps else "unfinished"
-    words += f", in use by process {holder['pid']}" if holder else ""
-    return words + (", blessed" if (found.path / layout.BLESSED).is_file() else "")
-
-
 def _copy(copies: mirror.Mirror | None, run: str) -> str:
     """How far a run is on the mirror, in words."""
     try:
@@ -263,14 +261,6 @@ def _copy(copies: mirror.Mirror | None, run: str) -> str:
         return f"{state} {'CONFIRMED' if copies.confirmed(records[0]) else 'COPIED'}"
     except Exception as error:  # whatever the medium's library raises
         return f"unreachable ({type(error).__name__})"
-
-
-def _parent_and_minutes(found: runs.Run) -> tuple[str, str]:
-    try:
-        info = found.info
-    except ValueError:
-        return "damaged: see verify", ""
-    return info["parent"]["id"] if info["parent"] else "", f"{info['seconds'] / 60:.1f}" if found.finished else ""
 
 
 def _ask(question: Callable[[], Any], otherwise: Any) -> Any:
@@ -290,17 +280,9 @@ def _mirror(optional: bool = False) -> mirror.Mirror | None:
 
 def _find(store: Path, reference: str) -> runs.Run:
     """Like runs.find, but an unfinished or damaged run may be looked at too; of a phase its newest, whatever it is."""
-    known = [run for run in runs.listing(store) if reference in (run.id, run.phase, str(run.path))]
-    return known[-1] if known else runs.find(store, reference)
-
-
-def _bytes(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-
-
-def _size(count: float) -> str:
-    for unit in ("B", "kB", "MB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" or count >= 10 else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} GB"
+    known = runs.listing(store)
+    fitting = [run for run in known if reference in (run.id, run.phase, str(run.path))]
+    if not fitting:
+        whole = choice.whole_id(store, reference, known)
+        fitting = [run for run in known if run.id == whole]
+    return fitting[-1] if fitting else runs.find(store, reference, field="RUN")

@@ -39,7 +39,8 @@ def execute(
             stdout=output,
             stderr=subprocess.STDOUT,
             cwd=cwd,
-            env={**os.environ, "TQDM_MININTERVAL": "30"},
+            # Its log is read as UTF-8, whatever this process prints in.
+            env={**os.environ, "TQDM_MININTERVAL": "30", "PYTHONIOENCODING": "utf-8"},
             start_new_session=True,  # Ctrl-C is ours to pass on, once
             preexec_fn=_die_with_parent(),
         )

@@ -16,6 +16,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column
 
+from nbcore.core import output
+
 EVERY = 15.0  # seconds between plain lines
 BESIDE = {"time", "step", "epoch"}
 TELLING = ("pass@1", "compile_rate", "perplexity", "reward", "loss")  # endings of names, the best first
@@ -58,6 +60,7 @@ class Show:
     """Progress of one stage after the other."""
 
     def __init__(self, console: Console | None = None):
+        output.replace_unknown_characters()
         self.console = console or Console()
         self.moving = self.console.is_terminal and not self.console.is_jupyter
         self.begun = time.monotonic()

@@ -58,9 +58,10 @@ def _cut_short(run: runs.Run) -> list[str]:
 
 
 def _config(run: runs.Run, chosen: Chosen, phase: str, store: str) -> str:
-    """The config of the chain's evaluation: the shipped one where it is that, else the one beside its numbers."""
+    """The config of the chain's evaluation: the shipped one where it is that, else the one beside its numbers. For a
+    run on another base model the one of its profile."""
     evaluation = next((stage.evaluation for stage in reversed(chosen.stages) if stage.evaluation), None)
-    if evaluation is None:
+    if evaluation is None or evaluation.info["base"] != run.info.get("base"):  # another base wants its own precision
         profile = layout.config_of(run.id)[0]
         shipped = environment.REPO / "configs" / phase / f"{profile}.yaml"
         return f"configs/{phase}/{profile if shipped.is_file() else 'tiny'}.yaml"

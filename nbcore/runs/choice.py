@@ -112,13 +112,19 @@ def usual_length(phase: str, name: str) -> int:
 def described(run: Run) -> str:
     """A run in a line for people: "sft/2026… · 120 steps · 2 hours ago"."""
     words = [run.id]
-    if steps := max((row["step"] for row in run.metrics() if "step" in row), default=0):
-        words.append(f"{steps} steps")
+    if taken := steps(run):
+        words.append(taken)
     if run.finished:
         words.append(age(datetime.fromisoformat(run.info["finished"]).timestamp()))
     if short := shortfall(run):
         words.append(f"cut short: {short}")
     return " · ".join(words)
+
+
+def steps(run: Run) -> str:
+    """How many steps a run has logged, in words; empty for one that takes none."""
+    count = max((row["step"] for row in run.metrics() if "step" in row), default=0)
+    return f"{count} step{'s' if count > 1 else ''}" if count else ""
 
 
 def age(moment: float) -> str:

@@ -299,6 +299,17 @@ def test_a_real_notebook_tells_its_error_and_a_dead_kernel(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_notebook_prints_what_it_wants_whatever_the_encoding_of_the_output(tmp_path, monkeypatch, encoding):
+    """papermill and its kernel inherit the encoding of a narrow terminal, and would end at a character of their own."""
+    monkeypatch.setenv("PYTHONIOENCODING", encoding)
+    source = "import sys; print('41 % → 71 % · done'); print('→', file=sys.__stdout__); raise ValueError('rows → none')"
+    book = book_of(tmp_path / "in.ipynb", source)
+    said = notebook.execute(book, tmp_path / "out.ipynb", {}, tmp_path, lambda: None)
+    assert said == "ValueError: rows → none"
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
 def test_whatever_ends_the_pipeline_ends_the_notebook_too(tmp_path, end):
     book = book_of(

@@ -1,0 +1,168 @@
+"""One run in words: its lines in `runs list`, its page in `runs show`."""
+
+from __future__ import annotations
+
+import textwrap
+import time
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from nbcore import config as configs
+from nbcore import runs
+from nbcore.core import environment
+from nbcore.pipeline.progress import flat, words_of
+from nbcore.runs import checkpoints, choice, layout, lease
+
+INDENT = "    "
+BETWEEN = " · "  # two facts
+HARD = "\N{NO-BREAK SPACE}"  # a space at which no line is broken
+LABEL = 12  # characters of the names on the left of a page
+
+
+def entry(run: runs.Run, mirror: str, width: int) -> str:
+    """A run in a list: its whole id, to be copied, and below it what it is."""
+    return lines_of(
+        run.id, [BETWEEN.join(_facts(run)), *_parent(run), *([f"mirror: {mirror}"] if mirror else [])], width
+    )
+
+
+def lines_of(head: str, below: Iterable[str], width: int) -> str:
+    """A line, and others below it that are indented and wrapped between words."""
+    return "\n".join([head, *(line for text in below for line in _wrapped(text, width, INDENT, INDENT))])
+
+
+def page(run: runs.Run, width: int) -> str:
+    """Everything a person asks of one run, in the order they ask. Raises ValueError where it cannot be read."""
+    info = run.info
+    fields: list[tuple[str, Iterable[str]]] = [
+        ("state", [BETWEEN.join(_facts(run, results=0))]),
+        ("cut short", [short] if (short := choice.shortfall(run)) else []),
+        ("result", [BETWEEN.join(_numbers(values)) for values in _groups(info.get("metrics", {}))]),
+        ("stands on", [*_ancestors(run), f"base model {info.get('base') or run.config.model.base or 'of its parent'}"]),
+        ("settings", [BETWEEN.join(_settings(run.config))]),
+        ("other than", _differences(run.config)),
+        ("data", [BETWEEN.join(f"{name} {value}" for name, value in info.get("data", {}).items() if name != "sha256")]),
+        ("made with", [BETWEEN.join(_made_with(info))]),
+        ("checkpoints", [f"step {each.step}, {size(each.bytes())}" for each in checkpoints.listing(run.path)]),
+        ("events", [_event(row) for row in run.events()]),
+        ("files", [str(run.path), BETWEEN.join(_files(run.path))]),
+    ]
+    rows = [run.id]
+    for name, texts in fields:
+        for at, text in enumerate(text for text in texts if text):
+            rows += _wrapped(text, width, f"  {name if at == 0 else '':<{LABEL}}", " " * (LABEL + 2))
+    return "\n".join([*rows, "  --raw prints all that was recorded, and the whole config"])
+
+
+def state(run: runs.Run) -> str:
+    """How far a run is, who uses it, and whether it stays."""
+    holder = lease.holder(run.path)
+    steps = [checkpoint.step for checkpoint in checkpoints.listing(run.path) if checkpoint.committed]
+    words = "finished" if run.finished else f"unfinished, step {steps[-1]}" if steps else "unfinished"
+    words += f", in use by process {holder['pid']}" if holder else ""
+    return words + (", blessed" if (run.path / layout.BLESSED).is_file() else "")
+
+
+def size(count: float) -> str:
+    """Bytes in words."""
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" or count >= 10 else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of everything in a folder."""
+    if path.is_file():
+        return path.stat().st_size
+    return sum(each.stat().st_size for each in path.rglob("*") if each.is_file())
+
+
+def _facts(run: runs.Run, results: int = 2) -> list[str]:
+    try:
+        info = run.info
+    except ValueError:
+        return ["damaged: see verify"]
+    words = [state(run)]
+    if steps := choice.steps(run):
+        words.append(steps)
+    if run.finished:
+        words += [*words_of(flat(info["metrics"]), results), f"{info['seconds'] / 60:.1f} min"]
+    return [*words, choice.age(datetime.fromisoformat(info.get("finished") or info["started"]).timestamp())]
+
+
+def _parent(run: runs.Run) -> list[str]:
+    try:
+        parent = run.info["parent"]
+    except ValueError:
+        return []
+    return [f"from {parent['id']}"] if parent else []
+
+
+def _ancestors(run: runs.Run) -> list[str]:
+    lineage = list(choice.lineage(run))
+    links = [", ".join(filter(None, (link.id, choice.steps(link)))) for link in lineage[1:]]
+    beyond = lineage[-1].info["parent"]
+    return [*links, *([f"{beyond['id']}, which is not on this disk"] if beyond else [])]
+
+
+def _groups(metrics: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The numbers of each split apart, and those that stand alone together."""
+    single = {name: value for name, value in metrics.items() if not isinstance(value, Mapping) or "value" in value}
+    splits = [{name: value} for name, value in metrics.items() if name not in single]
+    return [single, *splits] if single else splits
+
+
+def _numbers(values: Mapping[str, Any], prefix: str = "") -> list[str]:
+    words = []
+    for name, value in values.items():
+        if isinstance(value, Mapping) and "value" in value:
+            words.append(f"{prefix}{name} {value['value']:.4g} [{value['low']:.4g}–{value['high']:.4g}]")
+        elif isinstance(value, Mapping):
+            words += _numbers(value, f"{prefix}{name} ")
+        elif isinstance(value, int | float):
+            words.append(f"{prefix}{name} {value:.6g}")
+    return words
+
+
+def _settings(config: configs.Phase) -> list[str]:
+    values = {leaf.path: leaf.value for leaf in configs.leaves(config)}
+    return [f"{path} {values[path]}" for path in configs.TABLE[config.phase].knobs.values() if path in values]
+
+
+def _differences(config: configs.Phase) -> list[str]:
+    """What a run was asked for otherwise than the shipped config of its name asks."""
+    shipped = environment.REPO / "configs" / config.phase / f"{config.name}.yaml"
+    if not shipped.is_file():
+        return []
+    usual = {leaf.path: leaf.value for leaf in configs.leaves(configs.load(shipped))}
+    changed = [leaf for leaf in configs.leaves(config) if leaf.path in usual and usual[leaf.path] != leaf.value]
+    words = [f"{leaf.path} {leaf.value} instead of {usual[leaf.path]}" for leaf in changed]
+    return [f"configs/{config.phase}/{shipped.name}: {BETWEEN.join(words)}"] if words else []
+
+
+def _made_with(info: Mapping[str, Any]) -> list[str]:
+    versions = [f"{name} {version}" for name, version in info["versions"].items()]
+    return [*([str(info["device"])] if info.get("device") else []), f"seed {info['seed']}", *versions]
+
+
+def _event(row: Mapping[str, Any]) -> str:
+    words = ", ".join(f"{name} {value}" for name, value in row.items() if name not in ("time", "event") and value)
+    return f"{time.strftime('%Y-%m-%d %H:%M', time.gmtime(row['time']))} {row['event']}{f': {words}' if words else ''}"
+
+
+def _files(folder: Path) -> list[str]:
+    names = sorted(path for path in folder.iterdir() if path.name != layout.LEASE)
+    return [f"{path.name}{'/' if path.is_dir() else ''} {size(size_of(path))}" for path in names]
+
+
+def _wrapped(text: str, width: int, first: str, rest: str) -> list[str]:
+    """Lines of at most `width` characters, broken between facts where there are several; no id or path is broken."""
+    facts = [fact.replace(" ", HARD) if len(fact) < width - len(rest) else fact for fact in text.split(BETWEEN)]
+    whole = textwrap.TextWrapper(
+        width, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False
+    )
+    return [line.replace(HARD, " ") for line in whole.wrap(BETWEEN.join(facts))]
