@@ -14,11 +14,6 @@ from tests import fake_store
 from tests.runs import helpers
 
 
-@pytest.fixture(autouse=True)
-def _without_debug(monkeypatch):
-    monkeypatch.delenv("NBCORE_DEBUG", raising=False)  # a command with --debug leaves it to the processes it starts
-
-
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
     """A whole chain with the longest names there are, a toy that nobody evaluated, and a run under way."""
