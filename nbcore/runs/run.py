@@ -1,4 +1,4 @@
-"""A run: open it for reading and writing, log, sample, finish, publish, find, verify. Its files: see layout.py."""
+"""A run: log to it, read it back, finish, publish, find and verify it. What its folder holds: see layout.py."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from nbcore.runs import checkpoints, commit, layout, lease, notebooks, pausing, 
 from nbcore.runs.mirror import publisher, restore
 
 SEEDLING = Path(__file__).parents[1] / "assets" / "seedling"  # the base model where a config names none
-ASKED = "asked for when it was opened again"  # why settings changed, where a person wanted it
+ASKED = "asked for when it was opened again"  # the reason noted where a person changed settings of a run
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run directory. What may change is read when asked for; config and parent are kept."""
+    """One run directory. What is asked for is read from the disk each time, except config and parent."""
 
     path: Path
 
@@ -40,7 +40,7 @@ class Run:
 
     @cached_property
     def config(self) -> Any:
-        """The config it was opened with, and over it the settings that were changed since without changing the result.
+        """The config as it is now: the one it was opened with, and the settings that were changed since.
 
         Raises ValueError where config.yaml is not the file that the run was opened with.
         """
@@ -48,12 +48,12 @@ class Run:
 
     @property
     def requested(self) -> Any:
-        """The config as it was last asked for: without what a lack of memory has changed since."""
+        """The config as a person last asked for it: without the smaller batches that lack of memory has led to."""
         return self._config_after([row for row in self.events("settings") if row["why"] == ASKED])
 
     @property
     def halvings(self) -> int:
-        """How often memory ran out since the config was last asked for otherwise."""
+        """How often memory ran out, and the batch was halved, since a person last changed the settings."""
         count = 0
         for row in self.events():
             count = 0 if row.get("why") == ASKED else count + (row["event"] == "out_of_memory")
@@ -73,14 +73,15 @@ class Run:
 
     @property
     def info(self) -> dict:
-        """run.json of a finished run, open.json of an unfinished one. Raises ValueError where its content changed."""
+        """The content of run.json, or of open.json while it is unfinished. Raises ValueError where that was changed."""
         return commit.read_sealed(self.path / (layout.RUN if self.finished else layout.OPENING))
 
     @cached_property
     def parent(self) -> Run | None:
-        """The run this one started from; raises ValueError if it is gone or no longer what it was.
+        """The run this one started from; None where it started from a base model.
 
-        Looked up once: it is asked for at every step up the chain, and each look hashes all of its files.
+        It is looked up once, as each look hashes all of its files. Raises FileNotFoundError where it is gone,
+        ValueError where it is no longer what it was.
         """
         reference = self.info["parent"]
         if reference is None:
@@ -104,15 +105,15 @@ class Run:
         self._append(layout.METRICS, {"time": round(time.time(), 3), **numbers})
 
     def sample(self, *rows: dict) -> None:
-        """Append rows to samples.jsonl, all in one write: a kill leaves all of them, or a cut that `samples` shows."""
+        """Append rows to samples.jsonl in one write: a kill in the middle leaves at most one line cut off."""
         self._append(layout.SAMPLES, *rows)
 
     def event(self, kind: str, **facts: Any) -> None:
-        """Note in events.jsonl what happened beside training."""
+        """Append to events.jsonl something that happened: resumed, fell_back, out_of_memory, settings, pairs …"""
         self._append(layout.EVENTS, {"time": round(time.time(), 3), "event": kind, **facts})
 
     def set(self, why: str, **values: Any) -> None:
-        """Change settings of an unfinished run that do not change its result, from now on."""
+        """Change settings of an unfinished run from now on; only such as do not change its result."""
         self.event("settings", values=values, why=why)
         self.__dict__.pop("config", None)
 
@@ -120,12 +121,12 @@ class Run:
         """Rows of metrics.jsonl; where a resumed run logged a step twice, the later row counts."""
         rows: dict[Any, dict] = {}
         for number, row in enumerate(lines.read(self.path / layout.METRICS)):
-            # Training, evaluation and other rows of one step stand beside each other: the keys tell them apart.
+            # One step has a row of training, one of evaluation and more: the keys tell which one is written again.
             rows[(row["step"], frozenset(row)) if "step" in row else number] = row
         return list(rows.values())
 
     def samples(self) -> list[dict]:
-        """Rows of samples.jsonl; of a row written twice by a repeated part, the later one counts."""
+        """Rows of samples.jsonl; where a resumed run wrote a sample twice, the later row counts."""
         rows = lines.read(self.path / layout.SAMPLES)
         return list({(row.get("split"), row.get("when"), row["id"], row.get("sample")): row for row in rows}.values())
 
@@ -134,9 +135,10 @@ class Run:
         return [row for row in lines.read(self.path / layout.EVENTS) if kind in (None, row["event"])]
 
     def finish(self, metrics: dict, **facts: Any) -> Run:
-        """Commit: the manifest, then run.json; then copy to the mirror. A finished run is only copied, if need be.
+        """Commit the run and copy it to the mirror. A run that has finished before is only copied, if it is not yet.
 
-        Raises NotFinite where a metric or a weight is NaN or infinite: it stays unfinished, and nobody's parent.
+        `metrics` are its final numbers; `facts` go into run.json beside them (base, device, data_hash …). Raises
+        NotFinite where a metric or a weight is NaN or infinite: the run stays unfinished and can be no parent.
         """
         if not self.finished:
             finite.refuse(self.id, metrics)
@@ -202,7 +204,7 @@ class Run:
         pausing.write(self.path, lambda: lines.append(self.path / name, *rows))
 
     def _active_seconds(self) -> float:
-        # Wall time from open to finish would count the night a runtime was gone; rows far apart are such gaps.
+        # From open to finish would include the night between two sessions. Rows an hour apart are such a gap.
         times = [datetime.fromisoformat(self.info["started"]).timestamp()]
         times += [row["time"] for row in lines.read(self.path / layout.METRICS)] + [time.time()]
         return sum(gap for gap in (b - a for a, b in pairwise(times)) if 0 < gap < 3600)

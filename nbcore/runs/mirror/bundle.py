@@ -1,4 +1,4 @@
-"""A run as it stands, packed into uncompressed parts and unpacked again: what travels to the mirror and back."""
+"""A run packed into an uncompressed archive in several parts, for the mirror, and unpacked again."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 from nbcore.runs import commit, layout
 
-PART = 2**30  # bytes of a part: a Drive has trouble with files of 10 GB
-SLACK = 2**20  # an archive is larger than its files by its headers
-MEMBERS = 100_000
+PART = 2**30  # bytes of a part: uploads of much larger files to a Drive fail
+SLACK = 2**20  # bytes by which the headers may make an archive larger than its files
+MEMBERS = 100_000  # files that an archive may hold
 
 
 class Part(NamedTuple):
@@ -26,15 +26,15 @@ class Part(NamedTuple):
 
 
 def contents(run: Path, checkpoint: Path | None) -> list[tuple[Path, int]]:
-    """(file, bytes) of a run, and of one of its checkpoints, as they stand now.
+    """The files of a run to be copied, with one of its checkpoints or none, and how many bytes each has now.
 
-    Files of a run are written once or only grow, so their beginnings are as good as a copy. The checkpoints are left
-    out but for the one; so is what belongs to this machine or is not whole yet.
+    The lease belongs to this machine, hidden files are not whole yet, and one checkpoint is enough to go on from: the
+    rest is left out. Only so many bytes of a file are copied: a log may grow while it is, and its beginning is valid.
     """
-    found = [path for path in run.iterdir() if path.name not in (layout.STATE, layout.LEASE)]
-    found += [checkpoint] if checkpoint else []
+    entries = [path for path in run.iterdir() if path.name not in (layout.STATE, layout.LEASE)]
+    entries += [checkpoint] if checkpoint else []
     files: list[Path] = []
-    for path in found:
+    for path in entries:
         files += [inner for inner in sorted(path.rglob("*")) if inner.is_file()] if path.is_dir() else [path]
     visible = [path for path in files if not commit.is_hidden(path.relative_to(run).as_posix())]
     return [(path, path.stat().st_size) for path in visible]
@@ -47,10 +47,10 @@ def pack(
     deliver: Callable[[Part], None],
     limit: int = PART,
 ) -> int:
-    """Archive files under their names within the run; returns the bytes of the whole archive.
+    """Archive files under their names within the run; returns the size of the whole archive in bytes.
 
-    It is cut into parts of at most `limit` bytes, and `deliver` gets each as soon as it is whole; then the part is
-    deleted, so that staging never holds two.
+    The archive is cut into parts of at most `limit` bytes. `deliver` gets each as soon as it is complete; then the part
+    is deleted, so that only one at a time takes room in `staging`.
     """
     parts = _Parts(staging, limit, deliver)
     with tarfile.open(fileobj=parts, mode="w|", format=tarfile.PAX_FORMAT, bufsize=1 << 20) as archive:
@@ -64,7 +64,7 @@ def pack(
 
 
 class _Beginning(io.RawIOBase):
-    """The first `size` bytes of a file that may be growing, read as a stream."""
+    """The first `size` bytes of a file, which may be growing meanwhile, as a stream."""
 
     def __init__(self, file: Any, size: int):
         self.file, self.left = file, size
@@ -78,7 +78,7 @@ class _Beginning(io.RawIOBase):
 
 
 class _Parts:
-    """A writable stream that cuts itself into files."""
+    """A stream to write to, which ends up in files of at most `limit` bytes each."""
 
     def __init__(self, staging: Path, limit: int, deliver: Callable[[Part], None]):
         self.staging, self.limit, self.deliver = staging, limit, deliver
@@ -135,7 +135,7 @@ def unpack(parts: Sequence[Path], target: Path, size: int) -> None:
 
 
 class _joined(io.RawIOBase):
-    """Parts read one after the other as one stream."""
+    """Files read one after the other as one stream."""
 
     def __init__(self, parts: Sequence[Path]):
         self.parts, self.file = list(parts), None

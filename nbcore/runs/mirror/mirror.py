@@ -1,12 +1,13 @@
-"""The mirror: copies of runs on a second root, each a bundle with a commit record that is written last.
+"""The mirror: copies of runs on a Drive, another disk or the Hub, each a bundle with a record that is written last.
 
     <root>/<phase>/<run>/step-000120.<8 hex digits>.tar.000 …            parts, written once
     <root>/<phase>/<run>/step-000120.<8 hex digits>.commit.json          once every part was read back
     <root>/<phase>/<run>/finished.<8 hex digits>.…                        the same, of a run that has finished
     <root>/<phase>/<run>/notebook.<utc time>.ipynb                        the executed notebook, to look at
 
-A bundle is the whole run directory with one checkpoint, so any one of them is enough to go on from. Readers trust
-content, never presence: a synchronised folder shows small files before large ones, and doubles names with " (1)".
+A bundle is the whole run directory with one checkpoint, so any one of them is enough to go on from. A bundle counts
+when every byte of it is what its record says. That files are there means nothing: a synchronised folder shows small
+files before large ones, and makes a second file "name (1)".
 """
 
 from __future__ import annotations
@@ -29,12 +30,12 @@ from nbcore.runs.mirror import backends, bundle
 FINISHED = "finished"
 STEM = re.compile(r"(?P<kind>step-\d{6,}|finished)\.(?P<unique>[0-9a-f]{8})\.")
 RECORD = re.compile(STEM.pattern + r"commit(?: ?\(\d+\))?\.json")
-COPY = re.compile(r" ?\(\d+\)")  # what a synchronised folder puts into a name that it thinks is taken
-FAILED = (OSError, ValueError, tarfile.TarError)  # of a medium, or of what it gave back
+COPY = re.compile(r" ?\(\d+\)")  # what a synchronised folder adds to a name that it takes for used
+FAILED = (OSError, ValueError, tarfile.TarError)  # what fetching raises: by the medium, or for what it gave back
 
 
 class Record(NamedTuple):
-    """A commit record: what a bundle holds, and by which hashes its parts are known."""
+    """A commit record: what a bundle holds, with the size and the hash of each of its parts."""
 
     name: str
     run: str
@@ -49,7 +50,7 @@ class Record(NamedTuple):
 
     @property
     def order(self) -> tuple[bool, int, str]:
-        """The newest state is the greatest."""
+        """A key to sort by: the newest state of a run has the greatest."""
         return self.finished, self.step, self.created
 
 
@@ -64,8 +65,11 @@ class Mirror:
         return [name for name in self.backend.list(phase) if layout.is_run_id(name)]
 
     def records(self, run: str) -> list[Record]:
-        """The commit records of a run that can be read, the newest state first. Raises where none can."""
-        found: dict[str, Record] = {}
+        """The commit records of a run that can be read, the newest state first.
+
+        Raises OSError where there are records and none of them can be read.
+        """
+        readable: dict[str, Record] = {}
         failed = None
         with staging_folder() as staging:
             for name in self.backend.list(run):
@@ -73,24 +77,24 @@ class Mirror:
                     try:
                         self.backend.get(name, staging / "record")
                         record = Record(**commit.read_sealed(staging / "record") | {"name": name})
-                    except OSError as error:  # gone since it was listed, or unreadable: the others may be fine
+                    except OSError as error:  # deleted since it was listed, or unreadable: others may be fine
                         failed = error
                         continue
                     except (ValueError, TypeError):
-                        continue  # empty or cut: it has not arrived yet
+                        continue  # empty or half there: it has not arrived yet
                     if record.run == run:
-                        found[COPY.sub("", name)] = record
-        if failed and not found:
+                        readable[COPY.sub("", name)] = record
+        if failed and not readable:
             raise failed
-        return sorted(found.values(), key=lambda record: record.order, reverse=True)
+        return sorted(readable.values(), key=lambda record: record.order, reverse=True)
 
     def finished(self, run: str) -> Record | None:
-        """The record of the finished run, if every file of the bundle is there and has its size."""
+        """The record of a bundle of the finished run whose files are all there in full size; None without one."""
         records = [record for record in self.records(run) if record.finished]
         return next((record for record in records if self.confirmed(record) is not False), None)
 
     def publish(self, run: Path, step: int, checkpoint: Path | None, metric: float | None, finished: bool) -> Record:
-        """Copy a run with one checkpoint, read every part back, then write the record."""
+        """Copy a run with one checkpoint or none: each part is read back, and the record is written last."""
         id_ = layout.run_id(run)
         stem = f"{id_}/{FINISHED if finished else f'step-{step:06}'}.{uuid.uuid4().hex[:8]}"
         parts: list[dict[str, Any]] = []
@@ -115,7 +119,7 @@ class Mirror:
         return record
 
     def put_notebook(self, run: Path) -> None:
-        """Copy the executed notebook of a run as a file of its own, to be opened where it lies; its note first."""
+        """Copy the executed notebook of a run as a file that can be opened on the mirror, and its note before it."""
         stem = f"{layout.run_id(run)}/notebook.{datetime.now(UTC):{layout.TIME}}"
         if (run / layout.NOTEBOOK_NOTE).is_file():
             self.backend.put(f"{stem}.json", run / layout.NOTEBOOK_NOTE)
@@ -156,7 +160,7 @@ class Mirror:
             raise ValueError(f"{record.name}: {problems[0]}")
 
     def _fetch_notebook(self, names: list[str], target: Path, staging: Path) -> None:
-        """Put the newest notebook that is as its note says into `target`; `names`: what there is of the run."""
+        """Put the newest undamaged notebook among `names`, the files of a run on the mirror, into `target`."""
         copies = [name for name in names if "/notebook." in name and name.endswith(".ipynb")]
         for name in reversed(copies):
             shutil.rmtree(staging, ignore_errors=True)
@@ -179,9 +183,10 @@ class Mirror:
         dry_run: bool = False,
         unconfirmed: bool = False,
     ) -> list[Record]:
-        """Delete the bundles that nobody needs; those, the oldest first. Of a finished run its own bundle is enough.
+        """Delete the bundles that the policy does not keep, and return them, the oldest first.
 
-        `unconfirmed`: take a medium that cannot tell whether it has something at its word.
+        Of a finished run the newest bundle is enough. `unconfirmed`: where the medium cannot tell whether it has all of
+        a bundle, count it as confirmed.
         """
         records = self.records(run)
         ended = [record for record in records if record.finished]
@@ -207,16 +212,16 @@ class Mirror:
         return gone
 
     def _orphans(self, run: str, records: list[Record], safe: int) -> list[str]:
-        """What belongs to no bundle and has a confirmed state ahead of it: a kill, or the medium, left it so."""
+        """Files that belong to no bundle, of steps before `safe`, a confirmed one: what a kill or the medium left."""
         known = {record.name.split(".")[-3] for record in records}
         ended = max((record.step for record in records if record.finished), default=sys.maxsize)
-        found = []
+        orphans = []
         for name in self.backend.list(run):
             stem = STEM.match(name.removeprefix(f"{run}/"))
             if stem and stem["unique"] not in known:
                 step = ended if stem["kind"] == FINISHED else int(stem["kind"].removeprefix("step-"))
-                found += [name] if step < safe else []
-        return found
+                orphans += [name] if step < safe else []
+        return orphans
 
     def _put(self, name: str, path: Path, sha256: str, staging: Path) -> None:
         self.backend.put(name, path)
@@ -231,7 +236,7 @@ class Mirror:
             try:
                 self.backend.delete(name)
             except OSError:
-                continue  # what cannot be deleted now is worth less than what called this
+                continue  # the next prune tries again; a copy or a prune must not fail for it
 
 
 def configured() -> Mirror | None:

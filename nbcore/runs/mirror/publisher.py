@@ -1,4 +1,6 @@
-"""Publish runs to the mirror in the background: newest wins, failures wait and try again, training never notices.
+"""Copy runs to the mirror in a background thread, so that training never waits for it.
+
+Of each run only the newest state is copied; what fails is tried again after a pause. The three levels of safety:
 
 LOCAL      committed on this disk
 COPIED     on the mirror, every part read back and its record written
@@ -20,8 +22,8 @@ from nbcore.runs import checkpoints, layout, retention
 from nbcore.runs.mirror import mirror
 
 BACK_OFF = (2.0, 300.0)  # seconds before the first new try, doubling up to the second
-FAILING = 20.0  # seconds that a wait lasts while every try fails
-POLL = 15.0  # seconds between two looks whether a copy is confirmed
+FAILING = 20.0  # seconds that somebody waits for copies while every try fails
+POLL = 15.0  # seconds between two questions whether a copy is confirmed
 
 
 class Offer(NamedTuple):
@@ -34,7 +36,7 @@ class Offer(NamedTuple):
     finished: bool
     policy: retention.Policy = retention.USUAL
     notebook: bool = False
-    """Only the executed notebook, which comes when the run has been copied already."""
+    """Only the executed notebook is to be copied: it is kept after the run itself."""
 
     @property
     def key(self) -> tuple[Path, bool]:
@@ -42,7 +44,7 @@ class Offer(NamedTuple):
 
 
 class Status(NamedTuple):
-    """How far a run has come on each level: (step, time in seconds), None where nothing has."""
+    """The newest state of a run on each level: (step, time in seconds); None where there is none."""
 
     local: tuple[int, float] | None = None
     copied: tuple[int, float] | None = None
@@ -50,18 +52,21 @@ class Status(NamedTuple):
     error: str | None = None
 
     def words(self, now: float | None = None) -> str:
-        """One line for a notebook: "mirror: last confirmed: step 480, 3 minutes ago"; then what is not there yet."""
+        """One line for a notebook: "mirror: last confirmed: step 480, 3 minutes ago", then levels that are ahead."""
         now = now or time.time()
-        told = []
+        parts, shown_step = [], -1
         for level, state in (("confirmed", self.confirmed), ("copied", self.copied), ("local", self.local)):
-            if state and not (told and told[-1][1] >= state[0]):
-                told.append((f"last {level}: step {state[0]}, {_ago(now - state[1])}", state[0]))
-        words = " · ".join(text for text, _ in told) or "nothing yet"
-        return f"mirror: {words}" + (f" · {self.error}; trying again" if self.error else "")
+            if state and state[0] > shown_step:
+                parts.append(f"last {level}: step {state[0]}, {_ago(now - state[1])}")
+                shown_step = state[0]
+        parts = parts or ["nothing yet"]
+        if self.error:
+            parts.append(f"{self.error}; trying again")
+        return f"mirror: {' · '.join(parts)}"
 
 
 class Publisher:
-    """One thread that copies what it is offered. Of one run only the newest offer counts."""
+    """One thread that copies what it is offered; a newer offer of the same run replaces one that waits."""
 
     def __init__(self, to: mirror.Mirror):
         self.mirror = to
@@ -74,7 +79,7 @@ class Publisher:
         self.failing = False  # the last try
 
     def offer(self, offer: Offer) -> None:
-        """Take note of a committed state and return at once."""
+        """Have a committed state copied soon; returns at once."""
         with self.changed:
             self.waiting.pop(offer.key, None)
             self.waiting[offer.key] = offer
@@ -85,14 +90,14 @@ class Publisher:
             self.changed.notify_all()
 
     def busy_with(self, run: Path) -> Path | None:
-        """The checkpoint of a run that is being copied or waits for it, which must stay for so long."""
+        """The checkpoint of a run that is being copied or waits for it; it must not be deleted until then."""
         with self.changed:
             current = self.current if self.current and self.current.key == (run, False) else None
             offer = current or self.waiting.get((run, False))
             return offer.checkpoint if offer else None
 
     def flush(self, patience: float = 120.0) -> bool:
-        """Wait until everything offered is COPIED; False where for `patience` seconds not a byte has moved."""
+        """Wait until everything offered is COPIED; False where not a byte has moved for `patience` seconds."""
         moved, since = self.mirror.backend.moved, time.monotonic()
         with self.changed:
             while self.waiting or self.current:
@@ -106,7 +111,9 @@ class Publisher:
     def _work(self) -> None:
         if sys.platform == "linux":
             with suppress(OSError):
-                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)  # on Linux: of this thread alone
+                os.setpriority(
+                    os.PRIO_PROCESS, threading.get_native_id(), 19
+                )  # on Linux this is the priority of this thread alone
         pause = BACK_OFF[0]
         while True:
             with self.changed:
@@ -120,7 +127,7 @@ class Publisher:
                     offer = None  # done, whatever comes after
                 self._confirm()
                 pause, self.failing = BACK_OFF[0], False
-            except Exception as error:  # a medium fails in ways nobody can list, and none of them may reach training
+            except Exception as error:  # whatever the medium's library raises must not stop the thread, nor training
                 with self.changed:
                     self.failing = True
                     if offer:
@@ -147,10 +154,10 @@ class Publisher:
         except FileNotFoundError:
             if offer.run.is_dir() and (offer.checkpoint is None or offer.checkpoint.is_dir()):
                 raise
-            return  # pruned while it waited: a newer one has been offered, or nobody wants it
+            return  # the checkpoint was pruned while it waited, so nothing is left to copy
         except OSError:
             with suppress(Exception):
-                self._prune(offer.run, offer.policy)  # a full mirror: make room for the next try
+                self._prune(offer.run, offer.policy)  # the mirror may be full: make room for the next try
             raise
         self.unconfirmed[offer.run] = record, offer.policy
         self._note(offer.run, copied=(offer.step, time.time()), error=None)

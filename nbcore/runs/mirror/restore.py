@@ -1,4 +1,4 @@
-"""Bring runs back from the mirror: on a new machine, or where this disk is behind or damaged."""
+"""Bring runs back from the mirror: on a new machine, or where what this disk has is older or damaged."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nbcore.core.redact import redact
 from nbcore.runs import checkpoints, commit, layout, lease
 from nbcore.runs.mirror import mirror
 
-ANSWER = 60.0  # seconds that a mirror has to say what it holds: a dead mount never does
+ANSWER = 60.0  # seconds that a mirror has to list what it holds: a mount that is gone never answers
 
 
 def bring(
@@ -45,6 +45,7 @@ def bring(
 
 
 def _within(seconds: float, ask: Callable[[], list[str]]) -> list[str]:
+    """What `ask` returns or raises; TimeoutError where it does neither in time (its thread is left behind)."""
     answer: list[list[str] | Exception] = []
 
     def work() -> None:
@@ -64,9 +65,9 @@ def _within(seconds: float, ask: Callable[[], list[str]]) -> list[str]:
 
 
 def restore(of: mirror.Mirror, store: Path, run: str) -> mirror.Record | None:
-    """Bring the newest state that verifies to this disk, if it is ahead of what is here; None where it is not.
+    """Bring the newest state of a run that verifies to this disk; None where this disk has as much already.
 
-    What stood here before goes to <store>/aside/, so nothing is lost.
+    What this disk had of the run is moved to aside/, so nothing is lost.
     """
     path = store / run
     if lease.holder(path):
@@ -94,7 +95,7 @@ def restore(of: mirror.Mirror, store: Path, run: str) -> mirror.Record | None:
 
 
 def reached(path: Path) -> tuple[bool, int]:
-    """How far a run is on this disk: (finished, step)."""
+    """How far a run has come on this disk: (finished?, newest step that verifies); step -1 where there is no run."""
     if not commit.problems(path, layout.RUN):
         return True, sys.maxsize
     if not (path / layout.OPENING).is_file():
