@@ -12,7 +12,6 @@ from typing import Any
 from nbcore import config as configs
 from nbcore import runs
 from nbcore.core import environment
-from nbcore.pipeline.progress import flat, words_of
 from nbcore.runs import checkpoints, choice, layout, lease
 
 INDENT = "    "
@@ -82,6 +81,8 @@ def size_of(path: Path) -> int:
 
 
 def _facts(run: runs.Run, results: int = 2) -> list[str]:
+    from nbcore.pipeline.progress import flat, words_of  # only here: every command would wait for what it imports
+
     try:
         info = run.info
     except ValueError:
