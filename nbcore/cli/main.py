@@ -122,7 +122,8 @@ def grade(
     words = ", ".join(f"{name} {count}" for name, count in sorted(counts.items(), key=lambda item: -item[1]))
     out.print(f"graded {len(todo)} ({words or 'nothing new'}), {len(good) - len(todo)} known, {len(bad)} bad lines")
     if counts.get("infra_error"):
-        raise Judged(f"{counts['infra_error']} samples could not be graded (infra_error); give the command again")
+        number = counts["infra_error"]
+        raise Judged(f"{number} samples could not be graded in three tries (infra_error); {verdicts} says which")
 
 
 @app.command()

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from nbcore.core import lines
 from nbcore.core.records import Sample, Verdict
 
+TRIES = 3  # of a sample that we could not grade
 CHUNK = 16  # graded between two writes: what a kill costs at most
 
 
@@ -78,14 +79,19 @@ def set_aside(bad: list[Bad], out: Path) -> Path:
 def grade(grader: Any, samples: list[Sample], out: Path, progress: Callable[[int], None]) -> Iterator[Verdict]:
     """Grade in chunks and append each to OUT at once; yields the verdicts.
 
-    An infra_error is our failure: it is not written, so the next call tries it again.
+    An infra_error is our failure: it is tried three times, and then written down like any other, since a sample that
+    always ends so would be graded again for ever.
     """
     for start in range(0, len(samples), CHUNK):
         chunk = samples[start : start + CHUNK]
         verdicts = grader.grade(chunk, lambda done, _, start=start: progress(start + done))
+        for _ in range(TRIES - 1):
+            failed = [index for index, verdict in enumerate(verdicts) if verdict["verdict"] == "infra_error"]
+            again = grader.grade([chunk[index] for index in failed], lambda *_: None) if failed else []
+            for index, verdict in zip(failed, again, strict=True):
+                verdicts[index] = verdict
         # Half of a surrogate pair in a program is no UTF-8; with a backslash it is JSON's own way to write it.
         with out.open("a", encoding="utf-8", errors="backslashreplace") as file:
-            written = [json.dumps(v, ensure_ascii=False) for v in verdicts if v["verdict"] != "infra_error"]
-            file.writelines(f"{line}\n" for line in written)
+            file.writelines(f"{json.dumps(verdict, ensure_ascii=False)}\n" for verdict in verdicts)
         progress(start + len(chunk))
         yield from verdicts

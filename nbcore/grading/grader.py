@@ -94,6 +94,7 @@ class RustGrader:
         self._jail = jail.build(Path(self._folder.name), self._chain, layers)
         self._known: dict[str, dict[str, Any]] = {}
         setup = {"folder": str(self._jail.folder), "layers": self._jail.layers, "system": self._jail.system}
+        setup["memory"] = self._jail.memory
         setup |= {"sysroot": str(self._chain.sysroot), "version": self._chain.version, "link": self._chain.link}
         self.pool = Pool(self.jobs, setup | {"limits": asdict(self.limits), "tier": tier, "lint": self.lint})
         if (lost := self.lost) and not allow_degraded:
@@ -162,4 +163,4 @@ class RustGrader:
     def _key(self, job: _Job) -> str:
         """Of everything that a verdict depends on: another toolchain, flag, limit or layer is another key."""
         parts = [VERSION, *job, self.lint, self.tier, asdict(self.limits), self._chain.version, self._chain.link]
-        return hashlib.sha256(json.dumps([*parts, self._jail.layers]).encode()).hexdigest()
+        return hashlib.sha256(json.dumps([*parts, self._jail.layers, self._jail.memory]).encode()).hexdigest()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import weakref
@@ -13,6 +14,9 @@ from collections.abc import Iterator
 from multiprocessing import connection
 from pathlib import Path
 from typing import Any
+
+from nbcore.grading import verdicts
+from nbcore.grading.rust import hidden
 
 _LIFE = 1000  # jobs of one worker: a new one costs little, and whatever grew in the old is gone
 _TRIES = 8  # of a job whose worker died: no sample can end its worker, so what did is worth waiting out
@@ -43,8 +47,9 @@ class Pool:
                     worker = next(one for one in self.workers if one.answers is pipe)
                     key, job, tries = worker.job
                     verdict = worker.take(self.proved)
-                    if verdict is None:  # it died: nothing that it began is believed
+                    if not worker.alive:
                         self.workers.remove(worker)
+                    if verdict is None:  # it died: nothing that it began is believed
                         stillborn = 0 if worker.begun else stillborn + 1
                         if stillborn == _STILLBORN:
                             raise RuntimeError(f"{_STILLBORN} grading workers in a row died at their start; see above")
@@ -109,6 +114,11 @@ class _Worker:
         return self._hello
 
     @property
+    def alive(self) -> bool:
+        """Whether it can be given another job."""
+        return not self.answers.closed
+
+    @property
     def begun(self) -> bool:
         """Whether it ever said what it proved, and so was ready for a job."""
         return self._hello is not None
@@ -123,8 +133,10 @@ class _Worker:
             promises = self.ready()["promises"]
             verdict = json.loads(self.answers.readline())
         except (ValueError, RuntimeError):
+            job = self.job[1]
+            ended = self._ended()
             self.kill()
-            return None
+            return _unreadable(job) if ended == -signal.SIGVTALRM else None
         if promises != proved["promises"]:
             raise RuntimeError(f"the sandbox is no longer what it was when grading began: {promises}")
         if verdict.pop("job") != self.given:
@@ -138,6 +150,12 @@ class _Worker:
             self._process.stdin.flush()
         except BrokenPipeError:  # it is dead: `take` will see
             pass
+
+    def _ended(self) -> int | None:
+        """How it ended by itself; None when it has not, within a second."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self._process.wait(1)
+        return None
 
     def kill(self) -> None:
         """End it now, whatever it is doing."""
@@ -155,6 +173,13 @@ class _Worker:
             self._process.kill()
             self._process.wait()
         self.answers.close()
+
+
+def _unreadable(job: dict[str, Any]) -> dict[str, Any]:
+    """The verdict on a text that a worker could not finish reading in its time."""
+    cases = hidden.count(job["tests"]) if job["language"] == "rust" else 1
+    said = verdicts.unknown(cases) | {"verdict": "rejected", "flags": ["too_complex"], "keep": True}
+    return said | {"errors": [verdicts.note("too_complex", "takes too long to read")]}
 
 
 def _end(workers: list[_Worker]) -> None:

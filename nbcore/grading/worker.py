@@ -22,10 +22,13 @@ from typing import Any
 from nbcore.grading import verdicts
 from nbcore.grading.python import judge
 from nbcore.grading.rust import compiler, harness, hidden, signatures, structure
-from nbcore.grading.rust.screen import Screening, extract, screen
+from nbcore.grading.rust.forbidden import HONEST, screen
+from nbcore.grading.rust.screen import extract
 from nbcore.grading.sandbox import canaries, forkserver, jail, supervisor
 
 _BUILT_MB = 64
+_PATIENCE_S = 5
+_CHATTER = 16  # times more may be printed to stdout, which nobody reads, than to stderr
 _MB = 1 << 20
 
 
@@ -79,6 +82,7 @@ class Worker:
             output_kb=limits.output_kb,
             stdin=source,
             server=self.server,
+            sockets=True,
         )
 
     def judge(self, job: dict[str, Any]) -> dict[str, Any]:
@@ -110,37 +114,32 @@ class Worker:
         if job["language"] == "python":
             judge.judge(self.jail, self.limits, self.here, job, verdict)
             return
-        code = job["text"] if job["plain"] else extract(job["text"], job["signature"])
-        if code is None or not code.strip():
-            verdict["verdict"] = "no_code"
-            return
         try:
             with _patience():
-                screening = screen(code, self.limits.source_kb)
-        except signatures.Mismatch as slow:
-            screening = Screening([slow.flag], [slow.flag])
-        if "too_long" not in screening.flags:  # that was not read, and would fill memory and files
-            verdict["code"] = code
-        # HumanEval-X has a task like that. It can pass, emptily: the flag is there, and reward.py pays for no tests.
-        verdict["flags"] = screening.flags + ["no_tests"] * (verdict["tests_total"] == 0)
-        refused = [verdicts.note(flag, "refused before compiling") for flag in screening.refused]
-        if not refused:
-            try:
-                with _patience():
+                code = job["text"] if job["plain"] else extract(job["text"], job["signature"])
+                if code is None or not code.strip():
+                    verdict["verdict"] = "no_code"
+                    return
+                flags, refusals = screen(code, self.limits.source_kb, job["edition"])
+                if "too_long" not in flags:  # that was not read, and would fill memory and files
+                    verdict["code"] = code
+                # HumanEval-X has a task without tests. It can pass, emptily: reward.py pays for no tests.
+                verdict["flags"] = flags + ["no_tests"] * (verdict["tests_total"] == 0)
+                refused = [verdicts.note(flag, "refused before compiling") for flag in refusals]
+                if not refused:
                     verdict["flags"] += structure.noted(code, job["signature"])
                     source = harness.build(code, job["tests"], job["signature"], job["edition"])
-            except signatures.Mismatch as mismatch:
-                verdict["flags"].append(mismatch.flag)
-                refused = [verdicts.note(mismatch.flag, str(mismatch))]
+        except signatures.Mismatch as mismatch:
+            verdict["flags"].append(mismatch.flag)
+            refused = [verdicts.note(mismatch.flag, str(mismatch))]
         if refused:
-            honest = refused[0]["code"] == "signature_mismatch"  # the compiler would say it too, most times
+            honest = refused[0]["code"] in HONEST
             verdict |= {"verdict": "compile_error" if honest else "rejected", "errors": refused}
-        elif source := self._built(source, job, verdict):
+        elif self._built(source, job["edition"], verdict):
             self._run(source, verdict)
 
-    def _built(self, source: harness.Source, job: dict[str, Any], verdict: dict[str, Any]) -> harness.Source | None:
-        """The source of the program that was built and is to be run, None when there is none."""
-        edition = job["edition"]
+    def _built(self, source: harness.Source, edition: str, verdict: dict[str, Any]) -> bool:
+        """Whether there is a program to run."""
         text = source.text.encode(errors="surrogatepass")  # a lone surrogate is the compiler's to refuse
         warn: tuple[str, ...] = ()
         while True:
@@ -153,21 +152,22 @@ class Worker:
                 break
             warn += report.denied
         verdict["flags"] = sorted({*verdict["flags"], *report.flags, *["diagnostics_truncated"] * built.over})
-        if wrong := compiler.failure(built, report):
+        if wrong := compiler.failure(built, report, built.code != 0 and self._disk_full()):
             errors = report.errors or [verdicts.note(None, f"the compiler ended with {built.code or built.signal}")]
             verdict |= {"verdict": wrong, "errors": errors, "keep": built.timeout != "wall"}
-            return None
+            return False
+        if resolved := [flag for flag in report.flags if flag in ("file_macro", "env_macro")]:
+            verdict |= {"verdict": "rejected", "errors": [verdicts.note(resolved[0], "refused as it was compiled")]}
+            return False
         verdict |= {"compiles": True, "verdict": "pass"}
-        if self.tier != "test":
-            return None
-        verdict["flags"] += source.flags
-        return source
+        verdict["flags"] += source.flags if self.tier == "test" else ()
+        return self.tier == "test"
 
     def _run(self, source: harness.Source, verdict: dict[str, Any]) -> None:
         limits, nonce = self.limits, secrets.token_hex(16)
         binary = self.build / "candidate"
         binary.chmod(0o111)  # to be run, not to be read
-        options = {"cpu": limits.run_cpu_s, "as": limits.run_mem_mb * _MB, "fsize": _MB}
+        options = {"cpu": limits.run_cpu_s, self.jail.memory: limits.run_mem_mb * _MB, "fsize": _MB}
         ran = supervisor.run(
             self.jail.candidate(binary, (), options | {"cwd": str(self.here)}, self.uid),
             env={},
@@ -175,6 +175,7 @@ class Worker:
             wall_s=limits.run_wall_s * _load(),
             output_kb=limits.output_kb,
             stdin=nonce.encode(),
+            stdout_kb=limits.output_kb * _CHATTER,
             kill_over=True,
         )
         verdict["cpu_ms"] += ran.cpu_ms
@@ -184,6 +185,11 @@ class Worker:
             kind = "infra_error"  # the jail's own word: the program was not started
         verdict |= {"verdict": kind, "tests_passed": read.passed, "keep": ran.timeout != "wall"}
         verdict["flags"] += ["forged_report"] * read.forged
+
+    def _disk_full(self) -> bool:
+        """Whether a program could not be written, though nothing of this one were there."""
+        own = sum(path.lstat().st_size for path in self.build.rglob("*"))
+        return shutil.disk_usage(self.build).free + own < _BUILT_MB * _MB
 
     def _clear(self) -> None:
         for left in (*self.build.iterdir(), *self.here.iterdir()):
@@ -202,17 +208,24 @@ def _cases(job: dict[str, Any]) -> int:
 
 @contextlib.contextmanager
 def _patience() -> Iterator[None]:
-    """At most three seconds of CPU for reading a candidate: text made to be slow to read is refused."""
+    """At most so much CPU for reading a candidate: text made to be slow to read is refused.
+
+    Python hears of it between two steps of its own; a parser that does not come back ends this process with SIGVTALRM,
+    which the pool knows.
+    """
 
     def stop(*_: object) -> None:
         raise signatures.Mismatch("too_complex", "takes too long to read")
 
     signal.signal(signal.SIGPROF, stop)
-    signal.setitimer(signal.ITIMER_PROF, 3)
+    signal.signal(signal.SIGVTALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_PROF, _PATIENCE_S)
+    signal.setitimer(signal.ITIMER_VIRTUAL, 2 * _PATIENCE_S)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
 
 
 def _load() -> float:
@@ -230,7 +243,7 @@ def main() -> None:
         out.flush()
 
     setup = json.loads(sys.stdin.readline())
-    cell = jail.Jail(Path(setup["folder"]), tuple(setup["layers"]), tuple(setup["system"]))
+    cell = jail.Jail(Path(setup["folder"]), tuple(setup["layers"]), tuple(setup["system"]), setup["memory"])
     chain = compiler.Toolchain(Path(setup["sysroot"]), setup["version"], tuple(setup["link"]))
     worker = Worker(cell, chain, supervisor.Limits(**setup["limits"]), setup["tier"], setup["lint"])
     say({"layers": worker.layers, "promises": worker.promises, "fork_server": worker.server is not None})

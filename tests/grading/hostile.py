@@ -51,7 +51,7 @@ SAMPLES = [
     ("no_main", "#![no_main]\n" + WRONG, NOT_BUILT),
     ("no_main under cfg_attr", "#![cfg_attr(all(), no_main)]\n" + WRONG, NOT_BUILT),
     ("no_implicit_prelude", "#![no_implicit_prelude]\n" + WRONG, NOT_BUILT),
-    ("crate_type", '#![crate_type = "lib"]\n' + WRONG, NOT_BUILT),
+    ("crate_type", '#![crate_type = "lib"]\n' + WRONG, FAILS),
     ("test_runner", "#![feature(custom_test_frameworks)]\n#![test_runner(crate::run)]\n" + WRONG, NOT_BUILT),
     ("stray braces", "}}}\n" + FORGER + "mod z { mod y { mod x {\n" + WRONG, NOT_BUILT),
     # std and the asserts replaced
@@ -285,7 +285,86 @@ REWINDS = (
     " let mut s = String::new(); let _ = std::io::Seek::rewind(&mut f);"
     " let _ = std::io::Read::read_to_string(&mut f, &mut s);"
 )
+HIDDEN_FILE = (
+    'macro_rules! m { ($($t:tt)*) => {} }\nm!(BEFORE);\nconst S: &str = include_str!("/dev/stdin");\nm!(AFTER);\n'
+)
 SAMPLES += [
+    ("include behind a lifetime that looks raw", HIDDEN_FILE.replace("BEFORE", '\'r"\\" "') + WRONG, {"rejected"}),
+    ("include behind a suffix that looks raw", HIDDEN_FILE.replace("BEFORE", '"a"r"\\" "') + WRONG, {"rejected"}),
+    ("include by its raw name", 'const S: &str = r#include_str!("/dev/stdin");\n' + WRONG, {"rejected"}),
+    (
+        "include by an alias and a glob",
+        'use std::*;\nconst S: &str = include_bytes!("/dev/fd/0");\n' + WRONG,
+        {"rejected"},
+    ),
+    (
+        "include as a macro's argument",
+        'macro_rules! m { ($i:ident) => { const S: &str = $i!("/dev/stdin"); } }\nm!(include);\n' + WRONG,
+        NOT_BUILT,
+    ),
+    (
+        "machine code by an attribute from pieces",
+        'macro_rules! m { ($u:tt {} $n:ident) => { #[$u($n)] extern "C" fn f() { core::arch::x!("ret") } } }\n'
+        "m!(unsafe {} naked);\n" + WRONG,
+        NOT_BUILT,
+    ),
+    (
+        "a constructor by its section",
+        '#[unsafe(link_section = ".init_array")] static X: extern "C" fn() = f;\n' + WRONG,
+        NOT_BUILT,
+    ),
+    ("libc's own functions", 'unsafe extern "C" { safe fn abs(x: i32) -> i32; }\n' + RIGHT, NOT_BUILT),
+    (
+        "a link error that names a full disk",
+        'extern "C" { #[link_name = "No space left"] fn f(); }\n' + WRONG,
+        NOT_BUILT,
+    ),
+    ("says that the disk is full", 'compile_error!("No space left on device");\n' + RIGHT, {"compile_error"}),
+    ("a literal without end", 'r#"' * 80_000 + RIGHT, NOT_BUILT),
+    ("a text that is slow to read", "a:b," * 60_000 + RIGHT, NOT_BUILT),
+    # odd, and honest
+    (
+        "a type called Command",
+        "pub struct Command; impl Command { pub fn new() -> Self { Command } }\n" + does("Command::new();"),
+        {"pass"},
+    ),
+    (
+        "a method called export_name",
+        "struct S; impl S { fn export_name(&self) {} }\n" + does("S.export_name();"),
+        {"pass"},
+    ),
+    (
+        "a macro called assert",
+        "macro_rules! assert { ($e:expr) => { if !$e { panic!() } } }\n" + does("assert!(a < i64::MAX);"),
+        {"pass"},
+    ),
+    ("prints a test report", does('println!("test result: ok. 5 passed");'), {"pass"}),
+    (
+        "a large table",
+        "static T: [(u8, u8); 21000] = [" + "(1, 2), " * 21_000 + "];\n" + does("let _ = T[7];"),
+        {"pass"},
+    ),
+    (
+        "prints 2 MB",
+        does('for i in 0..20_000 { println!("step {i}: {a} and {b}, and so on, and so on, for long") }'),
+        {"pass"},
+    ),
+    ("no_std but in tests", "#![cfg_attr(not(test), no_std)]\n" + RIGHT, {"pass"}),
+    (
+        "40 threads that allocate",
+        does(
+            "let t: Vec<_> = (0..40).map(|_| std::thread::spawn(|| vec![1u8; 1 << 20].len())).collect(); for h in t { h.join().unwrap(); }"
+        ),
+        {"pass"},
+    ),
+    (
+        "100 threads that sleep",
+        does(
+            "let t: Vec<_> = (0..100).map(|_| std::thread::spawn(|| std::thread::sleep(std::time::Duration::from_millis(20))))"
+            ".collect(); for h in t { h.join().unwrap(); }"
+        ),
+        {"pass"},
+    ),
     ("puts a pipe in stderr's place", TAKES_STDERR, FAILS | ENDS),
     ("asks main for the answers", ASKS_MAIN, FAILS),
     ("reads stdin again", does(REWINDS, value="if s.is_empty() { a + b } else { 0 }"), {"pass"}),
@@ -298,7 +377,7 @@ SAMPLES += [
         "fn tr<'a,'b,T: ?Sized>(_: &'a &'b (), v: &'b mut T) -> &'a mut T { v }\n"
         "fn ex<'a,'b,T: ?Sized>(x: &'a mut T) -> &'b mut T { let f: for<'x> fn(_, &'x mut T) -> &'b mut T = tr; f(UNIT, x) }\n"
         + RIGHT,
-        {"rejected"},
+        {"pass"},
     ),
     ("comments without end", "//\n" * 60_000 + RIGHT, {"pass"}),
     ("quotes without end", "// " + "a'" * 130_000 + "\n" + RIGHT, {"pass", "rejected"}),

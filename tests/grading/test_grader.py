@@ -307,10 +307,26 @@ def test_an_interrupt_leaves_a_grader_that_works():
     grader.close()
 
 
-def test_a_starved_program_is_an_infra_error():
+def test_a_program_that_the_clock_stops_is_judged():
+    """Only where others had the processors is it our fault: see test_supervisor."""
     limits = dataclasses.replace(SHORT, run_wall_s=0.2, run_cpu_s=4)
-    verdict = RustGrader(limits=limits).grade([sample(body("loop { std::hint::black_box(a + b); }"))])[0]
-    assert verdict["verdict"] == "infra_error"
+    verdict = RustGrader(limits=limits).grade([sample(body("loop { std::thread::park(); }"))])[0]
+    assert verdict["verdict"] == "run_timeout"
+
+
+def test_a_reader_that_does_not_come_back_costs_the_sample_and_not_the_grader(grader):
+    """240 KB of a literal kept a parser busy for a minute, and nothing in its own process could stop it."""
+    reader = RustGrader(jobs=1, limits=dataclasses.replace(SHORT, run_wall_s=8))
+    slow, found = sample(body("std::thread::sleep(std::time::Duration::from_secs(60)); a + b")), []
+    thread = threading.Thread(target=lambda: found.extend(reader.grade([slow, sample(GOOD, "next")])))
+    thread.start()
+    while not (busy := [worker for worker in list(reader.pool.workers) if worker.job and worker.begun]):
+        time.sleep(0.01)
+    time.sleep(0.5)
+    os.kill(busy[0].pid, signal.SIGVTALRM)  # what the timer does
+    thread.join()
+    assert [(v["verdict"], v["tests_total"]) for v in found] == [("rejected", 2), ("pass", 2)]
+    assert found[0]["flags"] == ["too_complex"]
 
 
 @pytest.mark.parametrize(
@@ -367,7 +383,6 @@ def test_all_references_pass(lint):
     assert [verdict["id"] for verdict in verdicts if not verdict["passed"]] == []
 
 
-HOSTILE = DATA / "hostile"
 FIVE = [
     *(("add(1, 2)", "3"), ("add(-1, 1)", "0"), ("add(0, 0)", "0")),
     *(("add(1_000_000_007, -7)", "1_000_000_000"), ("add(i64::MAX - 1, 1)", "i64::MAX")),
@@ -381,12 +396,20 @@ def five(name, text, field="code"):
 
 
 def shared_hostile():
-    """(sample, what is expected of it), in the order of the manifest; empty where the data is not here."""
-    if not HOSTILE.is_dir():
-        return []
-    rows = json.loads((HOSTILE / "manifest.json").read_text())["samples"]
-    texts = [(HOSTILE / row["file"]).read_bytes().decode(errors="surrogateescape") for row in rows]
-    return [(five(row["id"], text, row["format"]), row["expect"]) for row, text in zip(rows, texts, strict=True)]
+    """(sample, what is expected of it), in the order of the manifests; empty where the data is not here."""
+    pairs = []
+    for folder in (DATA / "hostile", DATA / "hostile2"):
+        rows = json.loads((folder / "manifest.json").read_text())["samples"] if folder.is_dir() else []
+        texts = [(folder / row["file"]).read_bytes().decode(errors="surrogateescape") for row in rows]
+        pairs += [(five(row["id"], text, row["format"]), row["expect"]) for row, text in zip(rows, texts, strict=True)]
+    return pairs
+
+
+def typed_tasks():
+    """(sample, acceptable verdicts) of tasks with types of their own; empty where the data is not here."""
+    path = DATA / "hostile2" / "typed_tasks.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    return [(row, row.pop("expect")) for row in rows]
 
 
 def inside(grader):
@@ -434,6 +457,9 @@ def test_hostile_samples(tmp_path):
         tests = f"#[cfg(test)]\nmod tests {{\nuse super::*;\n#[test]\nfn c0() {{ {test} }}\n}}"
         verdict = grader.grade([{"id": name, "code": code, "signature": signature, "tests": tests}])[0]
         assert verdict["verdict"] in acceptable, verdict
+    for one, acceptable in typed_tasks():
+        verdict = grader.grade([one])[0]
+        assert verdict["verdict"] in acceptable, verdict
     assert settled(grader, ["clippy-driver"])
     assert not list(Path("/tmp").glob("pwned*")) and not Path("/tmp/nbcore-escaped").exists()
     assert canary.read_text() == "untouched"
@@ -441,7 +467,7 @@ def test_hostile_samples(tmp_path):
     canary.unlink()
     assert settled(grader, [])
     if not shared:
-        pytest.skip(f"{HOSTILE} is not here: only our own {len(hostile.SAMPLES)} were tried")
+        pytest.skip(f"{DATA} is not here: only our own {len(hostile.SAMPLES)} were tried")
 
 
 def mixed(count):

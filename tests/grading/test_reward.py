@@ -40,10 +40,12 @@ def score(of):
         (verdict("no_code", 0, compiles=False), 0.0),
         (verdict("rejected", 0, compiles=False), 0.0),
         (verdict("early_exit", 3), 0.0),
-        (verdict("output_limit", 3), 0.0),
+        (verdict("output_limit", 3), 0.1 + 0.4 * 3 / 4),
+        (verdict("rejected", 0, compiles=False, flags=["file_macro"]), 0.0),
         (verdict("pass", 0, 0), 0.1),
         (verdict(flags=["forged_report"]), 0.0),
         (verdict(flags=["process_exit"]), 1.0),
+        (verdict(flags=["std_macro_shadow", "panic_hook", "spawns_process"]), 1.0),
     ],
 )
 def test_default_score(given_verdict, expected):

@@ -15,6 +15,7 @@ from nbcore.core.records import python_function
 from nbcore.grading import verdicts
 from nbcore.grading.sandbox import supervisor
 from nbcore.grading.sandbox.jail import Jail
+from nbcore.grading.sandbox.streams import in_memory
 
 _DRIVER = Path(__file__).with_name("driver.py").read_text("utf-8")
 _MB = 1 << 20
@@ -84,4 +85,4 @@ def judge(jail: Jail, limits: supervisor.Limits, here: Path, job: dict[str, Any]
 
 def _setup(**fields: str) -> int:
     """A descriptor that holds these fields, for one process alone."""
-    return supervisor.in_memory(json.dumps(fields).encode())
+    return in_memory(json.dumps(fields).encode())

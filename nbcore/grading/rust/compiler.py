@@ -202,21 +202,19 @@ def first_message(stderr: bytes) -> str:
     return wrong[0] if wrong else stderr[:_MAX_MESSAGE].decode(errors="replace")
 
 
-def failure(built: supervisor.Outcome, report: Report) -> str | None:
-    """Verdict for a build that was not a success, None for one that was."""
+def failure(built: supervisor.Outcome, report: Report, disk_full: bool) -> str | None:
+    """Verdict for a build that was not a success, None for one that was. Our fault is only what no source can bring
+    about: that others had the processors, that the disk is full, that the jail could not start the compiler."""
     if built.timeout:
         return "infra_error" if built.starved else "compile_timeout"
     if built.code == 0:
         return None
+    if disk_full or (built.code == 125 and built.stderr.startswith(b"jail: ")):
+        return "infra_error"
     if built.signal or built.code == 101:  # 101: the compiler itself panicked
         return "compile_resource"
-    if built.code != 1 or not (report.errors or built.over):
-        return "infra_error"  # no word from the compiler: it did not run properly
-    if report.linking:
-        if b"No space left" in built.stderr:
-            return "infra_error"
-        return "compile_resource" if f"signal: {signal.SIGXFSZ.value}".encode() in built.stderr else "compile_error"
-    return "compile_error"
+    too_large = report.linking and f"signal: {signal.SIGXFSZ.value}".encode() in built.stderr
+    return "compile_resource" if too_large else "compile_error"
 
 
 def _messages(stderr: bytes) -> list[dict[str, Any]]:

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 
 from nbcore.grading.rust import hidden, signatures
 from nbcore.grading.rust.expected import Expected
-from nbcore.grading.rust.screen import blank
+from nbcore.grading.rust.lexer import blank
 from nbcore.grading.rust.syntax import conditional, imported, introduced, items, name_of, parse, text_of
 
 _STD = {
@@ -62,11 +62,13 @@ _HOME = {name: path for path, names in _STD.items() for name in names.split()}
 # inserted after them cannot land inside a comment or a string.
 _HEAD = re.compile(
     r"\s+|//[^\n]*\n|/\*(?:(?!/\*|\*/).)*\*/"
-    r'|(?P<attr>#!\[(?P<name>[\w:]+)(?:\s*\((?:[\w\s:,=]|"[^"\\\n]*")*\)|\s*=\s*"[^"\\\n]*")?\s*\])',
+    r"|(?P<attr>#!\[(?P<name>[\w:]+)"
+    r'(?:\s*\((?P<given>(?:[\w\s:,=]|"[^"\\\n]*"|\([\w\s:,=]*\))*)\)|\s*=\s*"[^"\\\n]*")?\s*\])',
     re.DOTALL,
 )
 _ATTRS = {"allow", "warn", "deny", "forbid", "expect", "doc", "feature", "no_std"}
 _ATTRS |= {"recursion_limit", "type_length_limit"}
+_MOOT = {"crate_type", "crate_name"}  # of a library that this will not be
 _KINDS = ("function_item", "struct_item", "enum_item", "type_item", "trait_item")
 _SHEBANG = re.compile(r"#!/[\w/. -]*\r?\n")
 
@@ -91,11 +93,11 @@ def build(code: str, tests: str, signature: str | None, edition: str, telling: b
     Raises Mismatch when the candidate's head or its types are not what they must be.
     """
     code = code.removeprefix("\ufeff")
-    at = _head(code)
+    at, top = _head(code)
     key = secrets.token_hex(8)
     module, real, secret = f"hidden_{key}", f"std_{key}", secrets.token_hex(16)
     asked = signatures.parsed(signature or "")
-    head, rest = code[:at], _rename_main(signatures.same_types(asked, code[at:], real), f"own_main_{key}")
+    head, rest = top, _rename_main(signatures.same_types(asked, code[at:], real), f"own_main_{key}")
     prepared = hidden.functions(tests, telling)
     body, expects = prepared.drawn(key)
     uses, own = signatures.uses(asked, real)
@@ -127,26 +129,40 @@ fn main() {{ {module}::main_{key}() }}"""
     return Source(text, range(first, first + generated.count("\n") + 1), module, secret, expects, flags)
 
 
-def _head(code: str) -> int:
-    """Where the inner attributes, inner docs and shebang end."""
+def _head(code: str) -> tuple[int, str]:
+    """Where the inner attributes, inner docs and shebang end, and their text."""
     at = hoisted = 0
+    moot = []
     if code.startswith("#!") and not code.startswith("#!["):
-        if not (found := _SHEBANG.match(code)):
+        if not (shebang := _SHEBANG.match(code)):
             raise signatures.Mismatch("inner_attribute", "the first line begins like a shebang but is none")
-        at = hoisted = found.end()
-    while found := _HEAD.match(code, at):
-        if found["attr"] and found["name"] not in _ATTRS:
+        at = hoisted = shebang.end()
+    while part := _HEAD.match(code, at):
+        if part["attr"] and not _names(part) <= _ATTRS | _MOOT:
             break
-        at = found.end()
-        if found["attr"] or found[0].startswith(("//!", "/*!")):
+        at = part.end()
+        if part["attr"] or part[0].startswith(("//!", "/*!")):
             hoisted = at
-        elif re.match(r"///(?!/)|/\*\*(?![*/])", found[0]):  # documents the item that follows
+            moot += [part.span()] if part["name"] in _MOOT else []
+        elif re.match(r"///(?!/)|/\*\*(?![*/])", part[0]):  # documents the item that follows
             break
-    if found := re.compile(r"#\s*!\s*\[\s*\w*").match(code, at):
+    if other := re.compile(r"#\s*!\s*\[\s*\w*").match(code, at):
         raise signatures.Mismatch(
-            "inner_attribute", f"inner attribute {found[0]} is not accepted here, or not in that form"
+            "inner_attribute", f"inner attribute {other[0]} is not accepted here, or not in that form"
         )
-    return hoisted
+    text = code[:hoisted]
+    for start, end in moot:
+        text = text[:start] + re.sub(r"[^\n]", " ", text[start:end]) + text[end:]
+    return hoisted, text
+
+
+def _names(attribute: re.Match[str]) -> set[str]:
+    """The name of an inner attribute, or of those that a `cfg_attr` stands for."""
+    if attribute["name"] != "cfg_attr":
+        return {attribute["name"]}
+    condition = re.match(r"\s*\w+\s*(?:\([\w\s:,=]*\)|=\s*\"[^\"]*\")?\s*,", attribute["given"] or "")
+    given = (attribute["given"] or "")[condition.end() :] if condition else ""
+    return set(re.findall(r"(?:^|,)\s*(\w+)", re.sub(r"\([^)]*\)", "", given))) or {"cfg_attr"}
 
 
 def _rename_main(code: str, name: str) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from nbcore.grading.rust.screen import blank
+from nbcore.grading.rust.lexer import blank
 from nbcore.grading.rust.syntax import (
     attributes,
     conditional,

@@ -175,6 +175,7 @@ static char **enter(char **arg, int *program) {
         const char *value = arg[1];
         if (!strcmp(*arg, "cpu")) limit(RLIMIT_CPU, value, 1); /* soft below hard: SIGXCPU then says why */
         else if (!strcmp(*arg, "as")) limit(RLIMIT_AS, value, 0);
+        else if (!strcmp(*arg, "data")) limit(RLIMIT_DATA, value, 0);
         else if (!strcmp(*arg, "fsize")) limit(RLIMIT_FSIZE, value, 0);
         else if (!strcmp(*arg, "nofile")) limit(RLIMIT_NOFILE, value, 0);
         else if (!strcmp(*arg, "nproc")) limit(RLIMIT_NPROC, value, 0);

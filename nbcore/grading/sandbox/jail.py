@@ -39,6 +39,9 @@ class Jail:
     layers: tuple[str, ...]
     system: tuple[str, ...]
     """Folders a compiler must read."""
+    memory: str = "data"
+    """The limit on a program's memory: what it writes to ("data"), where the kernel counts that, so that the stacks
+    of a hundred threads cost what is used of them; else all that it has a name for ("as")."""
 
     def candidate(self, program: Path, args: Iterable[str], limits: dict[str, int], uid: int | None) -> list[str]:
         """The call that runs a built program; `limits` are options of jail.c."""
@@ -48,7 +51,7 @@ class Jail:
         if "landlock" in self.layers:
             options["landlock"] = "on"
         if "uid" in self.layers:
-            options |= {"uid": uid, "nproc": 48}
+            options |= {"uid": uid, "nproc": 256}
         if "seccomp" in self.layers:
             options["seccomp"] = "strict"
         pairs = [str(part) for pair in options.items() for part in pair]
@@ -113,7 +116,14 @@ def build(folder: Path, chain: Toolchain, layers: Iterable[str] | None = None) -
     works = [layer for layer in wanted if _works(layer, folder, system)]
     if "chroot" not in works and not all(map(_open_to_all, chain.libraries)):
         works = [layer for layer in works if layer != "uid"]  # that user could not load Rust's library
-    return Jail(folder, tuple(works), system)
+    return Jail(folder, tuple(works), system, "data" if _counts_data(folder, system) else "as")
+
+
+def _counts_data(folder: Path, system: tuple[str, ...]) -> bool:
+    """Whether the kernel refuses memory beyond RLIMIT_DATA that was not asked for by brk."""
+    jail = Jail(folder, (), system)
+    call = jail.candidate(folder / "canary", ["allocate", str(64 << 20)], {"cpu": 5, "data": 32 << 20}, None)
+    return subprocess.run(call, capture_output=True, env={}).returncode == 1
 
 
 def _works(layer: str, folder: Path, system: tuple[str, ...]) -> bool:

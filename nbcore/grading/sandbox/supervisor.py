@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import re
 import select
 import signal
 import time
@@ -16,8 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from nbcore.grading.sandbox.streams import Feed, Streams, channel, holding
+
 _SET_CHILD_SUBREAPER = 36
-_IN_PIPE = 4096  # bytes that any pipe can hold
+_CPUS = os.cpu_count() or 1
+_MUCH = 0.6  # of the processors' time, had by others
+_SLEEPS_PER_S = 50
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,7 @@ class Outcome:
     timeout: str | None
     """`cpu` or `wall` when that limit ended the program."""
     starved: bool
-    """Ended by the wall clock while it wanted a processor and had used under half of its CPU limit: our fault."""
+    """Ended by the wall clock while it wanted a processor and others had them: our fault."""
     over: bool
     """Wrote more than `output_kb`; what is beyond was thrown away."""
     cpu_ms: float
@@ -73,25 +78,6 @@ def become_reaper() -> None:
     _reaping = True
 
 
-def holding(text: bytes) -> int:
-    """A descriptor to read `text` from. A pipe where it fits, for that can be read once only; else memory, since a
-    pipe would need a writer that may block."""
-    if len(text) <= _IN_PIPE:
-        reader, writer = os.pipe2(os.O_CLOEXEC)
-        os.write(writer, text)
-        os.close(writer)
-        return reader
-    return in_memory(text)
-
-
-def in_memory(text: bytes) -> int:
-    """A descriptor to read `text` from, of any length."""
-    memory = os.memfd_create("text")
-    os.write(memory, text)
-    os.lseek(memory, 0, os.SEEK_SET)
-    return memory
-
-
 def keep(pid: int) -> None:
     """Let this child live through every run."""
     _kept.add(pid)
@@ -112,17 +98,27 @@ def run(
     stdin: bytes | int = b"",
     stdout: int | None = None,
     setup: int | None = None,
+    stdout_kb: int | None = None,
     kill_over: bool = False,
     server: Forks | None = None,
+    sockets: bool = False,
 ) -> Outcome:
     """Run `argv` (of the jail, or for `server`), wait, then kill whatever is left of it.
 
-    stdin is text, or a descriptor that is handed over, as `stdout` and `setup` (descriptor 4) may be. `kill_over` ends
-    the program at `output_kb`; otherwise its output is drained and dropped. Raises OSError when it cannot be started.
+    stdin is text, or (not with `sockets`) a descriptor that is handed over, as `stdout` and `setup` (descriptor 4) may
+    be. `kill_over` ends the program at `output_kb`; otherwise its output is drained and dropped. `stdout_kb` lets it
+    print more than it may say on stderr. `sockets` makes its three descriptors sockets: nothing opens one again by a
+    name like /proc/self/fd/0.
+    Raises OSError when it cannot be started.
     """
     started = time.monotonic()
-    out, err = os.pipe2(os.O_CLOEXEC), os.pipe2(os.O_CLOEXEC)
-    source = holding(stdin) if isinstance(stdin, bytes) else stdin
+    out, err = channel(sockets), channel(sockets)
+    feed = None
+    if sockets:
+        source, into = channel(sockets)
+        feed = Feed(into, stdin)
+    else:
+        source = holding(stdin) if isinstance(stdin, bytes) else stdin
     try:
         fds = (source, out[1] if stdout is None else stdout, err[1])
         if server:
@@ -134,15 +130,17 @@ def run(
     except BaseException:
         os.close(out[0])
         os.close(err[0])
+        if feed:
+            feed.close()
         raise
     finally:
         for fd in {source, out[1], err[1], stdout, setup} - {None}:
             os.close(fd)
-    streams = _Streams((out[0], err[0]), output_kb << 10)
-    late, waited = False, 0.0
+    streams = Streams({out[0]: (stdout_kb or output_kb) << 10, err[0]: output_kb << 10}, feed)
+    late, wanting, before = False, False, _busy()
     try:
         late = not _watch(pid, streams, started + wall_s, kill_over)
-        waited = _waited(pid) if late else 0.0
+        wanting = late and _wanted(pid, wall_s)
     finally:  # also on KeyboardInterrupt: nothing of the sample may outlive this call
         with contextlib.suppress(ProcessLookupError):  # it has no group of its own when it never got that far
             os.killpg(pid, signal.SIGKILL)
@@ -151,8 +149,7 @@ def run(
         if _reaping:
             _reap()
         streams.drain()
-        os.close(out[0])
-        os.close(err[0])
+        streams.close()
     exit_code = os.waitstatus_to_exitcode(status)
     cpu = usage.ru_utime + usage.ru_stime
     died = -exit_code if exit_code < 0 else None
@@ -164,54 +161,33 @@ def run(
         stdout=bytes(streams.kept[out[0]]),
         stderr=bytes(streams.kept[err[0]]),
         timeout="cpu" if cpu_limit else "wall" if late else None,
-        # It had little of a processor, and wanted one most of the time: a sleeper's lateness is its own.
-        starved=late and not cpu_limit and cpu < cpu_s / 2 and cpu + waited >= wall_s / 2,
+        # That others were busy is the kernel's word, and no program can bring it about.
+        starved=wanting and not cpu_limit and cpu < cpu_s / 2 and _busy() - before - cpu >= _MUCH * wall_s * _CPUS,
         over=streams.over,
         cpu_ms=cpu * 1e3,
         wall_ms=(time.monotonic() - started) * 1e3,
     )
 
 
-class _Streams:
-    """The two output pipes: keeps the first `limit` bytes of each and reads on."""
-
-    def __init__(self, fds: tuple[int, int], limit: int):
-        self.fds, self.limit, self.over = fds, limit, False
-        self.kept = {fd: bytearray() for fd in fds}
-        for fd in fds:
-            os.set_blocking(fd, False)
-
-    def read(self, fd: int) -> bool:
-        """Take one chunk; False at the end of the stream or when nothing is waiting."""
-        try:
-            chunk = os.read(fd, 1 << 16)
-        except BlockingIOError:
-            return False
-        room = self.limit - len(self.kept[fd])
-        self.kept[fd] += chunk[:room]
-        self.over |= len(chunk) > room
-        return bool(chunk)
-
-    def drain(self) -> None:
-        """What is left in the pipes; bounded, for an escaped child may go on writing."""
-        for fd in self.fds:
-            for _ in range(self.limit >> 12):
-                if not self.read(fd):
-                    break
-
-
-def _watch(pid: int, streams: _Streams, deadline: float, kill_over: bool) -> bool:
+def _watch(pid: int, streams: Streams, deadline: float, kill_over: bool) -> bool:
     """Read both pipes until the process has ended or said too much; False when the deadline came first."""
     pidfd = os.pidfd_open(pid)
     try:
         poll = select.poll()
         for fd in (*streams.fds, pidfd):
             poll.register(fd, select.POLLIN)
+        feed = streams.feed
+        if feed:
+            poll.register(feed.fd, select.POLLOUT)
         # The clock is read on every turn: a saturated pipe must not starve it.
         while (left := deadline - time.monotonic()) > 0:
             ready = [fd for fd, _ in poll.poll(left * 1000)]
             for fd in ready:
-                if fd != pidfd and not streams.read(fd):
+                if feed and fd == feed.fd:
+                    feed.write()
+                    if not feed.open:
+                        poll.unregister(fd)
+                elif fd != pidfd and not streams.read(fd):
                     poll.unregister(fd)
             if pidfd in ready or (kill_over and streams.over):
                 return True
@@ -220,13 +196,24 @@ def _watch(pid: int, streams: _Streams, deadline: float, kill_over: bool) -> boo
         os.close(pidfd)
 
 
-def _waited(pid: int) -> float:
-    """Seconds that the threads of the process stood in line for a processor; 0 where the kernel does not say."""
-    total = 0
-    for stat in Path(f"/proc/{pid}/task").glob("*/schedstat"):
-        with contextlib.suppress(OSError):  # the thread ended meanwhile
-            total += int(stat.read_text().split()[1])
-    return total / 1e9
+def _wanted(pid: int, wall_s: float) -> bool:
+    """Whether some thread of the process ran, or stood in line for a processor, half of the time, and did not sleep in
+    between: twenty sleepers that wake in step stand in line too."""
+    for task in Path(f"/proc/{pid}/task").glob("*"):
+        with contextlib.suppress(OSError):  # the thread ended meanwhile, or the kernel does not say
+            ran, waited = map(int, (task / "schedstat").read_text().split()[:2])
+            slept = re.search(r"^voluntary_ctxt_switches:\s+(\d+)", (task / "status").read_text(), re.MULTILINE)
+            if (ran + waited) / 1e9 >= wall_s / 2 and int(slept[1]) <= _SLEEPS_PER_S * max(1.0, wall_s):
+                return True
+    return False
+
+
+def _busy() -> float:
+    """Seconds that the processors of the machine were busy since it started, but for this process itself."""
+    with contextlib.suppress(OSError):
+        user, nice, system, _, _, irq, soft, steal = map(int, Path("/proc/stat").read_text().split()[1:9])
+        return (user + nice + system + irq + soft + steal) / os.sysconf("SC_CLK_TCK") - time.process_time()
+    return 0.0
 
 
 def _reap() -> None:

@@ -117,6 +117,23 @@ def test_a_type_that_must_derive_equality_may_not_write_it():
             build(wrong, "", signature)
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        '#![crate_type = "lib"]',
+        '#![crate_name = "adds"]',
+        "#![cfg_attr(not(test), no_std)]",
+        "#![cfg_attr(test, allow(x))]",
+    ],
+)
+def test_what_a_library_says_of_itself_is_no_trick(head):
+    code = f"//! Adds.\n{head}\npub fn add(a: u8) -> Option<u8> {{ None }}\n"
+    lines = build(code).text.split("\n")
+    assert lines[0] == "//! Adds." and lines[1].strip() == ("" if "crate" in head else head)
+    with pytest.raises(signatures.Mismatch, match="inner attribute"):
+        build(code.replace(head, "#![cfg_attr(not(test), no_main)]"))
+
+
 TEXT = st.text(st.sampled_from("#![]()/*!{}\"'\\ \nr#fnmaiusedoc=x0:;,"), max_size=80)
 
 

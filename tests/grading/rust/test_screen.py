@@ -1,4 +1,4 @@
-"""Extraction and screening: one stated rule, no compiler needed."""
+"""Extraction: one stated rule, no compiler needed."""
 
 import time
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbcore.grading.rust.screen import blank, defines, extract, screen, target
+from nbcore.grading.rust.screen import defines, extract, target
 
 ADD = "pub fn add(a: i64, b: i64) -> i64 {\n    a + b\n}\n"
 SIGNATURE = "pub fn add(a: i64, b: i64) -> i64 {"
@@ -79,71 +79,8 @@ def test_extraction_leaves_plain_code_alone(body):
     assert extract(extract(fenced(code + "\n"))) == code + "\n"
 
 
-@given(st.text(alphabet="ab\"'\\/*#r\n{}", max_size=80))
-def test_blanking_keeps_every_position(code):
-    text = blank(code)
-    assert len(text) == len(code)
-    assert [i for i, c in enumerate(text) if c == "\n"] == [i for i, c in enumerate(code) if c == "\n"]
-
-
-def test_blanking_knows_rust_literals():
-    code = r"""let a = 'x'; fn f<'a>(s: &'a str) { r#"in " side"#; "q\"q"; b"x"; '\''; /* a /* b */ c */ end(); }"""
-    text = blank(code)
-    assert "end()" in text and "<'a>" in text
-    assert not any(word in text for word in ("side", "q", "x", "c */"))
-
-
-@pytest.mark.parametrize(
-    ("code", "flag"),
-    [
-        ('const S: &str = include_str!("/etc/passwd");', "file_macro"),
-        ('include ! ("x.rs");', "file_macro"),
-        ("use std::include_bytes as bytes;", "file_macro"),
-        ('#[path = "/etc/passwd"] mod x;', "file_macro"),
-        ('#[cfg_attr(all(), path = "/etc/passwd")] mod x;', "file_macro"),
-        ('const H: &str = env!("HOME");', "env_macro"),
-        ('const H: Option<&str> = option_env!("HOME");', "env_macro"),
-        ("#[cfg(clippy)] fn f() {}", "cfg_tool"),
-        ("[" * 20_001, "too_many_brackets"),
-        ("x" * 3000, "too_long"),
-    ],
-)
-def test_refused(code, flag):
-    found = screen(code, source_kb=2 if flag == "too_long" else 64)
-    assert flag in found.refused and flag in found.flags
-
-
-@pytest.mark.parametrize(
-    ("code", "flags"),
-    [
-        (ADD, []),
-        ('// include_str!("x")\nlet path = "env!"; std::env::args();', []),
-        ("#![deny(clippy::all)]", []),
-        ("std::process::exit(0)", ["process_exit"]),
-        ("use std::process::{self, exit};", ["process_exit"]),
-        ("macro_rules! assert_eq { () => {} }", ["std_macro_shadow"]),
-        ("unsafe { f() }", ["unsafe"]),
-    ],
-)
-def test_noted_but_not_refused(code, flags):
-    assert screen(code, 64) == (flags, [])
-
-
-def test_screening_is_linear():
-    for piece in (
-        '"',
-        "/*",
-        "r#",
-        "'",
-        "#[",
-        "// \n",
-        "process::{",
-        "```\n",
-        "#" + " " * 10**5,
-        "```" + " " * 10**5 + "`",
-    ):
-        code = piece * max(1, 200_000 // len(piece))
+def test_extraction_is_linear():
+    for piece in ("```\n", "#" + " " * 10**5, "```" + " " * 10**5 + "`", "'", '"'):
         started = time.process_time()
-        screen(code, 256)
-        extract(code, "fn f(")
+        extract(piece * max(1, 200_000 // len(piece)), "fn f(")
         assert time.process_time() - started < 2, piece[:20]

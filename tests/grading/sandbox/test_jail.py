@@ -10,7 +10,7 @@ import pytest
 
 from nbcore.grading.grader import RustGrader, Unsafe
 from nbcore.grading.rust import compiler
-from nbcore.grading.sandbox import canaries, jail
+from nbcore.grading.sandbox import canaries, jail, supervisor
 
 TESTS = "#[cfg(test)] mod tests { use super::*; #[test] fn one() { assert_eq!(add(1, 2), 3); } }"
 SAMPLE = {"id": "s", "code": "pub fn add(a: i64, b: i64) -> i64 { a + b }", "tests": TESTS}
@@ -48,6 +48,24 @@ def test_what_each_lost_layer_costs(layers, lost):
     if os.getuid() != 0:
         pytest.skip("the layers that only root has are told apart as root")
     assert PROMISES - held(layers=layers) == lost
+
+
+def test_a_compiler_that_could_open_its_own_source_is_noticed(tmp_path):
+    """The canary must see it: the hidden tests are in there."""
+    chain = compiler.find()
+    command = [chain.driver(False), "--crate-type=lib", "--emit=metadata", "-o", str(tmp_path / "out"), "-"]
+
+    def compile_by(sockets):
+        def compiled(source):
+            text = source + b"//" * 4000  # more than a pipe is given
+            env = chain.env(tmp_path, tmp_path)
+            return supervisor.run(command, env=env, cpu_s=9, wall_s=9, output_kb=99, stdin=text, sockets=sockets)
+
+        return compiled
+
+    for path in ("/dev/stdin", "/proc/self/fd/0", "/proc/thread-self/fd/0"):
+        assert not canaries._unread(compile_by(False), [path])
+        assert canaries._unread(compile_by(True), [path])
 
 
 def test_grading_is_refused_where_a_promise_is_lost():

@@ -1,6 +1,8 @@
 """One untrusted program under limits, with shell commands standing in for it: the jail's limits and nothing else."""
 
+import contextlib
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -62,9 +64,53 @@ def test_wall_limit_of_a_sleeper_is_its_own_fault(run):
     assert done.timeout == "wall" and not done.starved and done.wall_ms < 3000
 
 
-def test_wall_limit_of_a_program_that_wants_the_processor_is_ours(run):
-    done = run("while :; do :; done", wall_s=0.2, cpu_s=4)
-    assert done.timeout == "wall" and done.starved
+@contextlib.contextmanager
+def busy_machine(count):
+    """Programs that take the processors away from the others."""
+    spinning = [subprocess.Popen(["sh", "-c", "while :; do :; done"]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for one in spinning:
+            one.kill()
+            one.wait()
+
+
+STEPPING = """import threading, time
+gate = threading.Barrier(20)
+threading.stack_size(1 << 18)
+def step():
+    while True:
+        gate.wait(); time.sleep(0.0015)
+for _ in range(20): threading.Thread(target=step, daemon=True).start()
+time.sleep(60)"""
+
+
+def test_wall_limit_of_a_program_that_had_no_processor_is_ours(run):
+    """And only then: what no program can bring about is that others are busy."""
+    spin = "while :; do :; done"
+    with busy_machine(4 * os.cpu_count()):
+        done = run(spin, wall_s=1, cpu_s=4)
+        assert done.timeout == "wall" and done.starved
+        stepping = run(STEPPING, wall_s=1, cpu_s=4, program=(sys.executable, "-c"))
+        assert stepping.timeout == "wall" and not stepping.starved
+
+
+def test_nothing_on_the_way_can_be_opened_again(run):
+    """The hidden tests are on a compiler's stdin: `include_str!("/dev/stdin")` must not read them."""
+    names = "/dev/stdin /proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/2"
+    script = f"for name in {names}; do head -c 9 < $name 2>/dev/null && echo opened $name; done; cat | wc -c"
+    done = run(script, stdin=b"x" * 400_000, sockets=True)
+    assert done.stdout.split() == [b"400000"]
+    again = run("head -c 9 < /proc/self/fd/0", stdin=b"x" * 400_000)
+    assert again.stdout == b"x" * 9  # else this shows nothing
+    assert run("exit 3", stdin=b"x" * 400_000, sockets=True).code == 3
+
+
+def test_more_may_be_printed_than_said(run):
+    done = run("head -c 30000 /dev/zero", stdout_kb=64, kill_over=True)
+    assert not done.over and len(done.stdout) == 30000
+    assert run("head -c 30000 /dev/zero >&2", stdout_kb=64, kill_over=True).over
 
 
 def test_output_is_capped_and_drained(run):
