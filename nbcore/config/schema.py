@@ -192,7 +192,7 @@ class AdapterTraining(Training):
     """What every phase has that goes on training the parent's adapter."""
 
     lora: Lora | None = None
-    """The adapter made where the parent has none (`parent = "base"`). Empty: a default one; a parent's own goes on."""
+    """The adapter that is made where the parent has none. Empty: a default one there; a parent's own goes on."""
 
 
 def needs_temperature(generation: Sampling) -> Sampling:
