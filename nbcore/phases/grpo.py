@@ -151,6 +151,7 @@ def trainer(run: runs.Run) -> FoldedTrainer:
         train_dataset=Dataset.from_list(rows["train"]),
         processing_class=rows["tokenizer"],
     )
+    lora.complete_reference(built.model)
     built.chunks = 2**run.halvings
     return built
 

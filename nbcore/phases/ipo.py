@@ -21,7 +21,7 @@ from nbcore.core.records import Pair
 from nbcore.data import sources
 from nbcore.runs import commit, pausing
 from nbcore.tasks import sets
-from nbcore.training import fit, load, order, private, rollout
+from nbcore.training import fit, load, lora, order, private, rollout
 from nbcore.view.live import Live
 
 PAIRS = "pairs.jsonl"
@@ -88,13 +88,15 @@ def trainer(run: runs.Run) -> PairTrainer:
         eval_steps=max(1, run.config.max_steps // 4),
     )
     rows = data(run)
-    return PairTrainer(
+    built = PairTrainer(
         model=model(run),
         args=arguments,
         train_dataset=Dataset.from_list(rows["train"]),
         eval_dataset=Dataset.from_list(rows["validation"]),
         processing_class=rows["tokenizer"],
     )
+    lora.complete_reference(built.model)
+    return built
 
 
 def train(run: runs.Run, live: Any = None) -> dict:

@@ -57,8 +57,10 @@ def trainer(run: runs.Run) -> SFTTrainer:
         eval_strategy="steps",
         eval_steps=max(1, config.max_steps // 4),
     )
+    policy = model(run)
+    lora.choose_loss(arguments, policy)
     return SFTTrainer(
-        model=model(run),
+        model=policy,
         args=arguments,
         train_dataset=Dataset.from_list(rows["train"]),
         eval_dataset=Dataset.from_list(rows["validation"]),

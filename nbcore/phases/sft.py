@@ -15,7 +15,7 @@ from nbcore import runs
 from nbcore.chat import template
 from nbcore.core import lines
 from nbcore.data import sources
-from nbcore.training import fit, load, order, rollout
+from nbcore.training import fit, load, lora, order, rollout
 
 
 @functools.lru_cache(maxsize=1)
@@ -67,11 +67,14 @@ def model(run: runs.Run) -> Any:
 def trainer(run: runs.Run) -> SFTTrainer:
     """The trainer as it stands before its first step; it evaluates after every epoch."""
     rows = data(run)
+    arguments = fit.arguments(
+        SFTConfig, run, max_length=run.config.max_length, eval_strategy="steps", eval_steps=rows["epoch"]
+    )
+    policy = model(run)
+    lora.choose_loss(arguments, policy)
     return SFTTrainer(
-        model=model(run),
-        args=fit.arguments(
-            SFTConfig, run, max_length=run.config.max_length, eval_strategy="steps", eval_steps=rows["epoch"]
-        ),
+        model=policy,
+        args=arguments,
         train_dataset=Dataset.from_list(rows["train"]),
         eval_dataset=Dataset.from_list(rows["validation"]),
         processing_class=rows["tokenizer"],

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel
+from peft import PeftConfig, PeftModel
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -25,7 +25,7 @@ from nbcore import runs
 from nbcore.chat import template
 from nbcore.core.base_model import local_folder
 from nbcore.runs import commit, layout
-from nbcore.training import private
+from nbcore.training import lora, private
 
 SEEDLING = runs.SEEDLING
 
@@ -158,6 +158,9 @@ def policy(run: runs.Run, of: runs.Run | None, *, trainable: bool = False) -> Pr
     adapter = adapter_of(of)
     if adapter is None:
         return model
+    saved = PeftConfig.from_pretrained(str(adapter))
+    targets = [*saved.target_modules, *(saved.target_parameters or ())]
+    lora.refuse_tied(model, targets, f"parent: {of.id}: its adapter's targets")
     model = PeftModel.from_pretrained(model, adapter, is_trainable=trainable)
     if trainable or run.config.model.quantization != "none":
         return model

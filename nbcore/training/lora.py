@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -14,16 +14,10 @@ from nbcore import config as configs
 
 
 def attach(model: Any, lora: configs.Lora, *, gradient_checkpointing: bool = False) -> PeftModel:
-    """A fresh adapter on `model`. Raises ValueError naming every target that matched nothing.
-
-    PEFT only warns when target_parameters match nothing, and a run would train without its experts.
-    """
+    """A fresh adapter on `model`. Raises ValueError for a target that `check` refuses."""
+    check(model, lora)
     if getattr(model, "quantization_method", None) is not None:
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=gradient_checkpointing)
-    names = [name for name, _ in model.named_modules()] + [name for name, _ in model.named_parameters()]
-    for target in [*lora.targets, *lora.target_parameters]:
-        if not any(name == target or name.endswith(f".{target}") for name in names):
-            raise ValueError(f"lora: target {target!r} matches nothing in {type(model).__name__}")
     return get_peft_model(
         model,
         LoraConfig(
@@ -37,6 +31,72 @@ def attach(model: Any, lora: configs.Lora, *, gradient_checkpointing: bool = Fal
             alpha_pattern={name: lora.alpha * lora.expert_rank / lora.rank for name in lora.target_parameters},
         ),
     )
+
+
+def check(model: Any, lora: configs.Lora) -> None:
+    """Raises ValueError naming the first target that matches nothing in a model without an adapter, or no layer, or
+    an embedding that the model shares.
+
+    PEFT only warns when target_parameters match nothing, and a run would train without its experts.
+    """
+    for target in lora.targets:
+        layers_ = [module for _, module in matching(model.named_modules(), target)]
+        if not layers_:
+            raise ValueError(f"lora: target {target!r} matches nothing in {type(model).__name__}")
+        if whole := next((module for module in layers_ if next(module.children(), None) is not None), None):
+            raise ValueError(f"lora.targets: {target!r} is a whole {type(whole).__name__}; name the layers in it")
+    for target in lora.target_parameters:
+        if not matching(model.named_parameters(remove_duplicate=False), target):
+            raise ValueError(f"lora: target {target!r} matches nothing in {type(model).__name__}")
+    refuse_tied(model, lora.targets, "lora.targets")
+    refuse_tied(model, lora.target_parameters, "lora.target_parameters")
+
+
+def refuse_tied(model: Any, targets: Iterable[str], field: str) -> None:
+    """Raises ValueError where a target names an embedding whose weight is the output layer's too.
+
+    The adapter would train one use of the weight apart from the other. Folded into the weight, as it is for generation
+    and evaluation, it changes both: what is measured would not be what was trained.
+    """
+    reading, writing = model.get_input_embeddings(), model.get_output_embeddings()
+    if writing is None or reading.weight is not writing.weight:
+        return
+    for target in targets:
+        layers_ = {name: module.weight for name, module in model.named_modules() if module in (reading, writing)}
+        weights = dict(model.named_parameters(remove_duplicate=False))
+        for name, value in matching([*layers_.items(), *weights.items()], target):
+            if value is reading.weight:
+                raise ValueError(
+                    f"{field}: {target!r} is {name}, and {model.config.name_or_path or type(model).__name__} uses one "
+                    "weight both to embed tokens and to predict them (tie_word_embeddings): an adapter on it would not "
+                    "be the model that is evaluated. Leave it out, or take a base whose embeddings are not tied"
+                )
+
+
+def matching(named: Iterable[tuple[str, Any]], target: str) -> list[tuple[str, Any]]:
+    """The (name, thing) whose name is `target` or ends in it after a dot: the way in which PEFT reads its targets."""
+    return [(name, thing) for name, thing in named if name == target or name.endswith(f".{target}")]
+
+
+def choose_loss(arguments: Any, model: Any) -> None:
+    """Set the loss in TRL's SFTConfig to the plain one where `model` has an adapter on its output layer.
+
+    TRL's usual loss is the same number, but reads that layer's weight in chunks, past the adapter, and so refuses it.
+    """
+    if arguments.loss_type == "chunked_nll" and isinstance(model.get_output_embeddings(), layers.LoraLayer):
+        arguments.loss_type = "nll"
+
+
+def complete_reference(model: PeftModel) -> None:
+    """Make TRL's frozen reference, where it has made one, equal to the policy in every layer.
+
+    TRL copies the adapter by names that hold ".default."; those of an adapter on an embedding end in ".default", so
+    that its copy would be a fresh adapter (TRL 1.14.2, DPOTrainer.__init__ and GRPOTrainer.__init__).
+    """
+    if "ref" in model.peft_config:
+        for name, parameter in model.named_parameters():
+            if name.endswith(".default"):
+                model.get_parameter(f"{name.removesuffix('default')}ref").data.copy_(parameter.data)
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from nbcore import config as configs
 from nbcore import runs
-from nbcore.training import load
+from nbcore.training import load, lora
 
 GIB = 1024**3
 BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
@@ -107,15 +107,17 @@ def _adapter(run: runs.Run) -> configs.Lora | None:
     )
 
 
-def _adapter_parameters(model: Any, lora: configs.Lora | None) -> int:
-    if lora is None:
+def _adapter_parameters(model: Any, adapter: configs.Lora | None) -> int:
+    if adapter is None:
         return 0
+    lora.check(model, adapter)
     count = 0
-    for name, module in model.named_modules():
-        if isinstance(module, torch.nn.Linear) and name.rsplit(".", 1)[-1] in lora.targets:
-            count += lora.rank * (module.in_features + module.out_features)
-    for name, parameter in model.named_parameters():
-        if any(name.endswith(target) for target in lora.target_parameters):
+    for target in adapter.targets:
+        for _, layer in lora.matching(model.named_modules(), target):
+            rows, columns = layer.weight.shape
+            count += adapter.rank * (rows + columns)
+    for target in adapter.target_parameters:
+        for _, parameter in lora.matching(model.named_parameters(), target):
             experts, rows, columns = parameter.shape
-            count += lora.expert_rank * experts * (rows + columns)
+            count += adapter.expert_rank * experts * (rows + columns)
     return count
