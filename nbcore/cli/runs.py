@@ -100,14 +100,14 @@ def verify(
     where = environment.store(store)
     chosen = [_find(where, reference)] if reference else runs.listing(where)
     damaged = 0
-    for found in chosen:
-        problems, good = health.look(found)
+    for run in chosen:
+        problems, good = health.look(run)
         damaged += bool(problems)
-        state = "ok" if found.finished else "unfinished, ok" if good else "unfinished: nothing to verify yet"
-        state += f" ({layout.NOTEBOOK} apart: nothing vouches for it)" if notebooks.lacks_note(found.path) else ""
-        out.print(f"{found.id}  {'; '.join(problems) or state}")
+        state = "ok" if run.finished else "unfinished, ok" if good else "unfinished: nothing to verify yet"
+        state += f" ({layout.NOTEBOOK} apart: nothing vouches for it)" if notebooks.lacks_note(run.path) else ""
+        out.print(f"{run.id}  {'; '.join(problems) or state}")
         if problems:
-            copies = _copy(_mirror(optional=True), found.id)
+            copies = _copy(_mirror(optional=True), run.id)
             good += [f"its copy on the mirror ({copies})"] if copies != "–" else []
             out.print(f"    still good: {', '.join(good) or 'nothing'}")
     if damaged:
@@ -129,9 +129,9 @@ def bless(
 
     Example: python -m nbcore runs bless sft --step 480 --why "best before the merge"
     """
-    found = _find(environment.store(store), reference)
-    checkpoints.bless(found.path, None if undo else why, step)
-    out.print(f"{found.id}{'' if step is None else f' step {step}'} {'may go again' if undo else f'stays: {why}'}")
+    run = _find(environment.store(store), reference)
+    checkpoints.bless(run.path, None if undo else why, step)
+    out.print(f"{run.id}{'' if step is None else f' step {step}'} {'may go again' if undo else f'stays: {why}'}")
 
 
 @runs_app.command()
@@ -143,23 +143,21 @@ def prune(dry_run: DryRun = False, unconfirmed: Unconfirmed = False, store: Stor
     """
     where, copies = environment.store(store), _mirror(optional=True)
     lines: list[str] = []
-    for found in runs.listing(where):
-        if lease.holder(found.path):
-            lines.append(f"{found.id}: in use, left alone")
+    for run in runs.listing(where):
+        if lease.holder(run.path):
+            lines.append(f"{run.id}: in use, left alone")
             continue
         try:
-            kept, rules = checkpoints.blessed(found.path), pruning.policy(found.path)
-            for checkpoint in pruning.expendable(found.path):
-                lines.append(
-                    show.lines_of(found.id, [f"{checkpoint.name}, {show.size(checkpoint.bytes())}"], out.width)
-                )
+            kept, rules = checkpoints.blessed(run.path), pruning.policy(run.path)
+            for checkpoint in pruning.expendable(run.path):
+                lines.append(show.lines_of(run.id, [f"{checkpoint.name}, {show.size(checkpoint.bytes())}"], out.width))
                 if not dry_run:
                     checkpoints.drop(checkpoint)
-            for record in copies.prune(found.id, kept, rules, dry_run, unconfirmed) if copies else ():
-                name = record.name.removeprefix(f"{found.id}/")
-                lines.append(show.lines_of(found.id, [f"mirror: {name}, {show.size(record.bytes)}"], out.width))
+            for record in copies.prune(run.id, kept, rules, dry_run, unconfirmed) if copies else ():
+                name = record.name.removeprefix(f"{run.id}/")
+                lines.append(show.lines_of(run.id, [f"mirror: {name}, {show.size(record.bytes)}"], out.width))
         except ValueError as error:
-            lines.append(f"{found.id}: left alone ({error})")
+            lines.append(f"{run.id}: left alone ({error})")
     for folder in layout.leftovers(where):
         # Younger ones may be at work; what was blessed before it was set aside stays.
         if time.time() - folder.lstat().st_ctime > 3600 and not (folder / layout.BLESSED).is_file():
@@ -177,28 +175,28 @@ def archive(reference: RunName, dry_run: DryRun = False, unconfirmed: Unconfirme
     Whatever needs it later brings it back by itself. Example: python -m nbcore runs archive sft/20261124T101500Z-…
     """
     where, copies = environment.store(store), _mirror()
-    found = runs.find(where, _find(where, reference).id, field="RUN")
-    kept = checkpoints.blessed(found.path)
+    run = runs.find(where, _find(where, reference).id, field="RUN")
+    kept = checkpoints.blessed(run.path)
     if why := kept["run"] or next(iter(kept["steps"].values()), None):
-        raise ValueError(f"RUN: {found.id}, or a checkpoint of it, is blessed ({why}); bless --undo first")
+        raise ValueError(f"RUN: {run.id}, or a checkpoint of it, is blessed ({why}); bless --undo first")
     if dry_run:
-        return out.print(f"{found.id}, {show.size(show.size_of(found.path))}, would move to {copies.backend}")
-    with mirror.staging_folder(found.path) as staging:
-        record = copies.finished(found.id)
+        return out.print(f"{run.id}, {show.size(show.size_of(run.path))}, would move to {copies.backend}")
+    with mirror.staging_folder(run.path) as staging:
+        record = copies.finished(run.id)
         try:  # what was copied some time ago is read again, every byte, before the original goes
             if record:
                 copies.fetch(record, staging / "run", staging)
         except mirror.FAILED:
             record = None
-        record = record or copies.publish(found.path, 0, None, None, finished=True)
+        record = record or copies.publish(run.path, 0, None, None, finished=True)
     if not copies.confirmed(record) and not (unconfirmed and copies.confirmed(record) is None):
         raise Judged(
-            f"{found.id} is copied, but the mirror does not confirm it yet: give the command again later, or with "
+            f"{run.id} is copied, but the mirror does not confirm it yet: give the command again later, or with "
             "--unconfirmed where it never does"
         )
-    freed = show.size_of(found.path)
-    disk.remove(found.path)
-    out.print(f"{found.id} is on {copies.backend}; {show.size(freed)} freed here")
+    freed = show.size_of(run.path)
+    disk.remove(run.path)
+    out.print(f"{run.id} is on {copies.backend}; {show.size(freed)} freed here")
 
 
 @runs_app.command()
@@ -210,14 +208,14 @@ def usage(store: Store = None):
     where, copies = environment.store(store), _mirror(optional=True)
     names = ("checkpoints", "all here", "on the mirror")
     sums = [0, 0, 0]
-    for found in runs.listing(where):
-        saved = sum(checkpoint.bytes() for checkpoint in checkpoints.listing(found.path))
-        records = _ask(lambda: copies.records(found.id), ()) if copies else ()  # noqa: B023 - asked at once
+    for run in runs.listing(where):
+        saved = sum(checkpoint.bytes() for checkpoint in checkpoints.listing(run.path))
+        records = _ask(lambda: copies.records(run.id), ()) if copies else ()  # noqa: B023 - asked at once
         there = sum(record.bytes for record in records)
-        row = [saved, show.size_of(found.path), there]
+        row = [saved, show.size_of(run.path), there]
         sums = [a + b for a, b in zip(sums, row, strict=True)]
         words = [f"{name} {show.size(count)}" for name, count in zip(names, row, strict=True)]
-        out.print(show.lines_of(found.id, [show.BETWEEN.join(words)], out.width))
+        out.print(show.lines_of(run.id, [show.BETWEEN.join(words)], out.width))
     words = [f"{name} {show.size(count)}" for name, count in zip(names, sums, strict=True)]
     out.print(show.lines_of("together", [show.BETWEEN.join(words)], out.width))
     left = sum(map(show.size_of, layout.leftovers(where)))
@@ -244,10 +242,10 @@ def resume(
     if phase in configs.PHASES:
         restore.bring(where, phase, lambda ids: [run for run in ids if run == reference] or ids[-1:])
     going = [run for run in runs.listing(where) if run.phase == reference and not run.finished]
-    found = going[-1] if going else _find(where, reference)
-    if found.finished:
-        return out.print(f"{found.id} has finished; `python -m nbcore runs show {found.id}` tells its numbers")
-    finished = stages.resume(found, dict(configs.assignments(set_ or [])))
+    run = going[-1] if going else _find(where, reference)
+    if run.finished:
+        return out.print(f"{run.id} has finished; `python -m nbcore runs show {run.id}` tells its numbers")
+    finished = stages.resume(run, dict(configs.assignments(set_ or [])))
     out.print(f"{finished.id} has finished")
 
 
@@ -272,10 +270,10 @@ def _ask(question: Callable[[], Any], otherwise: Any) -> Any:
 
 
 def _mirror(optional: bool = False) -> mirror.Mirror | None:
-    found = mirror.configured()
-    if found is None and not optional:
+    copies = mirror.configured()
+    if copies is None and not optional:
         raise ValueError("mirror: there is none; NBCORE_MIRROR=/a/folder (or a mounted Drive) makes one")
-    return found
+    return copies
 
 
 def _find(store: Path, reference: str) -> runs.Run:

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from nbcore.config.schema import Corpus, Count, Model, Training
 
 
-class Stage(NamedTuple):
+class LengthStage(NamedTuple):
     """One stage of the sequence-length curriculum."""
 
     length: int
@@ -29,7 +29,7 @@ class Pretrain(Training):
     """Training documents."""
     validation_documents: Count = 200
     """Held-out documents (katas of unseen compositions) for the evaluation loss."""
-    stages: list[Annotated[Stage, Field(description="[length, steps]")]] = []
+    stages: list[Annotated[LengthStage, Field(description="[length, steps]")]] = []
     """Sequence-length curriculum: [[length in tokens, steps], …]; max_steps cuts it, or goes on with
     the last length. Empty: one stage."""
 

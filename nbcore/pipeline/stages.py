@@ -42,14 +42,14 @@ def run(pipeline: Pipeline, store: str | Path, progress: Show | None = None) -> 
         config = stage.load()
         parent = done[stage.parent] if stage.starts_from_run else None
         orphan = stage.starts_from_run and parent is None
-        found = None if orphan else runs.matching(config, store, parent)
-        if not orphan and not (found and found.finished):
+        existing = None if orphan else runs.matching(config, store, parent)
+        if not orphan and not (existing and existing.finished):
             opening.bring(config, store, parent)
-            found = runs.matching(config, store, parent)
+            existing = runs.matching(config, store, parent)
         if stage.id not in chosen:
             is_parent = any(other.parent == stage.id and other.id in chosen for other in pipeline.stages)
             done[stage.id] = (
-                found if found and found.finished else _stand_in(config, store, show if is_parent else None)
+                existing if existing and existing.finished else _stand_in(config, store, show if is_parent else None)
             )
             continue
         number, count = chosen.index(stage.id) + 1, len(chosen)
@@ -58,10 +58,10 @@ def run(pipeline: Pipeline, store: str | Path, progress: Show | None = None) -> 
                 f"stage {stage.id}: no finished run of its parent stage {stage.parent} in {store}; "
                 f"run both: --only {stage.parent},{stage.id}"
             )
-        if found and found.finished:
-            show.skip(number, count, stage.id, f"done already · {found.id}")
-            found.publish()
-            done[stage.id] = found
+        if existing and existing.finished:
+            show.skip(number, count, stage.id, f"done already · {existing.id}")
+            existing.publish()
+            done[stage.id] = existing
             continue
         show.start(number, count, stage.id, _usual_seconds(config, store))
         try:
@@ -115,8 +115,8 @@ def _execute(stage: Stage, config: Any, store: Path, parent: runs.Run | None, sh
     }
 
     def look() -> None:
-        found = runs.matching(config, store, parent)
-        show.update(found.path / layout.METRICS if found else None, getattr(config, "max_steps", None))
+        existing = runs.matching(config, store, parent)
+        show.update(existing.path / layout.METRICS if existing else None, getattr(config, "max_steps", None))
 
     with tempfile.TemporaryDirectory(prefix="nbcore-") as folder:  # papermill rewrites its output all the time
         copy, kept, error = Path(folder) / layout.NOTEBOOK, None, None

@@ -111,9 +111,8 @@ class Publisher:
     def _work(self) -> None:
         if sys.platform == "linux":
             with suppress(OSError):
-                os.setpriority(
-                    os.PRIO_PROCESS, threading.get_native_id(), 19
-                )  # on Linux this is the priority of this thread alone
+                # Linux takes the id of a thread here: it is the priority of this thread alone.
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
         pause = BACK_OFF[0]
         while True:
             with self.changed:
