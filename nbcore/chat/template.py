@@ -14,7 +14,7 @@ from nbcore.chat.frame import REMEDY, Frame, control_tokens, frame, rendered
 IGNORED = -100  # label of a token that carries no loss, as in transformers
 
 # What divides the messages of Harmony, and of a format like it: header, <|message|>, text, <|end|>.
-_DIVIDER = re.compile(r"(<\|(?:start|channel|message|end|eom)\|>)")
+_DIVIDER = re.compile(r"(<\|(?:start|message|end|eom)\|>)")
 
 
 class ForgedToken(ValueError):
@@ -174,15 +174,15 @@ def _messages(text: str) -> list[tuple[str, str]]:
     messages: list[tuple[str, str]] = []
     header, inside = "", False
     for piece in _DIVIDER.split(text):
-        if piece == "<|message|>" and not inside:
+        if inside and piece in ("<|end|>", "<|eom|>"):
+            header, inside = "", False
+        elif inside:  # another divider is out of place in a text: it stays, for the compiler to refuse
+            messages[-1] = (messages[-1][0], messages[-1][1] + piece)
+        elif piece == "<|message|>":
             messages.append((header.strip().removeprefix("assistant"), ""))
             inside = True
-        elif piece in ("<|end|>", "<|eom|>", "<|start|>", "<|channel|>"):
-            inside_header = piece == "<|channel|>" and not inside
-            header = header + piece if inside_header else piece.replace("<|start|>", "")
-            inside = False
-        elif inside:
-            messages[-1] = (messages[-1][0], messages[-1][1] + piece)
+        elif piece == "<|start|>":
+            header = ""
         else:
             header += piece
     return messages
