@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from nbcore.config.schema import Count, Generation, Phase
+from nbcore.config.schema import Asking, Count, Generation, Phase
 
 
-class Evaluate(Phase):
+class Evaluate(Phase, Asking):
     """Compile rate, pass@k, lints and perplexity of any run, with intervals."""
 
     phase: Literal["evaluate"] = "evaluate"

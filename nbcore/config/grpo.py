@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from nbcore.config.schema import AdapterTraining, Closed, Count, Sampling, Tasks, needs_temperature
+from nbcore.config.schema import AdapterTraining, Asking, Closed, Count, Sampling, Tasks, needs_temperature
 
 
 class RewardWeights(Closed):
@@ -24,7 +24,7 @@ class RewardWeights(Closed):
     """Documented public items; counts only when all hidden tests pass."""
 
 
-class Grpo(AdapterTraining):
+class Grpo(AdapterTraining, Asking):
     """Reinforcement learning on the verdict of the real compiler and hidden tests."""
 
     phase: Literal["grpo"] = "grpo"

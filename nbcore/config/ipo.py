@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from nbcore.config.schema import AdapterTraining, Count, Generation, Positive, Tasks, needs_temperature
+from nbcore.config.schema import AdapterTraining, Asking, Count, Generation, Positive, Tasks, needs_temperature
 
 
-class Ipo(AdapterTraining):
+class Ipo(AdapterTraining, Asking):
     """Prefer programs that pass over programs that do not: IPO on graded rollouts of the parent."""
 
     phase: Literal["ipo"] = "ipo"

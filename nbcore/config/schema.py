@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from nbcore.config.prompt_form import PromptForm
+
 Count = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -116,6 +118,15 @@ class Tasks(Closed):
     """Only tasks that SFT was shown no solution of: there tests can teach what demonstrations did not."""
     limit: Count | None = None
     """Use only so many, drawn with the run's seed."""
+
+
+class Asking(Closed):
+    """What every phase has that puts tasks to a model."""
+
+    prompt_form: PromptForm = None
+    """How a task is put into words: 'bare' (its prompt alone), 'chat' (says the language, carries the signature, asks
+    for one ```rust block), or a template of your own with {prompt}, {signature} and {language}. Empty: the parent's,
+    where it names one; else bare for the seedling and what pretrain leaves, chat for any other base."""
 
 
 class Sampling(Closed):

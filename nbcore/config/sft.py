@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from nbcore.config.schema import AdapterTraining, Count
+from nbcore.config.schema import AdapterTraining, Asking, Count
 
 
-class Sft(AdapterTraining):
+class Sft(AdapterTraining, Asking):
     """Teach instruction → function; the loss falls on the assistant's tokens only."""
 
     phase: Literal["sft"] = "sft"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import random
 
+from nbcore.config import prompt_form
 from nbcore.core import lines
 from nbcore.core.records import Document, Row, Task
 from nbcore.data import rust_source
@@ -47,19 +48,22 @@ def documents(counts: dict[str, int], split: str, seed: int) -> list[Document]:
     return found
 
 
-def rows(source: str, limit: int | None, seed: int) -> list[Row]:
-    """Rows {"id", "messages"} for SFT: the demonstrated training katas, or a .jsonl file."""
+def rows(source: str, limit: int | None, seed: int, form: str = prompt_form.BARE) -> list[Row]:
+    """Rows {"id", "messages"} for SFT: the demonstrated training katas, asked in a prompt form, or a .jsonl file."""
     if source == "katas":
-        found = [demonstration(task) for task in katas.load("train", demonstrated=True)]
+        found = [demonstration(task, form) for task in katas.load("train", demonstrated=True)]
     else:
         found = lines.objects(source, Row.parse, "rows")
     return sets.drawn(found, limit, seed)
 
 
-def demonstration(task: Task) -> Row:
-    """A row whose answer is the task's reference solution."""
-    answer = {"role": "assistant", "content": katas.code(task)}
-    return {"id": task["id"], "messages": [*sets.question(task), answer], "meta": {"family": task["family"]}}
+def demonstration(task: Task, form: str = prompt_form.BARE) -> Row:
+    """A row whose answer is the task's reference solution: the code alone where the task is asked barely, else in the
+    one ```rust block that chat models answer in and the shipped form asks for."""
+    code = katas.code(task)
+    content = code if form == prompt_form.BARE else f"```rust\n{code}\n```"
+    answer = {"role": "assistant", "content": content}
+    return {"id": task["id"], "messages": [*sets.question(task, form), answer], "meta": {"family": task["family"]}}
 
 
 def in_share(identity: str, share: float) -> bool:

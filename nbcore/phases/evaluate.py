@@ -14,14 +14,13 @@ from typing import Any
 import torch
 
 from nbcore import runs, stats
-from nbcore.core import lines
 from nbcore.core.finite import NotFinite
 from nbcore.core.records import Document
 from nbcore.data import sources
 from nbcore.grading import reward
 from nbcore.grading.rust import structure
 from nbcore.tasks import sets
-from nbcore.training import corpus, fit, load, memory, rollout
+from nbcore.training import asking, corpus, fit, load, memory, rollout
 from nbcore.view.live import Live
 
 LARGEST = 500.0  # nats a token, beyond which exp() is no float any more; a uniform guess has 12 at most
@@ -42,15 +41,22 @@ def data(run: runs.Run) -> dict[str, Any]:
         kinds = dict.fromkeys(("katas", "files"), config.perplexity_documents)
         documents = sources.documents(kinds, "heldout", config.seed)
     everything = [task for group in tasks.values() for task in group]
+    form = asking.form(run)
     return {
         "tasks": tasks,
         "documents": documents,
         "report": {
             **{name: len(group) for name, group in tasks.items()},
             "documents": len(documents),
-            "sha256": lines.digest(everything),
+            "prompt_form": form,
+            "sha256": asking.digest(everything, form),
         },
     }
+
+
+def example(run: runs.Run) -> str:
+    """The first task as the model will see it."""
+    return asking.example(run, data(run)["tasks"]["heldout"][0])
 
 
 def run_tasks(run: runs.Run) -> dict:
@@ -75,7 +81,8 @@ def run_tasks(run: runs.Run) -> dict:
             continue
         tasks = [task for task in rows["tasks"][part] for _ in range(config.samples)]
         live = Live(part)
-        solved = rollout.solve(model, tokenizer, tasks, config.generation, config.seed, grader, live.update)
+        form = rows["report"]["prompt_form"]
+        solved = rollout.solve(model, tokenizer, tasks, config.generation, config.seed, grader, live.update, form)
         live.close()
         run.sample(*({**row, "split": part, "sample": n % config.samples} for n, row in enumerate(solved)))
         run.log(**{part: {**summary(solved, config.samples, config.k), "seconds": time.monotonic() - began}})

@@ -16,10 +16,9 @@ from trl import GRPOConfig, GRPOTrainer
 
 from nbcore import runs
 from nbcore.chat import template
-from nbcore.core import lines
 from nbcore.grading import reward
 from nbcore.tasks import sets
-from nbcore.training import fit, load, logits, lora, order, private, rollout
+from nbcore.training import asking, fit, load, logits, lora, order, private, rollout
 from nbcore.training.generate import completion
 
 
@@ -61,14 +60,25 @@ def data(run: runs.Run) -> dict[str, Any]:
             flush=True,
         )
     tokenizer = load.tokenizer(run)
-    longest = max(len(template.prompt_ids(tokenizer, sets.question(task))) for task in tasks)
-    rows = [{"prompt": sets.question(task), "task": task["id"]} for task in tasks]
+    form = asking.form(run)
+    longest = max(len(template.prompt_ids(tokenizer, sets.question(task, form))) for task in tasks)
+    rows = [{"prompt": sets.question(task, form), "task": task["id"]} for task in tasks]
     return {
         "train": order.in_order(rows, config.max_steps, prompts, config.seed, length=lambda row: 0),
         "tasks": {task["id"]: task for task in tasks},
         "tokenizer": tokenizer,
-        "report": {"tasks": len(tasks), "longest_prompt_tokens": longest, "sha256": lines.digest(tasks)},
+        "report": {
+            "tasks": len(tasks),
+            "longest_prompt_tokens": longest,
+            "prompt_form": form,
+            "sha256": asking.digest(tasks, form),
+        },
     }
+
+
+def example(run: runs.Run) -> str:
+    """The first task as the model will see it."""
+    return asking.example(run, next(iter(data(run)["tasks"].values())))
 
 
 def rewards(run: runs.Run, stops: list[int] | None = None) -> list[Any]:

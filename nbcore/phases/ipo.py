@@ -17,11 +17,11 @@ from trl import DPOConfig, DPOTrainer
 from nbcore import runs
 from nbcore.chat import template
 from nbcore.core import lines
-from nbcore.core.records import Pair
+from nbcore.core.records import Pair, Task
 from nbcore.data import sources
 from nbcore.runs import commit, pausing
 from nbcore.tasks import sets
-from nbcore.training import fit, load, lora, order, private, rollout
+from nbcore.training import asking, fit, load, lora, order, private, rollout
 from nbcore.view.live import Live
 
 PAIRS = "pairs.jsonl"
@@ -67,8 +67,13 @@ def data(run: runs.Run) -> dict[str, Any]:
         "train": order.in_order(splits["train"], config.max_steps, batch, config.seed, length=_length),
         "validation": splits["validation"],
         "tokenizer": tokenizer,
-        "report": {**counts, "sha256": lines.digest(pairs)},
+        "report": {**counts, "prompt_form": asking.form(run), "sha256": lines.digest(pairs)},
     }
+
+
+def example(run: runs.Run) -> str:
+    """The first task as the model will see it, before anything is generated."""
+    return asking.example(run, _tasks(run)[0])
 
 
 def model(run: runs.Run) -> Any:
@@ -118,11 +123,14 @@ def _length(row: dict[str, Any]) -> int:
     return len(row["prompt_ids"]) + max(len(row["chosen_ids"]), len(row["rejected_ids"]))
 
 
+def _tasks(run: runs.Run) -> list[Task]:
+    wanted = run.config.tasks
+    return sets.tasks(wanted.source, "train", wanted.limit, run.config.seed, undemonstrated=wanted.undemonstrated)
+
+
 def _pairs(run: runs.Run, tokenizer: Any) -> list[Pair]:
     """(chosen passes, rejected does not) among one task's rollouts; distinct answers, complete ones only."""
-    config = run.config
-    wanted = config.tasks
-    tasks = sets.tasks(wanted.source, "train", wanted.limit, config.seed, undemonstrated=wanted.undemonstrated)
+    config, tasks, form = run.config, _tasks(run), asking.form(run)
     if load.adapter_of(run.parent) is None:
         print(
             f"{run.id} draws its pairs from the bare base: where that has not learnt to answer, few tasks pass and "
@@ -130,8 +138,8 @@ def _pairs(run: runs.Run, tokenizer: Any) -> list[Pair]:
             flush=True,
         )
     grader = rollout.grader(run, lint=False)
-    rollout.check_tasks(run, tasks, wanted.source, grader)
-    shortest = min(len(template.prompt_ids(tokenizer, sets.question(task))) for task in tasks)
+    rollout.check_tasks(run, tasks, config.tasks.source, grader)
+    shortest = min(len(template.prompt_ids(tokenizer, sets.question(task, form))) for task in tasks)
     if shortest + 2 > config.max_length:
         raise ValueError(
             f"max_length is {config.max_length}: the shortest prompt has {shortest} tokens, which leaves no room "
@@ -140,8 +148,9 @@ def _pairs(run: runs.Run, tokenizer: Any) -> list[Pair]:
     policy = load.policy(run, run.parent)
     repeated = [task for task in tasks for _ in range(config.rollouts)]
     live = Live("rollouts")
-    solved = rollout.solve(policy, tokenizer, repeated, config.generation, config.seed, grader, live.update)
+    solved = rollout.solve(policy, tokenizer, repeated, config.generation, config.seed, grader, live.update, form)
     live.close()
+    asked = {task["id"]: sets.question(task, form)[0]["content"] for task in tasks}
     pairs = []
     for start in range(0, len(solved), config.rollouts):
         group = [row for row in solved[start : start + config.rollouts] if _whole(tokenizer, row)]
@@ -153,7 +162,7 @@ def _pairs(run: runs.Run, tokenizer: Any) -> list[Pair]:
             pairs.append(
                 {
                     "id": rejected[index]["id"],
-                    "prompt": rejected[index]["prompt"],
+                    "prompt": asked[rejected[index]["id"]],
                     "chosen": chosen[index % len(chosen)]["completion"],
                     "rejected": rejected[index]["completion"],
                     "because": rejected[index]["verdict"],

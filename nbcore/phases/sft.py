@@ -15,7 +15,7 @@ from nbcore import runs
 from nbcore.chat import template
 from nbcore.core import lines
 from nbcore.data import sources
-from nbcore.training import fit, load, lora, order, rollout
+from nbcore.training import asking, fit, load, lora, order, rollout
 
 
 @functools.lru_cache(maxsize=1)
@@ -27,7 +27,8 @@ def data(run: runs.Run) -> dict[str, Any]:
     """
     config = run.config
     tokenizer = load.tokenizer(run)
-    rows = sources.rows(config.rows, config.limit, config.seed)
+    form = asking.form(run)
+    rows = sources.rows(config.rows, config.limit, config.seed, form)
     splits: dict[str, list[dict]] = {"train": [], "validation": []}
     counts = {"rows": len(rows), "too_long": 0, "control_tokens_inside": 0, "trained_tokens": 0}
     for row in rows:
@@ -49,14 +50,25 @@ def data(run: runs.Run) -> dict[str, Any]:
                 "limit, or validation_share"
             )
         counts[split] = len(found)
+    asked_in = {"prompt_form": form} if config.rows == "katas" else {}  # other rows bring questions of their own
     batch = config.effective_batch
     return {
         "train": order.in_order(splits["train"], config.max_steps, batch, config.seed),
         "validation": splits["validation"],
         "epoch": -(-len(splits["train"]) // batch),
         "tokenizer": tokenizer,
-        "report": {**counts, "sha256": lines.digest(rows)},
+        "report": {**counts, **asked_in, "sha256": lines.digest(rows)},
     }
+
+
+def example(run: runs.Run) -> str:
+    """The first row as the model will see it before it answers."""
+    rows = data(run)
+    row = rows["train"][0]
+    prompt = [token for token, label in zip(row["input_ids"], row["labels"], strict=True) if label == template.IGNORED]
+    asked_in = rows["report"].get("prompt_form")
+    words = asking.described(asked_in) if asked_in else f"asked as {run.config.rows} has it"
+    return f"{words}\nWhat the model will see of {row['id']}:\n\n{asking.text(rows['tokenizer'], prompt)}"
 
 
 def model(run: runs.Run) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
+from nbcore.config import prompt_form
 from nbcore.core import lines
 from nbcore.core.records import Message, Sample, Task
 from nbcore.tasks import checking, katas
@@ -25,9 +26,9 @@ def tasks(source: str, split: str, limit: int | None, seed: int, *, undemonstrat
     return drawn(found, limit, seed)
 
 
-def question(task: Task) -> list[Message]:
-    """The conversation that asks for a task's function. Tests and solution stay out of it."""
-    return [{"role": "user", "content": task["prompt"]}]
+def question(task: Task, form: str = prompt_form.BARE) -> list[Message]:
+    """The conversation that asks for a task's function, in a prompt form. Tests and solution stay out of it."""
+    return [{"role": "user", "content": prompt_form.fill(form, task["prompt"], task.get("signature") or "")}]
 
 
 def sample(task: Task, completion: str) -> Sample:

@@ -12,13 +12,13 @@ import torch
 
 from nbcore import runs
 from nbcore.chat import template
-from nbcore.config import Generation
+from nbcore.config import Generation, prompt_form
 from nbcore.core import lines
 from nbcore.core.records import Completion, Sample, Task, Verdict
 from nbcore.grading.grader import RustGrader
 from nbcore.runs import layout
 from nbcore.tasks import checking, sets
-from nbcore.training import load
+from nbcore.training import asking, load
 from nbcore.training.generate import generate
 
 KEPT = (
@@ -35,13 +35,15 @@ def solve(
     seed: int,
     grader: RustGrader,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    form: str = prompt_form.BARE,
 ) -> list[dict]:
-    """One graded answer for each task, in order: {"id", "family", "prompt", "completion", "truncated", …}.
+    """One graded answer for each task, asked in a prompt form, in order: {"id", "family", "prompt", "completion",
+    "truncated", …}, and "reasoning" where the model reasoned before it answered.
 
     `progress` is called with (done, total), which counts every answer and then every verdict.
     """
     count = len(tasks)
-    prompts = [template.prompt_ids(tokenizer, sets.question(task)) for task in tasks]
+    prompts = [template.prompt_ids(tokenizer, sets.question(task, form)) for task in tasks]
     completions = generate(model, tokenizer, prompts, generation, seed, lambda done: progress(done, 2 * count))
 
     def grade(samples: list[Sample]) -> list[Verdict]:
@@ -55,6 +57,7 @@ def solve(
             "prompt": task["prompt"],
             "completion": done["text"],
             "truncated": done["truncated"],
+            **({"reasoning": done["reasoning"]} if done["reasoning"] else {}),
             **{key: verdict[key] for key in KEPT},
         }
         for task, done, verdict in zip(tasks, completions, verdicts, strict=True)
@@ -103,7 +106,7 @@ def before_after(run: runs.Run, count: int = 8) -> list[dict]:
     greedy = Generation(max_new_tokens=getattr(run.config, "generation", Generation()).max_new_tokens)
     for when, of in (("before", run.parent), ("after", run)):
         model = load.policy(run, of)
-        solved = solve(model, tokenizer, tasks, greedy, run.config.seed, judge)
+        solved = solve(model, tokenizer, tasks, greedy, run.config.seed, judge, form=asking.form(run))
         rows += [{"when": when, **row} for row in solved]
         del model  # two of them do not fit where one barely does
         gc.collect()

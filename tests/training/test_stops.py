@@ -2,10 +2,7 @@
 
 import pytest
 import torch
-from transformers import Gemma2Config, GenerationConfig, LlamaConfig, Phi3Config, set_seed
-from transformers import Gemma2ForCausalLM as Gemma
-from transformers import LlamaForCausalLM as Llama
-from transformers import Phi3ForCausalLM as Phi
+from transformers import GenerationConfig
 
 from nbcore import config as configs
 from nbcore import runs
@@ -14,32 +11,9 @@ from nbcore.phases import grpo
 from nbcore.training import generate, load, lora
 from tests.chat import templates
 from tests.phases.short_runs import short
+from tests.training.small_bases import saved
 
-KINDS = {"llama3": (LlamaConfig, Llama), "gemma": (Gemma2Config, Gemma), "phi3": (Phi3Config, Phi)}
-SIZE = {
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "num_key_value_heads": 1,
-    "max_position_embeddings": 2048,
-}
 LENGTH = 24
-
-
-def saved(folder, name, eos):
-    """A random model of a kind with its tokenizer, whose publisher names the ids `eos` as ends."""
-    tokenizer, (config, model) = templates.tokenizer(name), KINDS[name]
-    set_seed(3)
-    special = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id, "bos_token_id": None}
-    head = {"head_dim": 16} if name == "gemma" else {}
-    made = model(config(vocab_size=len(tokenizer), **SIZE, **head, **special, tie_word_embeddings=False))
-    for parameter in made.parameters():  # a fresh model repeats one token: larger weights make it say something
-        torch.nn.init.normal_(parameter, std=0.5)
-    made.generation_config = GenerationConfig(eos_token_id=eos, pad_token_id=tokenizer.pad_token_id)
-    made.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return made
 
 
 def said(model, tokenizer, prompt):
@@ -51,7 +25,7 @@ def said(model, tokenizer, prompt):
     return output[0, len(prompt) :].tolist()
 
 
-@pytest.fixture(params=sorted(KINDS))
+@pytest.fixture(params=["gemma", "llama3", "phi3"])
 def published(request, tmp_path):
     """(folder of a base whose publisher names two ends besides the tokenizer's, prompt, tokens up to the first end)."""
     name, tokenizer = request.param, templates.tokenizer(request.param)

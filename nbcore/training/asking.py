@@ -1,0 +1,52 @@
+"""Which prompt form a run asks its tasks in, and what the model sees of one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nbcore import runs
+from nbcore.chat import template
+from nbcore.config import prompt_form
+from nbcore.core import lines
+from nbcore.core.records import Task
+from nbcore.tasks import sets
+from nbcore.training import load
+
+
+def form(run: runs.Run) -> str:
+    """The template that a run's tasks are asked in: its config's, else the nearest ancestor's that names one, because
+    what is trained is what is asked. Where nobody names one, models made here, the seedling and what pretrain leaves,
+    are asked barely, as they were taught, and every other base in the shipped chat form."""
+    ancestor: runs.Run | None = run
+    while ancestor is not None:
+        named = getattr(ancestor.config, "prompt_form", None)  # pretrain and lang_adapter ask nothing
+        if named is not None:
+            return prompt_form.SHIPPED.get(named, named)
+        ancestor = ancestor.parent
+    base = load.base_of(run)
+    made_here = base == "seedling" or base.startswith("run:")
+    return prompt_form.BARE if made_here else prompt_form.CHAT
+
+
+def digest(tasks: list[Task], asked_in: str) -> str:
+    """sha256 of tasks and of the form they are asked in; of the tasks alone where that is the bare one."""
+    return lines.digest(tasks if asked_in == prompt_form.BARE else [*tasks, {"prompt_form": asked_in}])
+
+
+def example(run: runs.Run, task: Task) -> str:
+    """A task as the model will see it, control tokens and generation prompt included, under a line that names the
+    prompt form."""
+    asked_in, tokenizer = form(run), load.tokenizer(run)
+    ids = template.prompt_ids(tokenizer, sets.question(task, asked_in))
+    return f"{described(asked_in)}\nWhat the model will see of {task['id']}:\n\n{text(tokenizer, ids)}"
+
+
+def described(asked_in: str) -> str:
+    """Which prompt form this is, in words."""
+    names = {shipped: f"the shipped form {name!r}" for name, shipped in prompt_form.SHIPPED.items()}
+    return f"prompt_form: {names.get(asked_in, 'a form of your own')}"
+
+
+def text(tokenizer: Any, ids: list[int]) -> str:
+    """Ids as text, with nothing left out and nothing tidied."""
+    return tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
