@@ -37,7 +37,7 @@ def report(store: str | Path | None = None) -> list[Check]:
     """Every check, in the order a person would ask. `store` as for `environment.store`."""
     device = hardware.device()
     machine = [_python(), _machine(), _disk(environment.store(store)), _mirror(), _device(device)]
-    return [*machine, *_packages(), *_rust(), *_sandbox(), *_access()]
+    return [*machine, *_packages(), *_rust(), *_sandbox(), *_grading(), *_access()]
 
 
 def profiles(device: hardware.Device) -> list[tuple[str, bool, str]]:
@@ -192,8 +192,9 @@ def _sandbox() -> list[Check]:
 
     try:
         grader = RustGrader(jobs=1, allow_degraded=True)
-    except RuntimeError as error:  # no toolchain or no linker: said above
-        return [Check("sandbox", "missing", "cannot be built", str(error).rpartition("; ")[2])]
+    except RuntimeError as error:  # no toolchain, no linker, or a worker that cannot start
+        why, _, remedy = str(error).rpartition("; ")
+        return [Check("sandbox", "missing", why or "cannot be built", remedy)]
     found = grader.capabilities()
     grader.close()
     layers = ", ".join(found["layers"])
@@ -201,6 +202,30 @@ def _sandbox() -> list[Check]:
         remedy = "grade elsewhere, or sandbox.allow_degraded if you trust the model's code"
         return [Check("sandbox", "warn", f"{found['isolation']}; layers: {layers or 'limits alone'}", remedy)]
     return [Check("sandbox", "ok", f"all {len(found['promises'])} promises hold: {layers}")]
+
+
+def _grading() -> list[Check]:
+    """One program that must pass and one that must fail, graded for real; nothing where no grader can be built."""
+    from nbcore.grading.grader import RustGrader
+
+    try:
+        grader = RustGrader(jobs=1, allow_degraded=True)
+    except RuntimeError:  # said of the sandbox
+        return []
+    tests = "#[test]\nfn one_and_one() { assert_eq!(add(1, 1), 2); }"
+    programs = {"pass": "a + b", "tests_failed": "a - b"}
+    samples = [
+        {"id": expected, "code": f"pub fn add(a: i64, b: i64) -> i64 {{ {body} }}", "tests": tests}
+        for expected, body in programs.items()
+    ]
+    verdicts = grader.grade(samples)
+    grader.close()
+    for verdict in verdicts:
+        if verdict["verdict"] != verdict["id"]:
+            words = "; ".join(" ".join(error["message"].split()) for error in verdict["errors"])
+            found = f"{verdict['verdict']} for a program that must end in {verdict['id']}: {words or 'no reason given'}"
+            return [Check("grader", "missing", found, f"{SETUP}; else free some disk and memory, and try again")]
+    return [Check("grader", "ok", "a right program passes, a wrong one fails")]
 
 
 def _access() -> list[Check]:

@@ -100,6 +100,7 @@ def grade(
 
     from nbcore.grading import batch
     from nbcore.grading.grader import RustGrader
+    from nbcore.grading.verdicts import fault
 
     good, bad = batch.read(samples)
     if bad:
@@ -114,16 +115,19 @@ def grade(
     kinds = (bars.BarColumn, bars.MofNCompleteColumn, bars.TimeElapsedColumn, bars.TimeRemainingColumn)
     columns = (bars.TextColumn("grading"), *(kind() for kind in kinds))
     counts: dict[str, int] = {}
+    ungraded = []
     with bars.Progress(*columns, console=err, disable=not err.is_terminal) as progress:
         task = progress.add_task("grading", total=len(todo))
         grader = RustGrader(jobs=jobs, tier=tier, allow_degraded=allow_degraded)
         for verdict in batch.grade(grader, todo, verdicts, lambda done: progress.update(task, completed=done)):
             counts[verdict["verdict"]] = counts.get(verdict["verdict"], 0) + 1
+            if verdict["verdict"] == "infra_error":
+                ungraded.append(verdict)
     words = ", ".join(f"{name} {count}" for name, count in sorted(counts.items(), key=lambda item: -item[1]))
     out.print(f"graded {len(todo)} ({words or 'nothing new'}), {len(good) - len(todo)} known, {len(bad)} bad lines")
-    if counts.get("infra_error"):
-        number = counts["infra_error"]
-        raise Judged(f"{number} samples could not be graded in three tries (infra_error); {verdicts} says which")
+    if ungraded:
+        why = f"{len(ungraded)} samples could not be graded in three tries (infra_error): {fault(ungraded)}"
+        raise Judged(f"{why}; {verdicts} says which, and without those lines they are graded again")
 
 
 @app.command()

@@ -66,7 +66,7 @@ def _begins_a_verdict(raw: bytes) -> bool:
     with contextlib.suppress(ValueError):
         return "verdict" in json.loads(raw)
     of_a_sample = any(name in raw for name in (b'"code"', b'"completion"', b'"tests"'))
-    return raw.startswith(b'{"id"') and not of_a_sample
+    return raw.startswith(b'{"id"') and (b'"verdict"' in raw or not of_a_sample)
 
 
 def set_aside(bad: list[Bad], out: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import os
 import signal
@@ -18,6 +19,7 @@ from typing import Any
 from nbcore.grading import verdicts
 from nbcore.grading.rust import hidden
 
+_PACKAGES = ("tree_sitter", "tree_sitter_rust")  # all that grading imports beside the standard library
 _LIFE = 1000  # jobs of one worker: a new one costs little, and whatever grew in the old is gone
 _TRIES = 8  # of a job whose worker died: no sample can end its worker, so what did is worth waiting out
 _STILLBORN = 20  # workers that may die in a row before they have begun
@@ -28,8 +30,8 @@ class Pool:
     """At most `size` workers, started when there is work for them; `setup` is the first line that each is told."""
 
     def __init__(self, size: int, setup: dict[str, Any]):
-        self.size, self._setup = size, setup
-        self.workers = [_Worker(setup)]
+        self.size, self._setup = size, setup | {"packages": _package_folders()}
+        self.workers = [_Worker(self._setup)]
         self.proved = self.workers[0].ready()
         weakref.finalize(self, _end, self.workers)
 
@@ -52,7 +54,7 @@ class Pool:
                     if verdict is None:  # it died: nothing that it began is believed
                         stillborn = 0 if worker.begun else stillborn + 1
                         if stillborn == _STILLBORN:
-                            raise RuntimeError(f"{_STILLBORN} grading workers in a row died at their start; see above")
+                            raise RuntimeError(f"{_STILLBORN} workers in a row died at their start: {worker.obstacle}")
                         if tries < _TRIES:
                             waiting.appendleft((key, job, tries + worker.begun))
                             continue
@@ -91,7 +93,8 @@ class _Worker:
                 sys.executable,
                 "-I",
                 "-c",
-                f"import sys; sys.path.insert(0, {root!r}); from nbcore.grading.worker import main; main()",
+                f"import sys; sys.path.insert(0, {root!r}); sys.path += {setup['packages']!r}; "
+                "from nbcore.grading.worker import main; main()",
             ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -102,15 +105,18 @@ class _Worker:
         self.job: tuple[str, dict[str, Any], int] | None = None
         self.given = 0
         self._hello: dict[str, Any] | None = None
+        self.obstacle: str | None = None
         self._send(setup)
 
     def ready(self) -> dict[str, Any]:
         """What it proved. Raises RuntimeError when it could not start."""
         if self._hello is None:
             line = self.answers.readline()
-            if not line:
-                raise RuntimeError("a grading worker cannot start; its message stands above")
-            self._hello = json.loads(line)
+            said = json.loads(line) if line else {"obstacle": "it died without a word; what it printed stands above"}
+            self.obstacle = said.get("obstacle")
+            if self.obstacle:
+                raise RuntimeError(f"a grading worker cannot start: {self.obstacle}")
+            self._hello = said
         return self._hello
 
     @property
@@ -180,6 +186,16 @@ def _unreadable(job: dict[str, Any]) -> dict[str, Any]:
     cases = hidden.count(job["tests"]) if job["language"] == "rust" else 1
     said = verdicts.unknown(cases) | {"verdict": "rejected", "flags": ["too_complex"], "keep": True}
     return said | {"errors": [verdicts.note("too_complex", "takes too long to read")]}
+
+
+def _package_folders() -> list[str]:
+    """Where this process has the packages that a worker imports.
+
+    A worker is isolated (`-I`), so that nothing on PYTHONPATH or in the current folder takes the place of a module of
+    the standard library. Packages that a person has there, or in the user's site, are given behind it.
+    """
+    specs = [importlib.util.find_spec(name) for name in _PACKAGES]
+    return sorted({str(Path(os.path.abspath(spec.origin)).parents[1]) for spec in specs if spec and spec.origin})
 
 
 def _end(workers: list[_Worker]) -> None:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Sequence
 from typing import Any
 
+from nbcore.core.records import Verdict
 from nbcore.grading.sandbox.supervisor import Outcome
 
 KINDS = (
     *("pass", "tests_failed", "compile_error", "compile_timeout", "compile_resource", "rejected", "no_code"),
     *("run_timeout", "run_crash", "run_oom", "early_exit", "output_limit", "infra_error"),
 )
+
+
+class Ungraded(Exception):
+    """Nothing of a batch could be graded: a fault of this machine or of ours, never of the answers."""
 
 
 def unknown(tests_total: int) -> dict[str, Any]:
@@ -24,6 +30,19 @@ def unknown(tests_total: int) -> dict[str, Any]:
 def note(code: str | None, message: str) -> dict[str, Any]:
     """One of a verdict's errors that has no line in the candidate."""
     return {"code": code, "message": message, "line": None}
+
+
+def fault(graded: Sequence[Verdict]) -> str:
+    """What stood in the way of the first infra_error among these verdicts, and what to do, in one line."""
+    broken = next(verdict for verdict in graded if verdict["verdict"] == "infra_error")
+    message = " ".join(broken["errors"][0]["message"].split()) if broken["errors"] else "no reason is known"
+    return f"{message}; `python -m nbcore doctor` tries the grader on this machine"
+
+
+def refuse_ungraded(graded: Sequence[Verdict], what: str) -> None:
+    """Raises Ungraded where every verdict is an infra_error: a rate over none of `what` is no rate."""
+    if graded and all(verdict["verdict"] == "infra_error" for verdict in graded):
+        raise Ungraded(f"none of {len(graded)} {what} could be graded (infra_error): {fault(graded)}")
 
 
 def judgement(ran: Outcome, passed: int, complete: bool, cases: int) -> str:

@@ -11,23 +11,21 @@ import json
 import os
 import secrets
 import shutil
-import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from nbcore.grading import verdicts
+from nbcore.grading.patience import patience
 from nbcore.grading.python import judge
-from nbcore.grading.rust import compiler, harness, hidden, signatures, structure
+from nbcore.grading.rust import compiler, harness, hidden, signatures, structure, syntax
 from nbcore.grading.rust.forbidden import HONEST, screen
 from nbcore.grading.rust.screen import extract
 from nbcore.grading.sandbox import canaries, forkserver, jail, supervisor
 
 _BUILT_MB = 64
-_PATIENCE_S = 5
 _CHATTER = 16  # times more may be printed to stdout, which nobody reads, than to stderr
 _MB = 1 << 20
 
@@ -107,6 +105,8 @@ class Worker:
             verdict["wall_ms"] = (time.monotonic() - started) * 1e3
             if verdict["verdict"] != "infra_error":
                 break
+            words = "the machine gave it no time to run, or could not start it"
+            verdict["errors"] = verdict["errors"] or [verdicts.note("infra", words)]
         verdict["keep"] &= verdict["verdict"] != "infra_error"
         return verdict
 
@@ -115,7 +115,7 @@ class Worker:
             judge.judge(self.jail, self.limits, self.here, job, verdict)
             return
         try:
-            with _patience():
+            with patience():
                 code = job["text"] if job["plain"] else extract(job["text"], job["signature"])
                 if code is None or not code.strip():
                     verdict["verdict"] = "no_code"
@@ -206,31 +206,17 @@ def _cases(job: dict[str, Any]) -> int:
     return 1 if job["language"] == "python" else hidden.count(job["tests"])
 
 
-@contextlib.contextmanager
-def _patience() -> Iterator[None]:
-    """At most so much CPU for reading a candidate: text made to be slow to read is refused.
-
-    Python hears of it between two steps of its own; a parser that does not come back ends this process with SIGVTALRM,
-    which the pool knows.
-    """
-
-    def stop(*_: object) -> None:
-        raise signatures.Mismatch("too_complex", "takes too long to read")
-
-    signal.signal(signal.SIGPROF, stop)
-    signal.signal(signal.SIGVTALRM, signal.SIG_DFL)
-    signal.setitimer(signal.ITIMER_PROF, _PATIENCE_S)
-    signal.setitimer(signal.ITIMER_VIRTUAL, 2 * _PATIENCE_S)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-
-
 def _load() -> float:
     """How many programs want each processor: the clock runs slower for a sample by as much."""
     return max(1.0, os.getloadavg()[0] / len(os.sched_getaffinity(0)))
+
+
+def _obstacle(error: Exception) -> str:
+    """Why this worker cannot start, and what to do, in one line."""
+    words = " ".join(f"{type(error).__name__}: {error}".split())
+    if isinstance(error, ImportError):
+        return f"{words}; `bash colab_setup.sh` installs what is missing"
+    return f"{words}; `python -m nbcore doctor` says what this machine lacks"
 
 
 def main() -> None:
@@ -245,7 +231,12 @@ def main() -> None:
     setup = json.loads(sys.stdin.readline())
     cell = jail.Jail(Path(setup["folder"]), tuple(setup["layers"]), tuple(setup["system"]), setup["memory"])
     chain = compiler.Toolchain(Path(setup["sysroot"]), setup["version"], tuple(setup["link"]))
-    worker = Worker(cell, chain, supervisor.Limits(**setup["limits"]), setup["tier"], setup["lint"])
+    try:
+        syntax.parse("")  # a parser that cannot be imported is told now, and not by every job
+        worker = Worker(cell, chain, supervisor.Limits(**setup["limits"]), setup["tier"], setup["lint"])
+    except Exception as error:  # whatever it is, it would stand in the way of every job: the grader tells the person
+        say({"obstacle": _obstacle(error)})
+        return
     say({"layers": worker.layers, "promises": worker.promises, "fork_server": worker.server is not None})
     try:
         for line in sys.stdin:

@@ -17,7 +17,7 @@ from nbcore import runs, stats
 from nbcore.core.finite import NotFinite
 from nbcore.core.records import Document
 from nbcore.data import sources
-from nbcore.grading import reward
+from nbcore.grading import reward, verdicts
 from nbcore.grading.rust import structure
 from nbcore.tasks import sets
 from nbcore.training import asking, corpus, fit, load, memory, rollout
@@ -84,8 +84,9 @@ def run_tasks(run: runs.Run) -> dict:
         form = rows["report"]["prompt_form"]
         solved = rollout.solve(model, tokenizer, tasks, config.generation, config.seed, grader, live.update, form)
         live.close()
+        measured = summary(solved, config.samples, config.k)
         run.sample(*({**row, "split": part, "sample": n % config.samples} for n, row in enumerate(solved)))
-        run.log(**{part: {**summary(solved, config.samples, config.k), "seconds": time.monotonic() - began}})
+        run.log(**{part: {**measured, "seconds": time.monotonic() - began}})
     return results(run)
 
 
@@ -119,6 +120,10 @@ def summary(solved: list[dict], samples: int, ks: list[int]) -> dict:
             interval = stats.wilson(sum(row["passed"] for row in judged), len(judged))
         else:
             values = [stats.pass_at_k(len(g), sum(row["passed"] for row in g), k) for g in groups if len(g) >= k]
+            if not values:
+                raise verdicts.Ungraded(
+                    f"pass@{k}: of no task could {k} of {samples} answers be graded: {verdicts.fault(solved)}"
+                )
             interval = stats.mean_bootstrap(values)
         found[f"pass@{k}"] = interval._asdict()
     return found

@@ -16,10 +16,12 @@ from trl import GRPOConfig, GRPOTrainer
 
 from nbcore import runs
 from nbcore.chat import template
-from nbcore.grading import reward
+from nbcore.grading import reward, verdicts
 from nbcore.tasks import sets
 from nbcore.training import asking, fit, load, logits, lora, order, private, rollout
 from nbcore.training.generate import completion
+
+UNGRADED_STEPS = 3  # that are borne: a full disk may be cleared within a step or two
 
 
 class FoldedTrainer(private.Generating, GRPOTrainer):
@@ -88,26 +90,33 @@ def rewards(run: runs.Run, stops: list[int] | None = None) -> list[Any]:
 
     A batch is graded once, for whichever asks first. A group in which one answer could not be graded (our own fault)
     is None throughout, which leaves it out: its mean would be that of the others. `stops` are the ids that end an
-    answer; without them the tokenizer's and its template's own.
+    answer; without them the tokenizer's and its template's own. Raises verdicts.Ungraded where so many batches in a
+    row were left out whole: training would go on without learning.
     """
     rows, weights, size = data(run), run.config.weights.model_dump(), run.config.group_size
     grader = rollout.grader(run, lint=weights["lint"] > 0)
     rollout.check_tasks(run, list(rows["tasks"].values()), run.config.tasks.source, grader)
-    latest: dict[str, Any] = {"batch": None}
+    latest: dict[str, Any] = {"batch": None, "ungraded": 0}
 
     def judged(completion_ids: list, task: list[str], log_metric: Any) -> list[dict]:
         began = time.monotonic()
         answers = [completion(rows["tokenizer"], ids, stops) for ids in completion_ids]
-        verdicts = rollout.graded([rows["tasks"][id_] for id_ in task], answers, grader.grade)
-        worth = [reward.components(verdict) for verdict in verdicts]
+        graded = rollout.graded([rows["tasks"][id_] for id_ in task], answers, grader.grade)
+        worth = [reward.components(verdict) for verdict in graded]
         dropped = 0
         for start in range(0, len(worth), size):
-            if any(v["verdict"] == "infra_error" for v in verdicts[start : start + size]):
+            if any(verdict["verdict"] == "infra_error" for verdict in graded[start : start + size]):
                 worth[start : start + size] = [dict.fromkeys(reward.COMPONENTS)] * len(worth[start : start + size])
                 dropped += 1
-        log_metric("hack_rate", sum(map(reward.is_hack, verdicts)) / len(verdicts))
+        latest["ungraded"] = latest["ungraded"] + 1 if dropped * size >= len(graded) else 0
+        if latest["ungraded"] == UNGRADED_STEPS:
+            raise verdicts.Ungraded(
+                f"{UNGRADED_STEPS} steps in a row taught nothing, for no group could be graded whole: "
+                f"{verdicts.fault(graded)}; once that is mended, the same command goes on from the last checkpoint"
+            )
+        log_metric("hack_rate", sum(map(reward.is_hack, graded)) / len(graded))
         log_metric("infra_dropped", dropped)
-        log_metric("graded", sum(not verdict["cached"] for verdict in verdicts))  # the others are repeats
+        log_metric("graded", sum(not verdict["cached"] for verdict in graded))  # the others are repeats
         log_metric("grading_seconds", time.monotonic() - began)
         return worth
 

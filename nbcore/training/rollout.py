@@ -15,6 +15,7 @@ from nbcore.chat import template
 from nbcore.config import Generation, prompt_form
 from nbcore.core import lines
 from nbcore.core.records import Completion, Sample, Task, Verdict
+from nbcore.grading import verdicts
 from nbcore.grading.grader import RustGrader
 from nbcore.runs import layout
 from nbcore.tasks import checking, sets
@@ -41,6 +42,7 @@ def solve(
     "truncated", …}, and "reasoning" where the model reasoned before it answered.
 
     `progress` is called with (done, total), which counts every answer and then every verdict.
+    Raises verdicts.Ungraded where not one answer could be graded.
     """
     count = len(tasks)
     prompts = [template.prompt_ids(tokenizer, sets.question(task, form)) for task in tasks]
@@ -49,7 +51,8 @@ def solve(
     def grade(samples: list[Sample]) -> list[Verdict]:
         return grader.grade(samples, lambda done, of: progress(count + count * done // of, 2 * count))
 
-    verdicts = graded(tasks, completions, grade)
+    judged = graded(tasks, completions, grade)
+    verdicts.refuse_ungraded(judged, "answers")
     return [
         {
             "id": task["id"],
@@ -60,7 +63,7 @@ def solve(
             **({"reasoning": done["reasoning"]} if done["reasoning"] else {}),
             **{key: verdict[key] for key in KEPT},
         }
-        for task, done, verdict in zip(tasks, completions, verdicts, strict=True)
+        for task, done, verdict in zip(tasks, completions, judged, strict=True)
     ]
 
 

@@ -207,7 +207,9 @@ class Fake:
         verdicts = []
         for sample in samples:
             broken = "broken" in sample.get("code", "")
-            verdicts.append({"id": sample["id"], "verdict": "infra_error" if broken else "pass"})
+            errors = [{"code": "infra", "message": "OSError: No space left on device", "line": None}] if broken else []
+            verdict = {"id": sample["id"], "verdict": "infra_error" if broken else "pass", "errors": errors}
+            verdicts.append(verdict)
             progress(len(verdicts), len(samples))
         return verdicts
 
@@ -256,6 +258,14 @@ def test_a_bad_line_costs_only_itself_whatever_is_bad_about_it(capsys, tmp_path,
     assert batch.done_ids(verdicts) == {"good", "last"}
     aside = [json.loads(line) for line in (tmp_path / "out.bad.jsonl").read_text().splitlines()]
     assert [row["line"] for row in aside] == [2, 3, 4, 5, 6, 7, 9]
+
+
+def test_grade_says_what_kept_it_from_grading(capsys, tmp_path, monkeypatch):
+    """ "Could not be graded, give the command again" was all that a full disk or a missing package looked like."""
+    monkeypatch.setattr(grader, "RustGrader", Fake)
+    sample = {"id": "a", "code": "broken", "tests": "#[test] fn t() {}"}
+    code, _, err = call(capsys, "grade", jsonl(tmp_path / "in.jsonl", [sample]), tmp_path / "out.jsonl")
+    assert code == 1 and "1 samples could not be graded" in err and "No space left" in err and "doctor" in err
 
 
 def test_odd_line_ends_in_samples_and_verdicts_are_content(capsys, tmp_path, monkeypatch):

@@ -50,6 +50,21 @@ def test_a_weak_sandbox_is_a_warning_that_names_what_is_lost(monkeypatch):
     assert check.state == "warn" and "degraded (files, network)" in check.found and check.remedy
 
 
+def test_a_grader_that_cannot_grade_is_missing_and_says_why(monkeypatch):
+    """All promises held and every verdict of the evaluation was an infra_error: only a real program shows it."""
+    assert [(check.name, check.state) for check in doctor._grading()] == [("grader", "ok")]
+    from nbcore.grading import grader, verdicts
+
+    def fails(self, samples):
+        return [
+            {**verdicts.unknown(1), "id": one["id"], "errors": [verdicts.note("infra", "no disk")]} for one in samples
+        ]
+
+    monkeypatch.setattr(grader.RustGrader, "grade", fails)
+    (check,) = doctor._grading()
+    assert check.state == "missing" and "no disk" in check.found and check.remedy
+
+
 def test_an_absent_package_is_missing(monkeypatch):
     monkeypatch.setattr(doctor, "_pins", lambda: {"torch": "1", "bitsandbytes": "1", "nbcore-no-such-package": "1"})
     assert states(doctor._packages())["packages"] == "missing"

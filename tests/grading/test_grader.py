@@ -182,6 +182,17 @@ def test_a_program_that_is_no_utf8_can_be_written_and_read_back(grader, tmp_path
     assert json.loads(out.read_text("utf-8"))["code"] == GOOD + "// \ud800 ü\n"
 
 
+def test_a_first_verdict_that_a_kill_cut_behind_its_program_is_still_a_verdict(grader, tmp_path):
+    """Its `code` was taken for that of a sample, and the command refused to go on with its own file."""
+    out = tmp_path / "out.jsonl"
+    list(batch.grade(grader, [sample(GOOD)], out, lambda done: None))
+    out.write_bytes(out.read_bytes().partition(b'"cpu_ms"')[0])
+    assert batch.done_ids(out) == set() and out.read_bytes() == b""
+    out.write_text(json.dumps(sample(GOOD)))
+    with pytest.raises(ValueError, match="something else than verdicts"):
+        batch.done_ids(out)
+
+
 def test_errors_and_lints_are_placed_in_the_candidates_own_lines(grader):
     broken, linted, ours = grader.grade(
         [

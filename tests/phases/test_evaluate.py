@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from nbcore import runs
+from nbcore.grading import verdicts
 from nbcore.grading.grader import RustGrader
 from nbcore.phases import evaluate
 from nbcore.training import load, rollout
@@ -97,6 +98,30 @@ def test_quality_measures_the_function_that_was_graded():
     assert verdict["passed"] and verdict["code"] == program
     found = evaluate.quality([{**verdict, "prompt": task["prompt"]}])
     assert found["documented"] == 1.0 and found["lines"] == 4.0
+
+
+def ungradable(self, samples, progress=None):
+    note = verdicts.note("infra", "OSError: [Errno 28] No space left on device")
+    rest = {"cached": False, "isolation": "jailed", "errors": [note]}
+    return [{**verdicts.unknown(6), "id": sample["id"], **rest} for sample in samples]
+
+
+def test_an_evaluation_of_which_nothing_was_graded_says_why_and_is_done_again(chain, monkeypatch):
+    """It ended in "wilson: k=0 of n=0", which names neither the fault nor what to do about it."""
+    run = runs.open(short("evaluate", seed=6, heldout=2, unseen=1), chain, "sft")
+    monkeypatch.setattr(RustGrader, "grade", ungradable)
+    with pytest.raises(verdicts.Ungraded, match=r"none of 2 answers could be graded .*No space left.*nbcore doctor"):
+        evaluate.run_tasks(run)
+    assert evaluate.results(run) == {} and run.samples() == []
+    monkeypatch.undo()
+    assert evaluate.run_tasks(run)["heldout"]["infra_errors"] == 0
+
+
+def test_pass_at_k_of_too_few_graded_answers_says_why():
+    """With several samples the bootstrap's own error came up, about values that nobody had heard of."""
+    broken = {**ROW, "verdict": "infra_error", "errors": [verdicts.note("infra", "no disk")]}
+    with pytest.raises(verdicts.Ungraded, match=r"pass@2.*no disk"):
+        evaluate.summary([{**ROW, "verdict": "pass"}, broken], 2, [1, 2])
 
 
 def test_an_interrupted_evaluation_keeps_its_finished_parts(chain, monkeypatch):

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from nbcore import runs
-from nbcore.grading import reward
+from nbcore.grading import reward, verdicts
 from nbcore.grading.grader import RustGrader
 from nbcore.phases import grpo
 from nbcore.tasks import katas
@@ -73,6 +73,23 @@ def test_our_own_fault_is_never_a_zero(run, monkeypatch):
     task = next(iter(grpo.data(run)["tasks"]))
     for values in asked(run, [[1]] * 2 * size, [task] * 2 * size):
         assert values == [None] * size + [1.0] * size
+
+
+def test_steps_of_which_nothing_could_be_graded_stop_the_run(run, monkeypatch):
+    """Each such step has the reward nan and teaches nothing: 130 of them ended as a run that had finished."""
+    broken = {**verdicts.unknown(6), "errors": [verdicts.note("infra", "no disk")], "cached": False}
+    monkeypatch.setattr(RustGrader, "grade", lambda self, samples: [broken] * len(samples))
+    functions, size = grpo.rewards(run), run.config.group_size
+    task = next(iter(grpo.data(run)["tasks"]))
+
+    async def step():
+        ids = [[1] for _ in range(size)]
+        return await asyncio.gather(*(function(completion_ids=ids, task=[task] * size) for function in functions))
+
+    for _ in range(grpo.UNGRADED_STEPS - 1):
+        assert asyncio.run(step()) == [[None] * size] * 3
+    with pytest.raises(verdicts.Ungraded, match=r"3 steps in a row taught nothing.*no disk.*the same command goes on"):
+        asyncio.run(step())
 
 
 def test_a_batch_is_graded_once(run, monkeypatch):

@@ -4,6 +4,8 @@ import pytest
 import torch
 
 from nbcore import runs
+from nbcore.grading import verdicts
+from nbcore.grading.grader import RustGrader
 from nbcore.phases import ipo
 from tests.phases.short_runs import same_losses, short, walk, write_pairs
 
@@ -75,6 +77,23 @@ def test_only_the_trained_adapter_is_left(run):
         "adapter_config.json",
         "adapter_model.safetensors",
     ]
+
+
+def test_rollouts_of_which_nothing_was_graded_say_why(chain, monkeypatch):
+    """A grader that is broken was taken for a parent that never passes, with the advice to train it longer."""
+
+    def ungradable(self, samples, progress):
+        return [
+            {**verdicts.unknown(6), "id": sample["id"], "errors": [verdicts.note("infra", "no disk")]}
+            for sample in samples
+        ]
+
+    monkeypatch.setattr(RustGrader, "grade", ungradable)
+    config = short("ipo", seed=4, rollouts=2, **{"tasks.limit": 2, "generation.max_new_tokens": 4})
+    run = runs.open(config, chain, "sft")
+    with pytest.raises(verdicts.Ungraded, match=r"none of 4 answers could be graded .*no disk"):
+        ipo.data(run)
+    assert not (run.path / ipo.PAIRS).exists()
 
 
 def test_no_pairs_is_one_clear_error(chain):

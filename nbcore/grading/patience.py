@@ -1,0 +1,33 @@
+"""A bound on the time that a worker spends on reading what a model wrote."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Iterator
+
+from nbcore.grading.rust import signatures
+
+_PATIENCE_S = 5
+
+
+@contextlib.contextmanager
+def patience() -> Iterator[None]:
+    """At most so much CPU for reading a candidate: text made to be slow to read is refused.
+
+    Python hears of it between two steps of its own; a parser that does not come back ends this process with SIGVTALRM,
+    which the pool knows.
+    """
+
+    def stop(*_: object) -> None:
+        raise signatures.Mismatch("too_complex", "takes too long to read")
+
+    signal.signal(signal.SIGPROF, stop)
+    signal.signal(signal.SIGVTALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_PROF, _PATIENCE_S)
+    signal.setitimer(signal.ITIMER_VIRTUAL, 2 * _PATIENCE_S)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
