@@ -25,7 +25,7 @@ def test_what_stays_stays(items, policy):
     """Each promise of the docstring, over everything hypothesis can think of."""
     gone = retention.expendable(items, policy)
     assert not any(item.blessed for item in gone)
-    sound = sorted((item for item in items if item.verified), key=lambda item: item.step)
+    sound = sorted((item for item in items if item.verified), key=lambda item: (item.step, item.name))
     assert not set(sound[max(0, len(sound) - policy.newest) :]) & set(gone)
     if policy.every:
         assert not any(item.verified and item.step % policy.every == 0 for item in gone)
