@@ -19,7 +19,7 @@ It must have exactly this signature:
 {signature}
 ```
 
-Answer with the complete function, and nothing else, in one ```rust block."""
+Answer with the complete function and the imports it needs, and nothing else, in one ```rust block."""
 
 SHIPPED = {"bare": BARE, "chat": CHAT}
 FIELDS = ("prompt", "signature", "language")
