@@ -8,10 +8,23 @@ from nbcore.config.leaves import Leaf, leaves
 from nbcore.config.load import OPEN, assignments, digest, dump, load
 from nbcore.config.phases import PHASES, TABLE
 from nbcore.config.pretrain import Pretrain
-from nbcore.config.schema import Closed, Corpus, Generation, Lora, Model, Phase, Sampling, Sandbox, Tasks, Training
+from nbcore.config.schema import (
+    BUILT_IN,
+    Closed,
+    Corpus,
+    Generation,
+    Lora,
+    Model,
+    Phase,
+    Sampling,
+    Sandbox,
+    Tasks,
+    Training,
+)
 from nbcore.config.sft import Sft
 
 __all__ = [
+    "BUILT_IN",
     "OPEN",
     "PHASES",
     "TABLE",

@@ -12,6 +12,7 @@ from nbcore.config.schema import Asking, Count, Generation, Phase
 class Evaluate(Phase, Asking):
     """Compile rate, pass@k, lints and perplexity of any run, with intervals."""
 
+    ADDED = (*Phase.ADDED, "prompt_form")
     phase: Literal["evaluate"] = "evaluate"
     """Names the phase."""
     source: str = "katas"

@@ -27,6 +27,7 @@ class RewardWeights(Closed):
 class Grpo(AdapterTraining, Asking):
     """Reinforcement learning on the verdict of the real compiler and hidden tests."""
 
+    ADDED = (*AdapterTraining.ADDED, "lora", "prompt_form")
     phase: Literal["grpo"] = "grpo"
     """Names the phase."""
     tasks: Tasks = Tasks()

@@ -12,6 +12,7 @@ from nbcore.config.schema import AdapterTraining, Asking, Count, Generation, Pos
 class Ipo(AdapterTraining, Asking):
     """Prefer programs that pass over programs that do not: IPO on graded rollouts of the parent."""
 
+    ADDED = (*AdapterTraining.ADDED, "lora", "prompt_form")
     phase: Literal["ipo"] = "ipo"
     """Names the phase."""
     tasks: Tasks = Tasks(limit=300)

@@ -66,8 +66,20 @@ def dump(config: Phase) -> str:
 
 
 def digest(config: Phase) -> str:
-    """12 hex digits over every resolved value: equal configs, equal digests."""
-    return hashlib.sha256(json.dumps(config.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()[:12]
+    """12 hex digits over every resolved value: equal configs, equal digests.
+
+    A field that the schema has not always had counts only where it says something, so that earlier runs keep
+    their names.
+    """
+    values = config.model_dump(mode="json")
+    for path in config.ADDED:
+        *sections, field = path.split(".")
+        inner, model = values, config
+        for name in sections:
+            inner, model = inner[name], getattr(model, name)
+        if getattr(model, field) == type(model).model_fields[field].default:
+            del inner[field]
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _read(path: Path) -> dict:

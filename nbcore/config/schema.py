@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import datetime
 import json
-from typing import Annotated, Any, Literal, get_origin
+import re
+from typing import Annotated, Any, ClassVar, Literal, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from nbcore.config.prompt_form import PromptForm
 
+BUILT_IN = ("katas", "files", "copies", "rust-src")  # sources of tasks, rows and documents; any other is a .jsonl file
 Count = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -63,6 +66,9 @@ class Model(Closed):
     """'seedling', a local folder or a Hub id. Empty: the parent's base, or the seedling where there is no parent."""
     revision: str | None = None
     """Commit of a Hub model; a training result is only reproducible with one."""
+    date: str | None = None
+    """The day, as in 2025-01-31, that chat templates print which would print today's (gpt-oss, Llama 3). Empty: the
+    parent's, or 2024-07-26 where there is no parent."""
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
     """Weights and compute: float32 on a CPU, float16 on a T4, bfloat16 from Ampere on."""
     quantization: Literal["none", "nf4"] = "none"
@@ -71,6 +77,17 @@ class Model(Closed):
     """Attention kernel. gpt-oss has no sdpa: use eager there."""
     dequantize_mxfp4: bool = False
     """gpt-oss is published in MXFP4, which cannot be trained: True expands it to `dtype` on loading."""
+
+    @field_validator("date", mode="before")
+    @classmethod
+    def _is_a_day(cls, value: Any) -> Any:
+        if isinstance(value, datetime.date):  # YAML reads 2025-01-31 as one
+            value = value.isoformat()
+        if isinstance(value, str) and not re.fullmatch(r"\d{4}-\d\d-\d\d", value):
+            raise ValueError("is no day; write it as 2025-01-31")
+        if isinstance(value, str):
+            datetime.date.fromisoformat(value)
+        return value
 
 
 class Lora(Closed):
@@ -157,6 +174,8 @@ class Sandbox(Closed):
 class Phase(Closed):
     """What every phase has."""
 
+    ADDED: ClassVar[tuple[str, ...]] = ("model.date",)
+    """Fields that came after the first runs: `digest` leaves them out where they have their default."""
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")] = "run"
     """Goes into the run's folder name; usually the profile."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0

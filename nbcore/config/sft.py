@@ -12,6 +12,7 @@ from nbcore.config.schema import AdapterTraining, Asking, Count
 class Sft(AdapterTraining, Asking):
     """Teach instruction → function; the loss falls on the assistant's tokens only."""
 
+    ADDED = (*AdapterTraining.ADDED, "prompt_form")
     phase: Literal["sft"] = "sft"
     """Names the phase."""
     rows: str = "katas"

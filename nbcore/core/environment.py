@@ -5,14 +5,18 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import platform
 import shutil
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
+from importlib import metadata
 from pathlib import Path
 
 import nbcore
 
 REPO = Path(__file__).resolve().parents[2]
+PACKAGES = ("torch", "transformers", "trl", "peft", "datasets", "accelerate", "bitsandbytes", "tokenizers")
 MOUNT = Path("/content/drive")  # where Colab mounts a Drive; MyDrive appears inside
 
 
@@ -140,3 +144,12 @@ def colab_secrets_to_env(names: Iterable[str] = ("HF_TOKEN",)) -> list[str]:
             except (userdata.SecretNotFoundError, userdata.NotebookAccessError, userdata.TimeoutException):
                 continue
     return [name for name in names if secret(name) is not None]
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that decide a training result, as far as they are installed."""
+    installed = {"python": platform.python_version()}
+    for package in PACKAGES:
+        with suppress(metadata.PackageNotFoundError):  # runs can be looked at without the training packages
+            installed[package] = metadata.version(package)
+    return installed

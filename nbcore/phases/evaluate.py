@@ -5,7 +5,6 @@ pass@k = 1 - C(n-c, k) / C(n, k)   for c passing of n completions of one task
 
 from __future__ import annotations
 
-import functools
 import math
 import time
 from collections import Counter, deque
@@ -21,12 +20,13 @@ from nbcore.grading import reward, verdicts
 from nbcore.grading.rust import structure
 from nbcore.tasks import sets
 from nbcore.training import asking, corpus, fit, load, memory, rollout
+from nbcore.training.remembered import remembered
 from nbcore.view.live import Live
 
 LARGEST = 500.0  # nats a token, beyond which exp() is no float any more; a uniform guess has 12 at most
 
 
-@functools.lru_cache(maxsize=1)
+@remembered
 def data(run: runs.Run) -> dict[str, Any]:
     """Held-out tasks of unseen compositions and of unseen families, and held-out documents."""
     config = run.config

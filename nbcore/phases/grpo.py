@@ -6,7 +6,6 @@ advantage = (reward - mean of its group) / std of its group,   a group being the
 from __future__ import annotations
 
 import asyncio
-import functools
 import time
 from typing import Any
 
@@ -20,6 +19,7 @@ from nbcore.grading import reward, verdicts
 from nbcore.tasks import sets
 from nbcore.training import asking, fit, load, logits, lora, order, private, rollout
 from nbcore.training.generate import completion
+from nbcore.training.remembered import remembered
 
 UNGRADED_STEPS = 3  # that are borne: a full disk may be cleared within a step or two
 
@@ -43,7 +43,7 @@ class FoldedTrainer(private.Generating, GRPOTrainer):
         return completions
 
 
-@functools.lru_cache(maxsize=1)
+@remembered
 def data(run: runs.Run) -> dict[str, Any]:
     """Prompts, each with the id of its task; the hidden tests stay in "tasks", where only the reward looks."""
     config = run.config
@@ -63,10 +63,12 @@ def data(run: runs.Run) -> dict[str, Any]:
         )
     tokenizer = load.tokenizer(run)
     form = asking.form(run)
-    longest = max(len(template.prompt_ids(tokenizer, sets.question(task, form))) for task in tasks)
+    rendered = [{"ids": template.prompt_ids(tokenizer, sets.question(task, form))} for task in tasks]
+    longest = max(len(row["ids"]) for row in rendered)
     rows = [{"prompt": sets.question(task, form), "task": task["id"]} for task in tasks]
     return {
         "train": order.in_order(rows, config.max_steps, prompts, config.seed, length=lambda row: 0),
+        "prompts": rendered,
         "tasks": {task["id"]: task for task in tasks},
         "tokenizer": tokenizer,
         "report": {

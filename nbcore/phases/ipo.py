@@ -7,7 +7,6 @@ The log-ratio is policy over reference, and the reference is the parent (the SFT
 
 from __future__ import annotations
 
-import functools
 import json
 from typing import Any
 
@@ -22,6 +21,7 @@ from nbcore.data import sources
 from nbcore.runs import commit, pausing
 from nbcore.tasks import sets
 from nbcore.training import asking, fit, load, lora, order, private, rollout
+from nbcore.training.remembered import remembered
 from nbcore.view.live import Live
 
 PAIRS = "pairs.jsonl"
@@ -31,7 +31,7 @@ class PairTrainer(private.Tokenised, DPOTrainer):
     """DPO on pairs that are token ids already."""
 
 
-@functools.lru_cache(maxsize=1)
+@remembered
 def data(run: runs.Run) -> dict[str, Any]:
     """Pairs of prompt_ids, chosen_ids and rejected_ids from graded rollouts of the parent, in training order.
 

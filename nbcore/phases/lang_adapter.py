@@ -5,7 +5,6 @@ W' = W + (alpha / r) · B·A,   W frozen, only A and B train
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 from datasets import Dataset
@@ -16,9 +15,10 @@ from nbcore import runs
 from nbcore.core import lines
 from nbcore.data import sources
 from nbcore.training import corpus, fit, load, lora, order
+from nbcore.training.remembered import remembered
 
 
-@functools.lru_cache(maxsize=1)
+@remembered
 def data(run: runs.Run) -> dict[str, Any]:
     """Token rows in the order they are trained in, and held-out rows."""
     config = run.config

@@ -5,7 +5,6 @@ L = -mean over tokens of log p(token | tokens before it)
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 from datasets import Dataset
@@ -18,9 +17,10 @@ from nbcore.core.records import Document
 from nbcore.data import sources
 from nbcore.training import corpus, fit, load, order
 from nbcore.training import tokenizer as tokenizers
+from nbcore.training.remembered import remembered
 
 
-@functools.lru_cache(maxsize=1)
+@remembered
 def data(run: runs.Run) -> dict[str, Any]:
     """Token rows in the order they are trained in, one stage after the other, and held-out rows."""
     config = run.config

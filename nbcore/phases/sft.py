@@ -5,7 +5,6 @@ L = -mean over the answer's tokens of log p(token | prompt, answer so far)
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 from datasets import Dataset
@@ -16,9 +15,10 @@ from nbcore.chat import template
 from nbcore.core import lines
 from nbcore.data import sources
 from nbcore.training import asking, fit, load, lora, order, rollout
+from nbcore.training.remembered import remembered
 
 
-@functools.lru_cache(maxsize=1)
+@remembered
 def data(run: runs.Run) -> dict[str, Any]:
     """Rows of input_ids and labels in the order they are trained in; which rows validate is settled by a hash of
     their id. "epoch" is how many steps go once through the rows.

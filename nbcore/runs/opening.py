@@ -7,22 +7,19 @@ may differ, and the run goes on with the new value. Anything else is another run
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 
 from nbcore import config as configs
 from nbcore.core import environment
 from nbcore.core.base_model import local_folder
-from nbcore.runs import checkpoints, choice, commit, disk, layout, lease, pausing
+from nbcore.runs import checkpoints, choice, commit, disk, inputs, layout, lease, pausing
 from nbcore.runs import run as runs
 from nbcore.runs.mirror import restore
 from nbcore.runs.run import Run
 
-PACKAGES = ("torch", "transformers", "trl", "peft", "datasets", "accelerate", "bitsandbytes", "tokenizers")
 BATCH = ("batch_size", "gradient_accumulation")  # elastic as long as their product, the effective batch, stays
 ELASTIC = (*BATCH, "save_steps", "keep_every", "jobs", "gradient_checkpointing", "sandbox.allow_degraded")
 
@@ -49,6 +46,8 @@ def open(config: configs.Phase, store: str | Path, parent: str | Path | Run | No
         raise ValueError(
             f"parent: {parent.path} is in another store than {store}; copy it to {store / parent.id} first"
         )
+    if parent is not None:
+        inputs.refuse_changed_base(parent)
     fitting, on_mirror = candidates(config, store, parent), []
     if not (fitting and fitting[0].finished):
         on_mirror = bring(config, store, parent)
@@ -70,6 +69,7 @@ def open(config: configs.Phase, store: str | Path, parent: str | Path | Run | No
         )
     else:
         _refuse_drift(config, store, parent)
+        _say_what_changed(config, store, parent)
     if config.model.base:
         local_folder(config.model.base)  # raises where it is a path to no model
     try:
@@ -93,9 +93,10 @@ def _create(config: configs.Phase, store: Path, parent: Run | None, on_mirror: l
         "config": commit.sha256(path / layout.CONFIG),
         "parent": _reference(parent),
         "seedling": seedling(config, parent),
+        "inputs": inputs.read_by(config, parent),
         "seed": config.seed,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": versions(),
+        "versions": environment.versions(),
     }
     commit.write_sealed(path / layout.OPENING, opening)
     commit.sync(path.parent)
@@ -137,9 +138,11 @@ def candidates(config: configs.Phase, store: str | Path, parent: Run | None) -> 
     """The undamaged runs of this config and parent, the one to go on with first.
 
     Finished ones come before unfinished ones, then the one with the most steps, then the newest. Where no run has
-    exactly this config, those count whose config differs only in fields that do not change the result.
+    exactly this config, those count whose config differs only in fields that do not change the result. A run whose
+    files have changed since is none of them.
     """
-    named = list(_of_parent(config, store, parent))
+    now = inputs.read_by(config, parent)
+    named = [run for run in _of_parent(config, store, parent) if not inputs.changed(run, now)]
     exact = [run for run in named if layout.config_of(run.path)[1] == configs.digest(config)]
     fitting = [run for run in exact or named if is_elastic(changes(run.requested, config), config)]
     if len(fitting) > 1:  # rare, and only then worth reading every checkpoint to see how far each has come
@@ -194,6 +197,12 @@ def _refuse_drift(config: configs.Phase, store: str | Path, parent: Run | None) 
     checkpoint, _ = checkpoints.newest(run.path)
     if checkpoint is None:
         return
+    if differing := inputs.changed(run, inputs.read_by(config, parent)):
+        raise ValueError(
+            f"{differing[0]} has changed since {run.id}, unfinished at step {checkpoint.step}, was begun. To go on "
+            "with it, put back what was there; to leave it and begin another, give the new one a name of its own: "
+            'overrides = {"name": "…"}, or --set name=…'
+        )
     changed = changes(run.config, config)
     field, (old, new) = next(iter(changed.items()))
     raise ValueError(
@@ -201,6 +210,15 @@ def _refuse_drift(config: configs.Phase, store: str | Path, parent: Run | None) 
         f"(in all: {_words(changed)}). To go on with it, set that back; to leave it and begin another, give the "
         'new one a name of its own: overrides = {"name": "…"}, or --set name=…'
     )
+
+
+def _say_what_changed(config: configs.Phase, store: Path, parent: Run | None) -> None:
+    """Say why a run of this very config and parent is not the one to go on with: its files have changed since."""
+    now = inputs.read_by(config, parent)
+    for run in _of_parent(config, store, parent):
+        if not changes(run.requested, config) and (differing := inputs.changed(run, now)):
+            print(f"{differing[0]} has changed since {run.id}: this is a new run", flush=True)
+            return
 
 
 def _refuse_mirror_within(store: Path) -> None:
@@ -228,15 +246,6 @@ def seedling(config: configs.Phase, parent: Run | None) -> str | None:
     if parent or config.model.base or configs.TABLE[config.phase].from_scratch:
         return None
     return commit.sha256(runs.SEEDLING / "model.safetensors")
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that decide a training result, as far as they are installed."""
-    installed = {"python": platform.python_version()}
-    for package in PACKAGES:
-        with suppress(metadata.PackageNotFoundError):  # runs can be looked at without the training packages
-            installed[package] = metadata.version(package)
-    return installed
 
 
 def _reference(parent: Run | None) -> dict | None:

@@ -17,10 +17,10 @@ from transformers import PrinterCallback, set_seed
 
 from nbcore import config as configs
 from nbcore import runs
-from nbcore.core import hardware
+from nbcore.core import environment, hardware
 from nbcore.core.finite import NotFinite
-from nbcore.runs import checkpoints, commit, layout, opening, pausing
-from nbcore.training import load, lora, memory, private, probe, stopping
+from nbcore.runs import checkpoints, commit, inputs, layout, pausing
+from nbcore.training import load, lora, memory, order, private, probe, stopping
 from nbcore.training.saving import CheckpointCallback
 
 HALVINGS = 3  # of the micro-batch, in the life of a run
@@ -113,15 +113,18 @@ def _attempt(
     facts = {
         "config": layout.config_of(run.path)[1],
         "data": data["report"]["sha256"],
+        "rendered": order.digest(data.get("prompts", data["train"])),
         "parent": (run.info["parent"] or {}).get("hash"),
         "base": load.fingerprint(run),
-        "versions": opening.versions(),
+        "versions": environment.versions(),
     }
     callback = CheckpointCallback(run, trainer, facts, live, patience)
     trainer.add_callback(callback)
     trainer.remove_callback(PrinterCallback)  # it prints every dict of numbers; the run's log and the curve hold them
     pausing.require(run.path, callback.estimate(), "training")
     checkpoint = _resume_from(run, facts)
+    if checkpoint is None:
+        inputs.require(run)
     if torch.cuda.is_available():  # a CPU's lack of memory ends the process and cannot be caught
         probe.run(trainer, longest)
     with stopping.on_signals(callback):
@@ -162,10 +165,12 @@ def _resume_from(run: runs.Run, facts: dict[str, Any]) -> checkpoints.Checkpoint
         run.event("fell_back", checkpoint=name, problems=problems)
     if checkpoint is None:
         return None
-    for name in ("data", "parent", "base"):
-        if checkpoint.facts[name] != facts[name]:
+    for name in ("data", "parent", "base", "rendered"):
+        then = checkpoint.facts.get(name, facts[name])  # checkpoints of earlier versions know nothing of "rendered"
+        if then != facts[name]:
+            what = "rendered token ids (another chat template or tokenizer)" if name == "rendered" else name
             raise ValueError(
-                f"{name}: {run.id} stands at step {checkpoint.step} on {checkpoint.facts[name]}, now it is "
+                f"{what}: {run.id} stands at step {checkpoint.step} on {then}, now it is "
                 f'{facts[name]}; restore that, or begin anew under a name of its own: overrides = {{"name": "…"}}'
             )
     then = checkpoint.facts["versions"]

@@ -22,7 +22,7 @@ from transformers import (
 
 from nbcore import config as configs
 from nbcore import runs
-from nbcore.chat import template
+from nbcore.chat import dates, template
 from nbcore.core.base_model import local_folder
 from nbcore.runs import commit, layout
 from nbcore.training import lora, private
@@ -54,6 +54,11 @@ def base_of(run: runs.Run) -> str:
 def revision_of(run: runs.Run) -> str:
     """Commit or branch of a Hub base: the run's own, or the nearest ancestor's that names one, else "main"."""
     return run.config.model.revision or (revision_of(run.parent) if run.parent else "main")
+
+
+def date_of(run: runs.Run) -> str | None:
+    """The day that chat templates print: the run's own, or the nearest ancestor's that names one."""
+    return run.config.model.date or (date_of(run.parent) if run.parent else None)
 
 
 def fingerprint(run: runs.Run) -> str:
@@ -93,16 +98,23 @@ def folder(base: str, store: Path) -> str:
 
 def tokenizer(run: runs.Run) -> Any:
     """The tokenizer of a run's base, padding on the left (for generation) unless a trainer says otherwise."""
-    return tokenizer_at(folder(base_of(run), run.store), revision_of(run))
+    return tokenizer_at(folder(base_of(run), run.store), revision_of(run), date_of(run))
 
 
-def tokenizer_at(path: str, revision: str = "main") -> Any:
-    """The tokenizer in a folder or on the Hub. Raises ValueError where it has no chat template."""
+def tokenizer_at(path: str, revision: str = "main", date: str | None = None) -> Any:
+    """The tokenizer in a folder or on the Hub, its chat template with a date that stays.
+
+    Raises ValueError where it has no chat template.
+    """
     loaded = AutoTokenizer.from_pretrained(path, revision=revision, padding_side="left")
     if loaded.pad_token_id is None:
         loaded.pad_token = loaded.eos_token
     if loaded.chat_template is None:
         raise ValueError(f"model.base: {path!r} has no chat template; choose an instruct or chat variant")
+    if isinstance(loaded.chat_template, dict):  # several, by name
+        loaded.chat_template = {name: dates.freeze(text, date) for name, text in loaded.chat_template.items()}
+    else:
+        loaded.chat_template = dates.freeze(loaded.chat_template, date)
     return loaded
 
 

@@ -203,3 +203,11 @@ def test_a_file_that_is_not_there_is_answered_with_one_that_is():
     for wrong in ("configs/sft/tinny.yaml", "configs/stf/tiny.yaml"):
         with pytest.raises(FileNotFoundError, match=r"did you mean 'configs/sft/tiny\.yaml'\?"):
             configs.load(wrong)
+
+
+@pytest.mark.parametrize(
+    ("phase", "digest"), [("sft", "2ae44873233e"), ("ipo", "cf8f5b00b0c4"), ("grpo", "7baf4df9d6bb")]
+)
+def test_a_field_that_came_later_changes_no_name(phase, digest):
+    """These are in the names of runs that people have."""
+    assert configs.digest(configs.load(f"configs/{phase}/tiny.yaml")) == digest

@@ -18,7 +18,7 @@ from nbcore import runs
 from nbcore.phases import lang_adapter, sft
 from nbcore.runs import checkpoints, lease
 from nbcore.tasks import katas, sets
-from nbcore.training import probe, stopping
+from nbcore.training import load, probe, stopping
 from tests.phases.children import CONTEXT, go, train
 from tests.phases.short_runs import losses, short, walk, write_pairs
 
@@ -221,6 +221,24 @@ def test_other_data_under_a_checkpoint_is_refused(chain, tmp_path):
     assert go(run.store, run.id, end_at=(3, 0)) == -9
     path.write_text("".join(json.dumps(row) + "\n" for row in rows[1:]))
     with pytest.raises(ValueError, match=r"data: sft/.* stands at step 2 on [0-9a-f]+, now it is [0-9a-f]+; restore"):
+        sft.train(run)
+
+
+def test_other_tokens_under_a_checkpoint_are_refused(chain, tmp_path, monkeypatch):
+    """An edited chat template, or one that prints today's date, renders the same rows as other tokens."""
+    shutil.copytree(chain / "lang_adapter", tmp_path / "lang_adapter")
+    run = runs.open(short("sft"), tmp_path, "lang_adapter")
+    assert go(run.store, run.id, end_at=(3, 0)) == -9
+    real = load.tokenizer
+
+    def edited(run):
+        tokenizer = real(run)
+        told = tokenizer.chat_template
+        tokenizer.chat_template = told.replace("'<|start|>' + message.role", "'<|start|> ' + message.role")
+        return tokenizer
+
+    monkeypatch.setattr(load, "tokenizer", edited)
+    with pytest.raises(ValueError, match=r"^rendered token ids .*: sft/.* stands at step 2 on .*; restore"):
         sft.train(run)
 
 

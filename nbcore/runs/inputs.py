@@ -1,0 +1,109 @@
+"""What a run reads from outside of the store, by content: the files and the base folder that its config names by path.
+
+A path says nothing about what stands there tomorrow. So open.json holds the sha256 of each file, and a run whose files
+have changed since is another run: {"rows": {"mine.jsonl": "9f86…"}, "model.base": {"base/config.json": "60303…", …}}.
+Runs opened before this was recorded have no entry, and then nothing is compared.
+"""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+from nbcore import config as configs
+from nbcore.core.base_model import local_folder
+from nbcore.runs import commit, layout
+from nbcore.runs.run import SEEDLING, Run
+
+Inputs = dict[str, dict[str, str | None]]
+BASE = "model.base"
+FILES = ("source", "tasks.source", "rows", "corpus.sources")  # fields of a config that may name a .jsonl file
+OF_A_BASE = (".safetensors", ".json", ".jinja", ".txt", ".model")  # weights, settings, tokenizer and chat template
+LARGE = 1 << 26  # bytes; above, a file is not read again while its size and times stay
+
+
+def read_by(config: configs.Phase, parent: Run | None) -> Inputs:
+    """Field -> path -> sha256 of what a run of this config and parent would read now; None where there is no file."""
+    values = {leaf.path: leaf.value for leaf in configs.leaves(config)}
+    inputs: Inputs = {}
+    for field in FILES:
+        named = values.get(field, ())
+        paths = [path for path in ([named] if isinstance(named, str) else named) if path not in configs.BUILT_IN]
+        if paths:
+            inputs[field] = {path: _sha256(Path(path)) for path in paths}
+    base = _base(config, parent)
+    if folder := _folder(base):
+        files = sorted(path for path in folder.rglob("*") if path.suffix in OF_A_BASE and path.is_file())
+        inputs[BASE] = {f"{base}/{path.relative_to(folder).as_posix()}": _sha256(path) for path in files}
+    return inputs
+
+
+def changed(run: Run, now: Inputs) -> list[str]:
+    """ "field: path" of each file that is not what it was when the run was opened.
+
+    A file or base folder that is not there now tells nothing: a finished run stays what it is without it.
+    """
+    differing = []
+    for field, then in run.info.get("inputs", {}).items():
+        files = now.get(field, {})
+        there = [path for path in then | files if files and files.get(path, "gone") is not None]
+        differing += [f"{field}: {path}" for path in there if then.get(path) != files.get(path)]
+    return differing
+
+
+def require(run: Run) -> None:
+    """Raises ValueError naming the file where one that the run reads has changed since it was opened."""
+    parent_id = (run.info["parent"] or {}).get("id")
+    parent = Run(run.store / parent_id) if parent_id else None
+    if differing := changed(run, read_by(run.config, parent)):
+        raise ValueError(
+            f"{differing[0]} has changed since {run.id} was opened{_others(differing)}; put back what was there, "
+            "or open the run again for a new one"
+        )
+
+
+def refuse_changed_base(parent: Run) -> None:
+    """Raises ValueError where the base folder that a parent was trained on has changed: its adapter would not fit."""
+    grandparent_id = (parent.info["parent"] or {}).get("id")
+    now = read_by(parent.config, Run(parent.store / grandparent_id) if grandparent_id else None)
+    differing = [entry for entry in changed(parent, now) if entry.startswith(f"{BASE}: ")]
+    if differing:
+        raise ValueError(
+            f"{differing[0]} has changed since the parent {parent.id} was trained on it{_others(differing)}; put back "
+            "what was there, or run the parent's phase again"
+        )
+
+
+def _others(differing: list[str]) -> str:
+    return f" (and {len(differing) - 1} more)" if len(differing) > 1 else ""
+
+
+def _base(config: configs.Phase, parent: Run | None) -> str | None:
+    """The base that the first run of the chain names."""
+    while parent is not None and (parent.path / layout.OPENING).is_file():
+        config, above = parent.config, parent.info["parent"]
+        parent = Run(parent.store / above["id"]) if above else None
+    return config.model.base
+
+
+def _folder(base: str | None) -> Path | None:
+    if not base or base == "seedling":
+        return SEEDLING if base else None
+    try:
+        return local_folder(base)
+    except ValueError:  # no model is there: a run that is opened says so
+        return None
+
+
+def _sha256(path: Path) -> str | None:
+    if not path.is_file():
+        return None
+    about = path.stat()
+    if about.st_size <= LARGE:
+        return commit.sha256(path)
+    return _sha256_of_large(path, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
+
+
+@functools.lru_cache(maxsize=1024)
+def _sha256_of_large(path: Path, _size: int, _modified: int, _changed: int) -> str:
+    return commit.sha256(path)
