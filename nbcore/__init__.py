@@ -7,7 +7,7 @@ __version__ = "0.1.0"
 
 
 def find_rustup() -> None:
-    """Put rustup's tools on PATH, where they are: only a login shell looks there, and a notebook's kernel is none."""
+    """Add the folder of rustup's tools to PATH: only login shells do that, and a notebook's kernel starts from none."""
     tools = str(Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo") / "bin")
     if os.path.isdir(tools) and tools not in os.environ.get("PATH", "").split(os.pathsep):
         os.environ["PATH"] = os.pathsep.join(filter(None, (os.environ.get("PATH"), tools)))

@@ -1,1 +1,1 @@
-"""`python -m nbcore …`."""
+"""The command line: `python -m nbcore …`."""

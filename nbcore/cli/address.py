@@ -1,4 +1,4 @@
-"""The project's address, OWNER/REPO on GitHub, in everything that names it: badges, setup cells, pyproject, README."""
+"""Sets the project's address on GitHub, OWNER/REPO, in every file that names it: README, notebooks, pyproject.toml."""
 
 from __future__ import annotations
 
@@ -6,20 +6,21 @@ import re
 import tomllib
 from pathlib import Path
 
-UNSET = "ORG/REPO"  # what stands there until an address is set
-FILES = ("*.md", "docs/*.md", "notebooks/*.ipynb", "pyproject.toml")  # the last says what is set: it is written last
+UNSET = "ORG/REPO"  # the placeholder in these files until an address is set
+# pyproject.toml comes last: `current` reads the old address from it, and the other files need that one.
+FILES = ("*.md", "docs/*.md", "notebooks/*.ipynb", "pyproject.toml")
 OWNER = r"[A-Za-z0-9](?:-?[A-Za-z0-9]){0,38}"
 NAME = r"[A-Za-z0-9._-]{1,100}"
 
 
 def current(root: Path) -> str:
-    """OWNER/REPO as pyproject.toml has it."""
+    """The address that pyproject.toml has now, as OWNER/REPO."""
     project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]
     return project["urls"]["Repository"].removeprefix("https://github.com/")
 
 
 def checked(address: str) -> str:
-    """OWNER/REPO of an address; the whole https address is as good. Raises ValueError where it is neither."""
+    """The address as OWNER/REPO; it may be given as https://github.com/…, too. Raises ValueError for anything else."""
     short = address.strip().removeprefix("https://github.com/").removesuffix("/").removesuffix(".git")
     if not re.fullmatch(f"{OWNER}/{NAME}", short) or short.partition("/")[2] in (".", ".."):
         raise ValueError(f"OWNER/REPO: {address!r} is no address on GitHub; give it like rust-lang/book")
@@ -27,7 +28,7 @@ def checked(address: str) -> str:
 
 
 def set_everywhere(root: Path, address: str) -> list[str]:
-    """Write the address wherever the one set before stands, or none yet; the files that changed, relative to `root`."""
+    """Replace the old address, or the placeholder, by `address`; returns the files that changed, relative to `root`."""
     new, changed = checked(address), []
     for pattern in FILES:
         for path in sorted(root.glob(pattern)):
@@ -42,9 +43,9 @@ def set_everywhere(root: Path, address: str) -> list[str]:
 
 
 def replaced(text: str, old: str, new: str) -> str:
-    """`text` with one OWNER/REPO for another where it is an address, and in the `cd` that follows a `git clone`."""
+    """`text` with OWNER/REPO replaced in addresses on GitHub, and the folder's name in the `cd` after a `git clone`."""
     folder = re.escape(old.partition("/")[2])
-    end = r"(?![\w-]|\.(?!git\b)\w)"  # ORG/REPO is no part of ORG/REPO-two or ORG/REPO.io
+    end = r"(?![\w-]|\.(?!git\b)\w)"  # do not match inside ORG/REPO-two or ORG/REPO.io
     text = re.sub(
         rf"(github\.com/{re.escape(old)}(?:\.git)? && cd ){folder}{end}", rf"\g<1>{new.partition('/')[2]}", text
     )

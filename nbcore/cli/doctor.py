@@ -1,7 +1,7 @@
 """What this machine can run, and what is missing: the checks behind `python -m nbcore doctor`.
 
-A check says what was found and, where that is not right, the one thing to do about it. "missing" means that even the
-tiny profile cannot run; everything less is "warn". Nothing is downloaded and no network is probed.
+Each check says what it found and, where something is wrong, the one thing to do about it. "missing" means that even the
+tiny profile cannot run; anything less serious is "warn". Nothing is downloaded and the network is not tried.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from nbcore.runs.mirror import backends
 
 SETUP = "bash colab_setup.sh"
 FROM_COLAB = {"torch", "numpy", "ipykernel", "ipywidgets"}  # colab_setup.sh leaves these as Colab brings them
-EDITION_2024 = (1, 85)  # the first rustc that has it
+EDITION_2024 = (1, 85)  # the first version of rustc that knows this edition
 DISK_GB = {"missing": 1, "warn": 10}  # the tiny pipeline leaves some 100 MB; one 7B base model alone takes 15 GB
 
 
@@ -34,14 +34,14 @@ class Check:
 
 
 def report(store: str | Path | None = None) -> list[Check]:
-    """Every check, in the order a person would ask. `store` as for `environment.store`."""
+    """All checks in the order they are shown. `store` is taken as `environment.store` takes it."""
     device = hardware.device()
     machine = [_python(), _machine(), _disk(environment.store(store)), _mirror(), _device(device)]
     return [*machine, *_packages(), *_rust(), *_sandbox(), *_grading(), *_access()]
 
 
 def profiles(device: hardware.Device) -> list[tuple[str, bool, str]]:
-    """Each profile: its name, whether `device` can run it, and what it trains or why not."""
+    """(name, whether `device` can run it, what it trains or else why it cannot run) of each profile."""
     rows = []
     for name, need in hardware.PROFILES.items():
         obstacle = hardware.obstacle(name, device)
@@ -61,8 +61,8 @@ def render(checks: list[Check], device: hardware.Device) -> None:
         table.add_row(mark[check.state], check.name, check.found, check.remedy)
     console.print(table)
     table = Table("", "profile", "", box=None, pad_edge=False)
-    for name, runs, why in profiles(device):
-        table.add_row("[green]yes[/]" if runs else "[dim]no[/]", name, why)
+    for name, can_run, explanation in profiles(device):
+        table.add_row("[green]yes[/]" if can_run else "[dim]no[/]", name, explanation)
     console.print("\nWhat this machine can train:", table, sep="\n")
     missing = [check.name for check in checks if check.state == "missing"]
     if missing:
@@ -88,20 +88,20 @@ def _python() -> Check:
 def _machine() -> Check:
     memory = hardware.memory_gb()
     where = "Colab" if environment.on_colab() else f"{platform.system()} {platform.machine()}"
-    found = f"{where}, {hardware.threads()} cores, {memory:.0f} GiB"
+    description = f"{where}, {hardware.threads()} cores, {memory:.0f} GiB"
     if memory < 4:
-        return Check("machine", "warn", found, "close other programs: the tiny pipeline wants about 4 GiB")
-    return Check("machine", "ok", found)
+        return Check("machine", "warn", description, "close other programs: the tiny pipeline wants about 4 GiB")
+    return Check("machine", "ok", description)
 
 
 def _disk(store: Path) -> Check:
     existing = next(path for path in (store, *store.parents) if path.exists())
     free = shutil.disk_usage(existing).free / 1e9
-    found = f"{free:.0f} GB free at {store}"
+    description = f"{free:.0f} GB free at {store}"
     for state, least in DISK_GB.items():
         if free < least:
-            return Check("disk", state, found, "free some space, or set NBCORE_STORE to a larger disk")
-    return Check("disk", "ok", found)
+            return Check("disk", state, description, "free some space, or set NBCORE_STORE to a larger disk")
+    return Check("disk", "ok", description)
 
 
 def _mirror() -> Check:
@@ -128,40 +128,39 @@ def _device(device: hardware.Device) -> Check:
 
 
 def _packages() -> list[Check]:
-    """torch and bitsandbytes by name, because the device decides about them; the rest of the lock set in one line."""
-    pins, found = _pins(), {}
+    """The packages of requirements.txt. torch and bitsandbytes have a line each, because the right build of them
+    depends on the device; all others share one."""
+    pins, installed = _pins(), {}
     for name in pins:
         try:
-            found[name] = importlib.metadata.version(name)
+            installed[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            found[name] = None
-    checks = [_package(name, pins[name], found[name]) for name in ("torch", "bitsandbytes")]
+            installed[name] = None
+    checks = [_package(name, pins[name], installed[name]) for name in ("torch", "bitsandbytes")]
     rest = [name for name in pins if name not in ("torch", "bitsandbytes")]
-    absent = [name for name in rest if found[name] is None]
-    # "2.13.0+cpu" is a build of 2.13.0
-    other = [
-        name for name in rest if found[name] and found[name].split("+")[0] != pins[name] and not _colab_keeps(name)
-    ]
+    absent = [name for name in rest if installed[name] is None]
+    other = [name for name in rest if installed[name] and _is_other_version(name, pins[name], installed[name])]
     if absent:
         checks.append(Check("packages", "missing", f"not installed: {', '.join(absent)}", SETUP))
     elif other:
-        moved = ", ".join(f"{name} {found[name]} (lock {pins[name]})" for name in other)
+        moved = ", ".join(f"{name} {installed[name]} (lock {pins[name]})" for name in other)
         checks.append(Check("packages", "warn", moved, SETUP))
     else:
         checks.append(Check("packages", "ok", f"{len(rest)} of {len(rest)} as in requirements.txt"))
     return checks
 
 
-def _package(name: str, pin: str, found: str | None) -> Check:
-    if found is None:
+def _package(name: str, pin: str, version: str | None) -> Check:
+    if version is None:
         return Check(name, "missing", "not installed", SETUP)
-    if found.split("+")[0] != pin and not _colab_keeps(name):
-        return Check(name, "warn", f"{found} (lock {pin})", SETUP)
-    return Check(name, "ok", found)
+    if _is_other_version(name, pin, version):
+        return Check(name, "warn", f"{version} (lock {pin})", SETUP)
+    return Check(name, "ok", version)
 
 
-def _colab_keeps(name: str) -> bool:
-    return name in FROM_COLAB and environment.on_colab()
+def _is_other_version(name: str, pin: str, version: str) -> bool:
+    """Whether the setup would install another version: "2.13.0+cpu" is a build of 2.13.0, and Colab keeps its own."""
+    return version.split("+")[0] != pin and not (name in FROM_COLAB and environment.on_colab())
 
 
 def _pins() -> dict[str, str]:
@@ -176,7 +175,7 @@ def _rust() -> list[Check]:
         if version is None:
             checks.append(Check(tool, "missing", "not found", f"{SETUP}, or https://rustup.rs"))
             continue
-        version = version.split(" (")[0]  # without commit and date
+        version = version.split(" (")[0]  # what follows is the commit and its date
         number = re.search(r"(\d+)\.(\d+)", version)
         if tool == "rustc" and number and tuple(map(int, number.groups())) < EDITION_2024:
             checks.append(Check(tool, "warn", version, "edition 2024 needs rustc 1.85: https://rustup.rs"))
@@ -195,13 +194,13 @@ def _sandbox() -> list[Check]:
     except RuntimeError as error:  # no toolchain, no linker, or a worker that cannot start
         why, _, remedy = str(error).rpartition("; ")
         return [Check("sandbox", "missing", why or "cannot be built", remedy)]
-    found = grader.capabilities()
+    capabilities = grader.capabilities()
     grader.close()
-    layers = ", ".join(found["layers"])
+    layers = ", ".join(capabilities["layers"])
     if grader.lost:
         remedy = "grade elsewhere, or sandbox.allow_degraded if you trust the model's code"
-        return [Check("sandbox", "warn", f"{found['isolation']}; layers: {layers or 'limits alone'}", remedy)]
-    return [Check("sandbox", "ok", f"all {len(found['promises'])} promises hold: {layers}")]
+        return [Check("sandbox", "warn", f"{capabilities['isolation']}; layers: {layers or 'limits alone'}", remedy)]
+    return [Check("sandbox", "ok", f"all {len(capabilities['promises'])} promises hold: {layers}")]
 
 
 def _grading() -> list[Check]:
@@ -210,7 +209,7 @@ def _grading() -> list[Check]:
 
     try:
         grader = RustGrader(jobs=1, allow_degraded=True)
-    except RuntimeError:  # said of the sandbox
+    except RuntimeError:  # the check of the sandbox has said why
         return []
     tests = "#[test]\nfn one_and_one() { assert_eq!(add(1, 1), 2); }"
     programs = {"pass": "a + b", "tests_failed": "a - b"}
@@ -223,22 +222,28 @@ def _grading() -> list[Check]:
     for verdict in verdicts:
         if verdict["verdict"] != verdict["id"]:
             words = "; ".join(" ".join(error["message"].split()) for error in verdict["errors"])
-            found = f"{verdict['verdict']} for a program that must end in {verdict['id']}: {words or 'no reason given'}"
-            return [Check("grader", "missing", found, f"{SETUP}; else free some disk and memory, and try again")]
+            outcome = f"{verdict['verdict']} for a program that must end in {verdict['id']}"
+            words = f"{outcome}: {words or 'no reason given'}"
+            return [Check("grader", "missing", words, f"{SETUP}; else free some disk and memory, and try again")]
     return [Check("grader", "ok", "a right program passes, a wrong one fails")]
 
 
 def _access() -> list[Check]:
     token = environment.secret("HF_TOKEN")
-    drive = environment.drive_root()
+    if environment.drive_root():
+        drive = "mounted"
+    elif environment.on_colab():
+        drive = "not mounted"
+    else:
+        drive = "not on Colab"
     return [
         Check("HF_TOKEN", "ok", "set" if token else "not set: only gated models and publishing need it"),
-        Check("Drive", "ok", "mounted" if drive else "not mounted" if environment.on_colab() else "not on Colab"),
+        Check("Drive", "ok", drive),
     ]
 
 
 def _first_line(*command: str) -> str | None:
-    """First line a command prints, None if it does not run."""
+    """The first line that a command prints; None where it cannot be run, fails, or prints nothing."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=20)
     except (OSError, subprocess.TimeoutExpired):

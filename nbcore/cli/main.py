@@ -1,7 +1,7 @@
-"""`python -m nbcore …`: a thin wrapper over functions that notebooks call as well.
+"""The commands of `python -m nbcore`. Each only calls functions that the notebooks call as well.
 
-Exit codes: 0 success, 1 a judged failure, 2 bad usage, 75 paused for want of room, 130 interrupted; each but the
-first with one clear line.
+Exit codes: 0 success; 1 the command did its work, and the outcome is bad; 2 bad usage; 75 paused because a disk is
+full; 130 interrupted. Every code but 0 comes with one line that says why.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(runs_app, name="runs")
-# typer has carried its own click since 0.26 and Colab may bring an older one: this base class is right for both.
+# typer brings its own copy of click since 0.26, and Colab may have an older typer: in both, this is click's UsageError.
 UsageError = typer.BadParameter.__base__
 
 
@@ -183,17 +183,18 @@ def address(
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; returns its exit code and never raises, except for a fault of our own (or with --debug)."""
+    """Run a command and return its exit code. Whatever a person can mend is printed as one line (with --debug as a
+    traceback); only an error that nobody foresaw is raised."""
     given = sys.argv[1:] if arguments is None else arguments
-    if debug := "--debug" in given:  # at the end is where a person who has just seen an error adds it
+    if debug := "--debug" in given:  # typer wants it first, but who has just seen an error adds it at the end
         given = ["--debug", *(word for word in given if word != "--debug")]
     debug = debug or os.environ.get("NBCORE_DEBUG") == "1"
     output.replace_unknown_characters()
-    signal.signal(signal.SIGTERM, _interrupt)  # a plain `kill` ends the notebook below as Ctrl-C does
+    signal.signal(signal.SIGTERM, _interrupt)  # a plain `kill` then stops a running notebook as Ctrl-C does: it saves
     try:
         code = app(given, standalone_mode=False) or 0
     except (KeyboardInterrupt, typer.Abort):
-        code = 130  # typer's versions differ: the newest returns this code itself
+        code = 130  # what newer versions of typer return by themselves
     except UsageError as error:
         command = error.ctx.command_path if error.ctx else app.info.name
         return _say(f"{_explained(error)} ({command} --help tells more)", 2, debug)
@@ -209,7 +210,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _explained(error: Exception) -> str:
-    """A usage error in its own words; a command that there is not is answered with the one that was meant."""
+    """The message of a usage error; for an unknown command it suggests the most similar one."""
     message = error.format_message()
     word = re.match(r"No such command '([^']*)'", message)
     if word and error.ctx:
@@ -222,6 +223,7 @@ def _interrupt(*_) -> None:
 
 
 def _say(error: Exception | str, code: int, debug: bool) -> int:
+    """Print an error in one line, or with its traceback; returns `code`."""
     if debug:
         err.print_exception()
     else:

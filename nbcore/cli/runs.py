@@ -1,6 +1,6 @@
 """`python -m nbcore runs …`: look at the runs of a store, verify them, make room, go on with one.
 
-Longer than most modules because it is eight commands, each read by itself.
+Longer than most modules because it holds eight commands; each can be read without the others.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from nbcore.runs.mirror import mirror, restore
 runs_app = typer.Typer(
     help="Look at the runs of a store, verify them, make room, go on with one.", rich_markup_mode=None
 )
-PLAIN = {"soft_wrap": True, "markup": False, "highlight": False}  # paths and ids are text, never markup
+PLAIN = {"soft_wrap": True, "markup": False, "highlight": False}  # else rich takes [brackets] in a path for markup
 out, err = Console(**PLAIN), Console(stderr=True, **PLAIN)
 
 Store = Annotated[
@@ -58,8 +58,9 @@ def list_(store: Store = None, phase: Annotated[str | None, typer.Option(help="O
     for run in runs.listing(where, phase):
         listed.add(run.id)
         out.print(show.entry(run, _copy(copies, run.id) if copies else "", out.width))
-    for name in [phase] if phase else configs.PHASES if copies else ():
-        for id_ in _ask(lambda: copies.runs(name), ()) if copies else ():  # noqa: B023 - asked at once
+    phases = [phase] if phase else list(configs.PHASES)
+    for name in phases if copies else ():
+        for id_ in _ask(lambda: copies.runs(name), ()):  # noqa: B023 - called before `name` changes
             if id_ not in listed:
                 listed.add(id_)
                 below = ["not on this disk", f"mirror: {_copy(copies, id_)}"]
@@ -103,8 +104,14 @@ def verify(
     for run in chosen:
         problems, good = health.look(run)
         damaged += bool(problems)
-        state = "ok" if run.finished else "unfinished, ok" if good else "unfinished: nothing to verify yet"
-        state += f" ({layout.NOTEBOOK} apart: nothing vouches for it)" if notebooks.lacks_note(run.path) else ""
+        if run.finished:
+            state = "ok"
+        elif good:
+            state = "unfinished, ok"
+        else:
+            state = "unfinished: nothing to verify yet"
+        if notebooks.lacks_note(run.path):
+            state += f" ({layout.NOTEBOOK} apart: nothing vouches for it)"
         out.print(f"{run.id}  {'; '.join(problems) or state}")
         if problems:
             copies = _copy(_mirror(optional=True), run.id)
@@ -131,7 +138,9 @@ def bless(
     """
     run = _find(environment.store(store), reference)
     checkpoints.bless(run.path, None if undo else why, step)
-    out.print(f"{run.id}{'' if step is None else f' step {step}'} {'may go again' if undo else f'stays: {why}'}")
+    checkpoint = "" if step is None else f" step {step}"
+    outcome = "may go again" if undo else f"stays: {why}"
+    out.print(f"{run.id}{checkpoint} {outcome}")
 
 
 @runs_app.command()
@@ -159,7 +168,7 @@ def prune(dry_run: DryRun = False, unconfirmed: Unconfirmed = False, store: Stor
         except ValueError as error:
             lines.append(f"{run.id}: left alone ({error})")
     for folder in layout.leftovers(where):
-        # Younger ones may be at work; what was blessed before it was set aside stays.
+        # A folder younger than an hour may belong to a process that still works on it. A blessed one is kept.
         if time.time() - folder.lstat().st_ctime > 3600 and not (folder / layout.BLESSED).is_file():
             lines.append(show.lines_of(str(folder.relative_to(where)), [show.size(show.size_of(folder))], out.width))
             if not dry_run:
@@ -183,7 +192,7 @@ def archive(reference: RunName, dry_run: DryRun = False, unconfirmed: Unconfirme
         return out.print(f"{run.id}, {show.size(show.size_of(run.path))}, would move to {copies.backend}")
     with mirror.staging_folder(run.path) as staging:
         record = copies.finished(run.id)
-        try:  # what was copied some time ago is read again, every byte, before the original goes
+        try:  # an older copy may have been damaged since: every byte is read back before the original is deleted
             if record:
                 copies.fetch(record, staging / "run", staging)
         except mirror.FAILED:
@@ -210,7 +219,7 @@ def usage(store: Store = None):
     sums = [0, 0, 0]
     for run in runs.listing(where):
         saved = sum(checkpoint.bytes() for checkpoint in checkpoints.listing(run.path))
-        records = _ask(lambda: copies.records(run.id), ()) if copies else ()  # noqa: B023 - asked at once
+        records = _ask(lambda: copies.records(run.id), ()) if copies else ()  # noqa: B023 - called before `run` changes
         there = sum(record.bytes for record in records)
         row = [saved, show.size_of(run.path), there]
         sums = [a + b for a, b in zip(sums, row, strict=True)]
@@ -250,7 +259,7 @@ def resume(
 
 
 def _copy(copies: mirror.Mirror | None, run: str) -> str:
-    """How far a run is on the mirror, in words."""
+    """In words, how much of a run the mirror holds, and whether the mirror confirms it."""
     try:
         records = copies.records(run) if copies else []
         if not records:
@@ -262,7 +271,7 @@ def _copy(copies: mirror.Mirror | None, run: str) -> str:
 
 
 def _ask(question: Callable[[], Any], otherwise: Any) -> Any:
-    """The answer of a mirror, or `otherwise` where it has none: a table with a gap beats no table."""
+    """What the mirror answers, or `otherwise` where it fails: then the list has a gap, but it is printed."""
     try:
         return question()
     except Exception:  # whatever the medium's library raises
@@ -277,7 +286,7 @@ def _mirror(optional: bool = False) -> mirror.Mirror | None:
 
 
 def _find(store: Path, reference: str) -> runs.Run:
-    """Like runs.find, but an unfinished or damaged run may be looked at too; of a phase its newest, whatever it is."""
+    """The run that `reference` names; of a phase its newest. Unlike `runs.find` it takes unfinished, damaged runs."""
     known = runs.listing(store)
     fitting = [run for run in known if reference in (run.id, run.phase, str(run.path))]
     if not fitting:

@@ -15,25 +15,25 @@ from nbcore.core import environment
 from nbcore.runs import checkpoints, choice, layout, lease
 
 INDENT = "    "
-BETWEEN = " · "  # two facts
+BETWEEN = " · "  # separates two facts
 HARD = "\N{NO-BREAK SPACE}"  # a space at which no line is broken
-LABEL = 12  # characters of the names on the left of a page
+LABEL = 12  # width of the names on the left of a page, in characters
 
 
 def entry(run: runs.Run, mirror: str, width: int) -> str:
-    """A run in a list: its whole id, to be copied, and below it what it is."""
+    """The lines of one run in a list: its whole id, so that it can be copied, and what is known of it below."""
     return lines_of(
         run.id, [BETWEEN.join(_facts(run)), *_parent(run), *([f"mirror: {mirror}"] if mirror else [])], width
     )
 
 
 def lines_of(head: str, below: Iterable[str], width: int) -> str:
-    """A line, and others below it that are indented and wrapped between words."""
+    """The line `head` and the texts `below` it, which are indented and wrapped at `width` characters."""
     return "\n".join([head, *(line for text in below for line in _wrapped(text, width, INDENT, INDENT))])
 
 
 def page(run: runs.Run, width: int) -> str:
-    """Everything a person asks of one run, in the order they ask. Raises ValueError where it cannot be read."""
+    """All about one run, `width` characters wide, the most asked first. Raises ValueError where it cannot be read."""
     info = run.info
     fields: list[tuple[str, Iterable[str]]] = [
         ("state", [BETWEEN.join(_facts(run, results=0))]),
@@ -56,16 +56,21 @@ def page(run: runs.Run, width: int) -> str:
 
 
 def state(run: runs.Run) -> str:
-    """How far a run is, who uses it, and whether it stays."""
+    """How far a run has got, which process uses it, and whether it is blessed."""
     holder = lease.holder(run.path)
     steps = [checkpoint.step for checkpoint in checkpoints.listing(run.path) if checkpoint.committed]
-    words = "finished" if run.finished else f"unfinished, step {steps[-1]}" if steps else "unfinished"
+    if run.finished:
+        words = "finished"
+    elif steps:
+        words = f"unfinished, step {steps[-1]}"
+    else:
+        words = "unfinished"
     words += f", in use by process {holder['pid']}" if holder else ""
     return words + (", blessed" if (run.path / layout.BLESSED).is_file() else "")
 
 
 def size(count: float) -> str:
-    """Bytes in words."""
+    """A number of bytes as a person reads it: "12 MB"."""
     for unit in ("B", "kB", "MB"):
         if count < 1000:
             return f"{count:.0f} {unit}" if unit == "B" or count >= 10 else f"{count:.1f} {unit}"
@@ -74,14 +79,14 @@ def size(count: float) -> str:
 
 
 def size_of(path: Path) -> int:
-    """Bytes of a file, or of everything in a folder."""
+    """The size in bytes of a file, or of all files in a folder."""
     if path.is_file():
         return path.stat().st_size
     return sum(each.stat().st_size for each in path.rglob("*") if each.is_file())
 
 
 def _facts(run: runs.Run, results: int = 2) -> list[str]:
-    from nbcore.pipeline.progress import flat, words_of  # only here: every command would wait for what it imports
+    from nbcore.pipeline.progress import flat, words_of  # at the top, every command would wait for its imports
 
     try:
         info = run.info
@@ -111,7 +116,7 @@ def _ancestors(run: runs.Run) -> list[str]:
 
 
 def _groups(metrics: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The numbers of each split apart, and those that stand alone together."""
+    """The metrics in groups, each for a line: those of no split together, then those of each split."""
     single = {name: value for name, value in metrics.items() if not isinstance(value, Mapping) or "value" in value}
     splits = [{name: value} for name, value in metrics.items() if name not in single]
     return [single, *splits] if single else splits
@@ -135,7 +140,7 @@ def _settings(config: configs.Phase) -> list[str]:
 
 
 def _differences(config: configs.Phase) -> list[str]:
-    """What a run was asked for otherwise than the shipped config of its name asks."""
+    """The settings in which a run's config differs from the shipped config of the same name, as one text or none."""
     shipped = environment.REPO / "configs" / config.phase / f"{config.name}.yaml"
     if not shipped.is_file():
         return []
@@ -161,7 +166,7 @@ def _files(folder: Path) -> list[str]:
 
 
 def _wrapped(text: str, width: int, first: str, rest: str) -> list[str]:
-    """Lines of at most `width` characters, broken between facts where there are several; no id or path is broken."""
+    """`text` in lines of at most `width` characters, broken between facts where possible; ids and paths stay whole."""
     facts = [fact.replace(" ", HARD) if len(fact) < width - len(rest) else fact for fact in text.split(BETWEEN)]
     whole = textwrap.TextWrapper(
         width, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False

@@ -1,4 +1,4 @@
-"""One notebook through papermill in its own process: executed, watched, ended, and its error put into one line."""
+"""Executes one notebook through papermill in a process of its own, stops it, and puts its error into one line."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ import yaml
 
 from nbcore.core.redact import redact
 
-PATIENCE = 180.0  # seconds that a stopped notebook has for its step, its checkpoint and the mirror
-LOST = (138, 137, -signal.SIGKILL)  # what is left of papermill when its kernel, or itself, was killed for memory
+PATIENCE = 180.0  # seconds that a stopped notebook has to end its step, save, and copy the checkpoint to the mirror
+LOST = (138, 137, -signal.SIGKILL)  # exit codes of papermill when its kernel, or papermill itself, was killed
 
 
 def execute(
     notebook: Path, copy: Path, parameters: Mapping[str, Any], cwd: Path, tick: Callable[[], None]
 ) -> str | None:
-    """Execute `notebook` into `copy`, calling `tick` every second; None on success, else the cause in one line.
+    """Execute `notebook` into `copy`, calling `tick` every second. Returns None, or the error in one line.
 
-    Whatever ends this call, KeyboardInterrupt included, the notebook and its kernel have ended too.
+    When this call ends, also by an exception such as KeyboardInterrupt, the notebook and its kernel have ended too.
     """
     log = copy.with_suffix(".log")
     command = [sys.executable, "-m", "papermill", "-k", "python3", "-l", "python", "--cwd", str(cwd)]
@@ -39,9 +39,9 @@ def execute(
             stdout=output,
             stderr=subprocess.STDOUT,
             cwd=cwd,
-            # Its log is read as UTF-8, whatever this process prints in.
+            # The log is read back as UTF-8, whatever encoding this process prints in.
             env={**os.environ, "TQDM_MININTERVAL": "30", "PYTHONIOENCODING": "utf-8"},
-            start_new_session=True,  # Ctrl-C is ours to pass on, once
+            start_new_session=True,  # else Ctrl-C in the terminal would reach papermill too, which kills its kernel
             preexec_fn=_die_with_parent(),
         )
     try:
@@ -57,13 +57,13 @@ def execute(
 
 
 def _stop(child: subprocess.Popen) -> None:
-    """End the process: its kernel first, which finishes the step and saves; then papermill, politely, then not."""
+    """End the process: interrupt its kernel first, which ends the step and saves; then signal papermill as well."""
     if child.poll() is None:
         print("stopping: the step in hand is ended and saved first (again: at once)", file=sys.stderr, flush=True)
         with suppress(psutil.NoSuchProcess):
             for kernel in psutil.Process(child.pid).children():
-                kernel.send_signal(signal.SIGINT)  # to papermill itself it would mean to kill the kernel
-        with suppress(subprocess.TimeoutExpired, KeyboardInterrupt):  # asked again: no more waiting
+                kernel.send_signal(signal.SIGINT)  # papermill would answer it by killing the kernel
+        with suppress(subprocess.TimeoutExpired, KeyboardInterrupt):  # a second Ctrl-C ends the waiting
             child.wait(timeout=PATIENCE)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
         if child.poll() is not None:
@@ -76,7 +76,9 @@ def _stop(child: subprocess.Popen) -> None:
 
 
 def _die_with_parent() -> Callable[[], Any] | None:
-    """On Linux, have the system end the child when this process is killed outright: else two would write one run."""
+    """What makes Linux end the child when this process is killed; None on other systems.
+
+    A notebook that lived on would write its run at the same time as the next attempt."""
     if sys.platform != "linux":
         return None
     prctl = ctypes.CDLL(None).prctl  # looked up before the fork
@@ -84,12 +86,13 @@ def _die_with_parent() -> Callable[[], Any] | None:
 
 
 def _cause(copy: Path, log: Path, code: int) -> str:
+    """Why papermill ended with `code`: the error in the executed copy, a lost kernel, or the last line of the log."""
     try:
         cells = json.loads(copy.read_text("utf-8"))["cells"]
     except (OSError, ValueError):  # none was written, or a full disk or a kill cut it short
         cells = []
     outputs = [output for cell in cells for output in cell.get("outputs", ())]
-    errors = [f"{o['ename']}: {o['evalue']}" for o in outputs if o["output_type"] == "error"]
+    errors = [f"{output['ename']}: {output['evalue']}" for output in outputs if output["output_type"] == "error"]
     if errors:
         return " ".join(errors[-1].split())
     if code in LOST:

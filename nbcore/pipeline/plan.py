@@ -1,4 +1,4 @@
-"""What a pipeline is: stages in order, read from YAML, chosen, and overridden."""
+"""A pipeline as it is written: stages in order, read from YAML, with the stages to run chosen and settings laid on."""
 
 from __future__ import annotations
 
@@ -88,8 +88,8 @@ class Pipeline(configs.Closed):
 def load(path: str | Path, only: str | None = None, set_: Iterable[str] = ()) -> Pipeline:
     """Read a pipeline, choose stages ("sft,ipo") and lay settings over their configs ("sft.max_steps=2", "seed=1").
 
-    A setting goes to the stages of the phase, or the one with the id, that it begins with; without such a beginning,
-    to every stage that has the field. Every config is read here, so a typo in the last stage is an error at once.
+    A setting that begins with a phase or the id of a stage goes to those stages; any other goes to every stage that has
+    the field. Every config is read here, so that a typo in the last stage is an error before the first one has run.
     Raises ValueError or FileNotFoundError with the field, the value and the remedy.
     """
     path = Path(path)
@@ -113,7 +113,7 @@ def load(path: str | Path, only: str | None = None, set_: Iterable[str] = ()) ->
         pipeline = pipeline.model_copy(update={"only": chosen})
     for stage in pipeline.stages:
         stage.load()
-    reached: dict[str, list[str]] = {}  # the settings that each stage takes
+    reached: dict[str, list[str]] = {}  # stage id -> the settings that changed it
     for setting in set_:
         before = pipeline
         pipeline = _set(pipeline, setting)
@@ -123,7 +123,7 @@ def load(path: str | Path, only: str | None = None, set_: Iterable[str] = ()) ->
     for stage in pipeline.stages:
         try:
             stage.load()
-        except ValueError as error:  # the file was read before, so what was laid over it is at fault
+        except ValueError as error:  # without the settings it was valid a moment ago, so they are at fault
             words = str(error).partition(f"{REPO / stage.config}: ")[2] or str(error)
             settings = ", ".join(map(repr, reached.get(stage.id, [])))
             raise ValueError(f"set: {settings}: {words}") from None
@@ -135,7 +135,7 @@ def _no_stage(name: str, known: list[str], where: str = "") -> str:
 
 
 def _what_to_type(path: Path, values: dict) -> str:
-    """For a phase's config where a pipeline was expected."""
+    """The error for a config of one phase where a pipeline was expected: it names the commands that were meant."""
     phase = values["phase"]
     book = notebook(phase).name
     shipped = f"configs/pipeline/{values.get('name')}.yaml"
@@ -147,6 +147,7 @@ def _what_to_type(path: Path, values: dict) -> str:
 
 
 def _set(pipeline: Pipeline, setting: str) -> Pipeline:
+    """The pipeline with one "field=value" added to the overrides of the stages that it is for."""
     path, equals, text = setting.partition("=")
     if not equals:
         raise ValueError(f"set: {setting!r} is not of the form field=value, for example sft.max_steps=2")
@@ -154,10 +155,11 @@ def _set(pipeline: Pipeline, setting: str) -> Pipeline:
     named = [stage.id for stage in pipeline.stages if head in (stage.phase, stage.id)] if rest else []
     field = rest if named else path.strip()
     if not named:
-        named = [s.id for s in pipeline.stages if head in configs.PHASES[s.phase].model_fields]
+        named = [stage.id for stage in pipeline.stages if head in configs.PHASES[stage.phase].model_fields]
     if not named:
-        fields = {name for s in pipeline.stages for name in configs.PHASES[s.phase].model_fields}
-        meant = did_you_mean(head, [*(name for s in pipeline.stages for name in (s.id, s.phase)), *sorted(fields)])
+        names = [name for stage in pipeline.stages for name in (stage.id, stage.phase)]
+        fields = {name for stage in pipeline.stages for name in configs.PHASES[stage.phase].model_fields}
+        meant = did_you_mean(head, [*names, *sorted(fields)])
         raise ValueError(f"set: {setting!r}: {head!r}{meant} is no phase, no stage and no field of any stage's config")
     try:
         update = {field: plain_yaml.parse(text)}
@@ -165,7 +167,7 @@ def _set(pipeline: Pipeline, setting: str) -> Pipeline:
         raise ValueError(f"set: {setting!r}: {error}") from None
     stages = []
     for stage in pipeline.stages:
-        if stage.id in named:  # by dotted path, so that a setting takes the place of a nested override
+        if stage.id in named:  # overrides as dotted paths, so that the setting replaces one that was written nested
             overrides = {**dict(configs.assignments(stage.overrides)), **update}
             stage = stage.model_copy(update={"overrides": overrides})
         stages.append(stage)

@@ -19,19 +19,19 @@ from rich.table import Column
 from nbcore.core import output
 
 EVERY = 15.0  # seconds between plain lines
-BESIDE = {"time", "step", "epoch"}
-TELLING = ("pass@1", "compile_rate", "perplexity", "reward", "loss")  # endings of names, the best first
+BESIDE = {"time", "step", "epoch"}  # numbers of a row that are no measurement
+TELLING = ("pass@1", "compile_rate", "perplexity", "reward", "loss")  # endings of names, the most telling first
 
 
 class Tail:
-    """The growing end of a metrics.jsonl: each call reads only what was appended since the last."""
+    """Follows a metrics.jsonl that grows: each `read` takes only what was appended since the one before."""
 
     def __init__(self, path: Path):
         self.path, self.offset, self.first, self.last, self.numbers = path, 0, None, None, {}
         self.since = time.time()
 
     def read(self) -> None:
-        """Take in whole new lines; a line still being written waits for the next call."""
+        """Read the new lines; one that is still being written is left for the next call."""
         if not self.path.is_file():
             return
         with self.path.open("rb") as file:
@@ -42,14 +42,14 @@ class Tail:
             try:
                 row = json.loads(line)
             except ValueError:
-                continue  # cut short when a runtime died; the run's own reader skips it too
+                continue  # cut short when the machine died; the run's own reader skips it too
             self.numbers |= flat(row)
-            if "step" in row and row["time"] >= self.since:  # what an earlier process did tells no pace
+            if "step" in row and row["time"] >= self.since:  # the pace is that of this process, not of an earlier one
                 self.last = (row["step"], row["time"])
                 self.first = self.first or self.last
 
     def seconds_left(self, total: int | None) -> float | None:
-        """At the pace since the first row; None before there is one."""
+        """Seconds until step `total` at the pace so far; None while that is not known."""
         if not total or not self.first or self.last[0] <= self.first[0]:
             return None
         pace = (self.last[1] - self.first[1]) / (self.last[0] - self.first[0])
@@ -57,7 +57,7 @@ class Tail:
 
 
 class Show:
-    """Progress of one stage after the other."""
+    """Shows the progress of stages, one after the other."""
 
     def __init__(self, console: Console | None = None):
         output.replace_unknown_characters()
@@ -71,7 +71,7 @@ class Show:
         self.label, self.usual, self.tail = f"[{number}/{count}] {name}", usual, None
         self.started = self.spoken = time.monotonic()
         if self.moving:
-            whole = Column(no_wrap=True, min_width=len(self.label))  # on a narrow terminal the words give way
+            whole = Column(no_wrap=True, min_width=len(self.label))  # on a narrow terminal only the words are cut
             columns = (
                 TextColumn("{task.description}", table_column=whole),
                 BarColumn(bar_width=16),
@@ -95,8 +95,13 @@ class Show:
             left, latest = self.tail.seconds_left(steps), words_of(self.tail.numbers)
         if left is None and self.usual and self.usual > elapsed:
             left = self.usual - elapsed
-        words = [f"step {step}/{steps}" if steps else f"step {step}"] if step is not None else []
-        words += [f"{clock(elapsed)} elapsed", *([f"about {clock(left)} left"] if left is not None else []), *latest]
+        words = []
+        if step is not None:
+            words.append(f"step {step}/{steps}" if steps else f"step {step}")
+        words.append(f"{clock(elapsed)} elapsed")
+        if left is not None:
+            words.append(f"about {clock(left)} left")
+        words += latest
         if self.bar:
             self.bar.update(self.task, completed=step or 0, total=steps, words=escape(" · ".join(words)))
         elif time.monotonic() - self.spoken >= EVERY:
@@ -112,11 +117,11 @@ class Show:
         self._print(f"{self.label} {words} · {clock(took)}, {clock(time.monotonic() - self.begun)} in all")
 
     def skip(self, number: int, count: int, name: str, words: str) -> None:
-        """A stage that need not run."""
+        """Say that a stage need not run, and why."""
         self._print(f"[{number}/{count}] {name} {words}")
 
     def note(self, text: str) -> None:
-        """A line between stages."""
+        """Print a line between stages."""
         self._print(text)
 
     def _print(self, text: str) -> None:
@@ -124,7 +129,7 @@ class Show:
 
 
 def flat(row: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
-    """The numbers of a row of metrics; of an estimate with its interval only the estimate."""
+    """The numbers of a row of metrics, by name; of an estimate with an interval only the estimate."""
     numbers: dict[str, float] = {}
     for name, value in row.items():
         if isinstance(value, Mapping):
@@ -135,7 +140,7 @@ def flat(row: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
 
 
 def words_of(numbers: Mapping[str, float], most: int = 3) -> list[str]:
-    """A few numbers in words, those that say most first."""
+    """Up to `most` of the numbers in words, the most telling first."""
     told = [name for mark in TELLING for name in numbers if name.endswith(mark)]
     return [f"{name} {numbers[name]:.4g}" for name in list(dict.fromkeys(told))[:most]]
 

@@ -47,10 +47,10 @@ def run(pipeline: Pipeline, store: str | Path, progress: Show | None = None) -> 
             opening.bring(config, store, parent)
             existing = runs.matching(config, store, parent)
         if stage.id not in chosen:
-            is_parent = any(other.parent == stage.id and other.id in chosen for other in pipeline.stages)
-            done[stage.id] = (
-                existing if existing and existing.finished else _stand_in(config, store, show if is_parent else None)
-            )
+            if not (existing and existing.finished):
+                is_parent = any(other.parent == stage.id and other.id in chosen for other in pipeline.stages)
+                existing = _stand_in(config, store, show if is_parent else None)
+            done[stage.id] = existing
             continue
         number, count = chosen.index(stage.id) + 1, len(chosen)
         if orphan:
@@ -94,8 +94,8 @@ def resume(unfinished: runs.Run, overrides: dict[str, Any], progress: Show | Non
 
 
 def _stand_in(config: configs.Phase, store: Path, show: Show | None) -> runs.Run | None:
-    """A finished run of another config of the phase: as good a parent as the person has. A newer one that is passed
-    over is told on `show`."""
+    """The best finished run of the phase with any config, to be a parent where none has this very config; None where
+    there is none. `show` tells of a newer one that was not taken."""
     others = [run_ for run_ in runs.listing(store, config.phase) if run_.finished]
     if not others:
         return None
@@ -106,6 +106,7 @@ def _stand_in(config: configs.Phase, store: Path, show: Show | None) -> runs.Run
 
 
 def _execute(stage: Stage, config: Any, store: Path, parent: runs.Run | None, show: Show) -> runs.Run:
+    """Execute the stage's notebook and return its finished run. Raises StagePaused and StageFailed."""
     no_run = runs.BASE if configs.TABLE[stage.phase].parent else None  # None would be the phase's usual parent
     parameters = {
         "config": stage.config,
@@ -118,12 +119,12 @@ def _execute(stage: Stage, config: Any, store: Path, parent: runs.Run | None, sh
         existing = runs.matching(config, store, parent)
         show.update(existing.path / layout.METRICS if existing else None, getattr(config, "max_steps", None))
 
-    with tempfile.TemporaryDirectory(prefix="nbcore-") as folder:  # papermill rewrites its output all the time
+    with tempfile.TemporaryDirectory(prefix="nbcore-") as folder:  # not in the run: papermill keeps rewriting it
         copy, kept, error = Path(folder) / layout.NOTEBOOK, None, None
         try:
             error = notebook.execute(stage.notebook, copy, parameters, REPO, look)
         finally:
-            with suppress(OSError):  # a full disk: what it did to the run is the news
+            with suppress(OSError):  # on a full disk the notebook's own error is the one to report
                 kept = _keep(copy, runs.matching(config, store, parent), store, stage)
     finished = runs.matching(config, store, parent)
     if error is None and not (finished and finished.finished):
@@ -132,7 +133,7 @@ def _execute(stage: Stage, config: Any, store: Path, parent: runs.Run | None, sh
         raise StagePaused(f"stage {stage.id}: {error.removeprefix('Paused: ')}")
     if error:
         raise StageFailed(f"stage {stage.id}: {error}; executed copy: {kept or 'none'}")
-    finished.publish()  # where its own process gave up waiting for the mirror
+    finished.publish()  # its own process may have given up waiting for the mirror
     return finished
 
 
@@ -150,9 +151,10 @@ def _keep(copy: Path, run_: runs.Run | None, store: Path, stage: Stage) -> Path 
 
 
 def _usual_seconds(config: configs.Phase, store: Path) -> float | None:
-    """What this very config took the last time, from whatever parent: evaluations repeat with every model."""
+    """Seconds that this config took the last time, with any parent: an evaluation is repeated for each model. None
+    where it has not run."""
     for run_ in reversed(runs.listing(store, config.phase)):
         if run_.finished and layout.config_of(run_.path) == (config.name, configs.digest(config)):
-            with suppress(ValueError):  # a damaged one tells nothing
+            with suppress(ValueError):  # a damaged run is passed over
                 return run_.info["seconds"]
     return None

@@ -1,4 +1,4 @@
-"""What a report leaves out, with the command that brings it in: runs not evaluated, chains beside the headline."""
+"""What a report leaves out, each with the command that brings it in: runs without an evaluation, and other chains."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from nbcore.core import environment
 from nbcore.report.chains import Chosen, Stage
 from nbcore.runs import choice, layout
 
-MOST = 5  # of each kind are named
+MOST = 5  # runs of each kind that the terminal names
 
 
 def text(chosen: Chosen, store: str | Path) -> str:
-    """For the terminal: every line that is not a command fits 80 columns; empty where nothing is left out."""
+    """What is left out, as text for the terminal; empty where nothing is. Only commands may exceed 80 columns."""
     lines: list[str] = []
     for run in chosen.unevaluated[:MOST]:
         lines += ["", f"not evaluated: {run.id}", *_cut_short(run), evaluate_command(run, chosen, str(store))]
@@ -35,7 +35,7 @@ def result(stage: Stage) -> str:
 
 
 def evaluate_command(run: runs.Run, chosen: Chosen, store: str) -> str:
-    """What evaluates a run as the last model of the chain was evaluated, so that the two can be compared."""
+    """The command that evaluates a run on the same terms as the chain's last model, so that the two can be compared."""
     phase = next(name for name, entry in config.TABLE.items() if entry.measures)
     notebook = environment.notebook(phase).name
     values = {"config": _config(run, chosen, phase, store), "parent": run.id, "store": store}
@@ -48,7 +48,7 @@ def evaluate_command(run: runs.Run, chosen: Chosen, store: str) -> str:
 
 
 def report_command(run: runs.Run, store: str) -> str:
-    """What makes the chain that ends in a run the headline."""
+    """The command that reports the chain which ends in `run`."""
     return f"python -m nbcore report {shlex.quote(store)} \\\n  --run {run.id}"
 
 
@@ -58,10 +58,10 @@ def _cut_short(run: runs.Run) -> list[str]:
 
 
 def _config(run: runs.Run, chosen: Chosen, phase: str, store: str) -> str:
-    """The config of the chain's evaluation: the shipped one where it is that, else the one beside its numbers. For a
-    run on another base model the one of its profile."""
+    """Path of the config to evaluate `run` with: the one that the chain was evaluated with, as shipped or else as kept
+    in that evaluation's folder. A run on another base model takes the shipped config of its own profile."""
     evaluation = next((stage.evaluation for stage in reversed(chosen.stages) if stage.evaluation), None)
-    if evaluation is None or evaluation.info["base"] != run.info.get("base"):  # another base wants its own precision
+    if evaluation is None or evaluation.info["base"] != run.info.get("base"):  # it may need another precision
         profile = layout.config_of(run.id)[0]
         shipped = environment.REPO / "configs" / phase / f"{profile}.yaml"
         return f"configs/{phase}/{profile if shipped.is_file() else 'tiny'}.yaml"

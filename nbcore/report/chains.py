@@ -1,14 +1,15 @@
 """Which chain of runs a report is about, and what else the store holds.
 
-A person who plays leaves runs that are newer than their result. So the report does not follow the newest run, but the
-chain whose last run comes first in this order:
+Whoever tries something out leaves runs that are newer than the result they care about. So the report does not follow
+the newest run, but the chain whose last run comes first in this order:
 
     evaluated before not evaluated
     whole before cut short (see runs/choice.py), in its training and in its evaluation
     of a later phase before an earlier one: repeating SFT must not hide what GRPO made of the SFT before it
-    the newest
+    newer before older
 
-Whatever else was evaluated, or is newer and was not, is named beside it. `run` chooses any other chain by its last run.
+The report also names what else was evaluated, and what is newer and was not. The argument `run` chooses any other chain
+by its last run.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Stage:
 
     @property
     def is_yardstick(self) -> bool:
-        """Whether programs are shown by what has changed since this stage."""
+        """Whether the report shows the programs whose verdict has changed since this stage."""
         return self.run is not None and config.TABLE[self.run.phase].yardstick
 
     @property
@@ -76,8 +77,8 @@ def choose(store: str | Path, run: str | None = None) -> Chosen:
     if not finished:
         raise ValueError(NOTHING.format(store=store))
     trained = [each for each in finished if config.TABLE[each.phase].trains]
-    evaluations = [each for each in finished if config.TABLE[each.phase].measures and _counts(each)]
-    measured = {each.id: [e for e in evaluations if _is_of(e, each)] for each in trained}
+    evaluations = [each for each in finished if config.TABLE[each.phase].measures and _is_comparable(each)]
+    measured = {each.id: [evaluation for evaluation in evaluations if _is_of(evaluation, each)] for each in trained}
     asked = None
     if run is not None:
         named = runs.find(store, run, field="run")
@@ -88,7 +89,7 @@ def choose(store: str | Path, run: str | None = None) -> Chosen:
     else:
         last = max(trained, key=lambda each: _order(each, measured[each.id]), default=None)
     stages = _stages(store, last, asked, evaluations)
-    if not stages:  # evaluations whose subject is gone
+    if not stages:  # there are evaluations alone, and the runs that they evaluated are gone
         raise ValueError(NOTHING.format(store=store))
     inside = {stage.run.id for stage in stages if stage.run}
     others = [each for each in trained if measured[each.id] and each.id not in inside]
@@ -98,24 +99,27 @@ def choose(store: str | Path, run: str | None = None) -> Chosen:
     return Chosen(stages, ends[::-1], waiting[::-1])
 
 
-def _counts(evaluation: runs.Run) -> bool:
-    """One that is damaged, measured only pass@k above 1, or nothing held out, compares with no other."""
+def _is_comparable(evaluation: runs.Run) -> bool:
+    """Whether it can stand beside others: it is undamaged, and measured pass@1 on held-out tasks."""
     return not evaluation.damage() and "pass@1" in evaluation.info["metrics"].get("heldout", {})
 
 
 def _is_of(evaluation: runs.Run, run: runs.Run) -> bool:
+    """Whether it evaluated this run, with the very files that the run holds now."""
     try:
         return evaluation.info["parent"] == {"id": run.id, "hash": run.info["manifest"]}
-    except ValueError:  # a damaged run: no evaluation is of what it is now
+    except ValueError:  # the run is damaged, so nothing tells what it holds
         return False
 
 
 def _order(run: runs.Run, evaluations: Sequence[runs.Run]) -> tuple[bool, bool, int, str]:
+    """Sort key for the order above: the run with the largest one ends the chain to report."""
     whole = any(not choice.shortfall(each) for each in evaluations or [run])
     return bool(evaluations), whole, _place(run), run.path.name
 
 
 def _place(run: runs.Run) -> int:
+    """The position of the run's phase in the order of phases."""
     return list(config.TABLE).index(run.phase)
 
 
@@ -126,35 +130,37 @@ def _is_ahead(run: runs.Run, last: runs.Run, inside: set[str]) -> bool:
 def _stages(
     store: str | Path, last: runs.Run | None, asked: runs.Run | None, evaluations: Sequence[runs.Run]
 ) -> list[Stage]:
-    """The chain that ends in `last` (None: the base alone), each with its newest evaluation of one and the same config:
-    other tasks or another decoding would be no comparison."""
+    """The chain that ends in `last` (None: the base alone), each model with its newest evaluation. All evaluations are
+    of one config, because rates on other tasks or with other decoding cannot be compared."""
     lineage = runs.find(store, last.id).ancestors()[::-1] if last else []
     models: list[runs.Run | None] = [None, *lineage]
-    subject = last or asked or max((e for e in evaluations if not e.info["parent"]), key=_size, default=None)
+    of_bases = [evaluation for evaluation in evaluations if not evaluation.info["parent"]]
+    subject = last or asked or max(of_bases, key=_size, default=None)
     if subject is None:
         return []
     base = subject.info["base"]
     groups: dict[str, list[runs.Run | None]] = {}  # for each config, the evaluation of each model
     for each in evaluations:  # oldest first, so that the newest stays
-        row = groups.setdefault(_asks(each), [None] * len(models))
+        row = groups.setdefault(_question(each), [None] * len(models))
         for at, model in enumerate(models):
-            # A parentless evaluation looked at some base model: it counts only if that is where this chain started.
+            # An evaluation without a parent is of a base model; it belongs here if this chain started from that one.
             bare = model is None and each.info["parent"] is None and each.info["base"] == base
             if bare or (model and _is_of(each, model)):
                 row[at] = each
     if asked and asked not in evaluations:
         raise ValueError(f"run: {asked.id} measured no pass@1 on held-out tasks, which is what a report compares")
     if asked:
-        chosen = groups[_asks(asked)]
+        chosen = groups[_question(asked)]
         chosen[models.index(last)] = asked
     else:
         chosen = max(groups.values(), key=_worth, default=[None] * len(models))
-    stages = [Stage(run.phase, run, found) for run, found in zip(lineage, chosen[1:], strict=True)]
+    stages = [Stage(run.phase, run, evaluation) for run, evaluation in zip(lineage, chosen[1:], strict=True)]
     return [Stage("base", None, chosen[0]), *stages] if chosen[0] else stages
 
 
 def _worth(row: Sequence[runs.Run | None]) -> tuple[bool, bool, int, int, str]:
-    """How much the evaluations of a chain by one config tell: of its last model, whole, of many models, many tasks."""
+    """Sort key for the evaluations of a chain by one config, one place for each model: best are those that include the
+    last model, did not cut its evaluation short, cover the most models, used the most tasks, and are the newest."""
     last = row[-1]
     made = [each for each in row if each]
     return (
@@ -167,9 +173,10 @@ def _worth(row: Sequence[runs.Run | None]) -> tuple[bool, bool, int, int, str]:
 
 
 def _size(evaluation: runs.Run) -> tuple[bool, int, str]:
+    """Sort key: not cut short, on the most tasks, the newest."""
     return not choice.shortfall(evaluation), evaluation.info["metrics"]["heldout"]["n"], evaluation.path.name
 
 
-def _asks(evaluation: runs.Run) -> str:
-    """What an evaluation asks, whatever it is called."""
+def _question(evaluation: runs.Run) -> str:
+    """Equal for evaluations with equal settings, whatever their names are."""
     return config.digest(evaluation.config.model_copy(update={"name": "any"}))

@@ -1,6 +1,6 @@
 """A chain of runs as numbers and words: the headline table, the summary, which programs are printed.
 
-What the report prints, gathered once for the page and the terminal.
+The page and the terminal both print these, so that they cannot differ.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def headline(stages: Sequence[Stage]) -> tuple[list[str], list[list[str]], str]:
         "minutes",
     ]
     evaluated = [stage for stage in stages if stage.evaluation]
-    changes: dict[int, stats.Comparison] = {}  # by the place in `stages`: a phase may stand there twice
+    changes: dict[int, stats.Comparison] = {}  # by index in `stages`, because a phase may stand there twice
     for before, after in pairwise(evaluated):
         first, second = (view.outcomes(stage.evaluation, "heldout") for stage in (before, after))
         if first.keys() & second.keys():
@@ -65,7 +65,7 @@ def headline(stages: Sequence[Stage]) -> tuple[list[str], list[list[str]], str]:
 
 
 def degraded(stages: Sequence[Stage]) -> str:
-    """What a reader must know where programs ran in a weak sandbox; else nothing."""
+    """A sentence that warns of programs that ran in a weak sandbox; empty where none did."""
     words = set()
     for run in (run for stage in stages for run in (stage.run, stage.evaluation) if run):
         if (proof := run.path / layout.SANDBOX).is_file():
@@ -90,7 +90,10 @@ def summary(stages: Sequence[Stage]) -> str:
 
 
 def choose(answers: Sequence[Mapping], start: int, evaluated: Sequence[Stage]) -> tuple[list[str], str]:
-    """Ids of the tasks to print, and the rule they were chosen by: no hand picks the winners."""
+    """Ids of the tasks to print, and the rule that chose them, so that nobody can print the successes alone.
+
+    `answers` holds for each evaluated stage its samples by task id; verdicts are compared with those of index `start`.
+    """
     first, last = answers[start], answers[-1]
     changed = [id_ for id_ in last if id_ in first and first[id_]["verdict"] != last[id_]["verdict"]]
     failing = [id_ for id_ in last if not last[id_]["passed"] and id_ not in changed[: SHOWN - 1]]
@@ -104,22 +107,27 @@ def choose(answers: Sequence[Mapping], start: int, evaluated: Sequence[Stage]) -
 
 
 def percent(value: float) -> str:
+    """ "41 %" for 0.41."""
     return f"{100 * value:.0f} %"
 
 
 def between(rate: stats.Interval) -> str:
+    """The interval of a rate in percent, "36–46"."""
     return f"{100 * rate.low:.0f}–{100 * rate.high:.0f}"
 
 
 def interval(rate: stats.Interval | None) -> str:
+    """A rate with its interval, "41 % [36–46]"."""
     return f"{percent(rate.value)} [{between(rate)}]" if rate else ABSENT
 
 
 def rise(first: Stage, last: Stage, split: str, key: str) -> str:
+    """A rate of the first and of the last stage, "41 % → 71 %"; only the last one where the first has none."""
     start, end = first.rate(split, key), last.rate(split, key)
     return percent(end.value) if first is last or not start else f"{percent(start.value)} → {percent(end.value)}"
 
 
 def base(run: runs.Run) -> str:
+    """The name of the base model; of a local folder only the last part, since the rest is about this machine alone."""
     base = run.info["base"]
-    return Path(base).name if Path(base).is_absolute() else base  # a folder of this machine says nothing to a reader
+    return Path(base).name if Path(base).is_absolute() else base

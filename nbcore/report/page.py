@@ -1,7 +1,7 @@
-"""One page about a store: what the newest finished chain of runs achieved, with its evidence and where it came from.
+"""One page about a store: what one chain of runs achieved (chains.py says which one), and where the numbers come from.
 
-`build` writes a self-contained HTML file, `table` gives the headline table to the terminal. Every number is read from
-a run directory that its manifest vouches for; a phase that is not there is simply absent.
+`build` writes a self-contained HTML file, `table` makes the headline table for the terminal. Every number is read from
+a run directory that was checked against its manifest; sections without any numbers are left out.
 Longer than usual because a page is many small pieces of markup, and one file keeps them in reading order.
 """
 
@@ -23,7 +23,7 @@ from nbcore.report.lineage import ABSENT
 from nbcore.runs import choice
 from nbcore.view import figures
 
-LINES = 12  # printed of one program
+LINES = 12  # lines of a program that are printed; the rest is only counted
 
 
 def left_out(store: str | Path, run: str | None = None) -> str:
@@ -32,7 +32,7 @@ def left_out(store: str | Path, run: str | None = None) -> str:
 
 
 def table(store: str | Path, run: str | None = None) -> Any:
-    """The headline table as a rich Table that fits 80 columns; the page has the rest of it."""
+    """The headline table as a rich Table that fits 80 columns; the page has more columns and intervals."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
@@ -61,8 +61,8 @@ def table(store: str | Path, run: str | None = None) -> Any:
 def build(store: str | Path, out: str | Path | None = None, run: str | None = None) -> Path:
     """Write the page (default: report.html in the store) and return its path. Equal stores give equal pages.
 
-    `run` is the last run of the chain that it is about; chains.py says which one that is otherwise. Raises ValueError
-    where nothing is finished.
+    `run` names the last run of the chain to report; without it the rule in chains.py chooses. Raises ValueError where
+    nothing is finished.
     """
     chosen = chains.choose(store, run)
     stages = chosen.stages
@@ -94,11 +94,11 @@ def build(store: str | Path, out: str | Path | None = None, run: str | None = No
 
 
 def figure(store: str | Path, out: str | Path, run: str | None = None) -> Path:
-    """The headline figure alone, as a picture of the kind that `out` ends in. Raises ValueError without evaluations."""
+    """Write the headline figure alone to `out`, whose ending sets the format. Raises ValueError without evaluations."""
     evaluated = [stage for stage in chains.chain(store, run) if stage.evaluation]
     if not evaluated:
         raise ValueError(f"no finished evaluation in {store}: the figure shows nothing else")
-    _climb(evaluated).savefig(out, dpi=110, facecolor="white")  # pages with a dark theme show pictures as they are
+    _climb(evaluated).savefig(out, dpi=110, facecolor="white")  # a transparent one is unreadable on a dark page
     return Path(out)
 
 
@@ -224,7 +224,7 @@ def _losses(stages: Sequence[Stage]) -> str:
     content = []
     for stage in stages:
         logged = stage.run.metrics() if stage.run else []
-        # Where a reward is trained on, the loss says nothing by its level (advantages are centred): _rewards shows it.
+        # With a reward, the level of the loss says nothing, since advantages are centred: _rewards draws the reward.
         if any("reward" in row for row in logged):
             continue
         lines = [
@@ -283,7 +283,7 @@ programs lie beside it. Finished {escape(newest.info["finished"])}.</p></footer>
 
 
 def _beside(chosen: Chosen) -> str:
-    """Runs and chains that the page is not about, each with the command that brings it in."""
+    """The section on runs and chains that the page is not about, each with the command that brings it in."""
     items = []
     for run in chosen.unevaluated:
         command = beside.evaluate_command(run, chosen, "STORE")
@@ -304,7 +304,8 @@ newest of these. What else was evaluated, or is newer and was not, with the comm
 
 
 def _command(chain: Sequence[runs.Run]) -> str:
-    """What runs this chain again: the pipeline of its profile, or each notebook where a setting differs from that."""
+    """The command that repeats this chain: the pipeline of its profile, or one command for each notebook where a config
+    is not as shipped."""
     name = chain[-1].config.name if chain else "tiny"
     as_shipped = all(
         (path := environment.REPO / "configs" / run.phase / f"{name}.yaml").is_file()
@@ -322,7 +323,7 @@ def _command(chain: Sequence[runs.Run]) -> str:
 
 
 def _html_table(head: Sequence[str], lines: Iterable[Sequence[str]], kind: str) -> str:
-    """A table of cells that are markup already."""
+    """A table in HTML. The cells are HTML already; the names in `head` are escaped here."""
     top = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
     body = "".join(
         f'<tr><th scope="row">{line[0]}</th>' + "".join(f"<td>{cell}</td>" for cell in line[1:]) + "</tr>"

@@ -120,11 +120,12 @@ def test_a_newer_run_with_a_toy_evaluation_does_not_either(store):
 
 
 def test_an_earlier_phase_repeated_does_not_hide_the_later_ones_but_a_newer_whole_chain_counts(store):
+    time.sleep(1.1)  # names have a resolution of one second, and the newest counts
     again = trained(store, "sft", "lang_adapter", seed=1)
     evaluated(store, again)
     assert labels(store) == WHOLE
     assert [stage.run for stage in chains.choose(store).others] == [again]
-    time.sleep(1.1)  # names have a resolution of one second, and the newest counts
+    time.sleep(1.1)
     better = trained(store, "grpo", "ipo", seed=1)
     evaluated(store, better)
     assert chains.chain(store)[-1].run == better
