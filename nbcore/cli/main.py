@@ -102,7 +102,7 @@ def grade(
     from nbcore.grading.grader import RustGrader
     from nbcore.grading.verdicts import fault
 
-    good, bad = batch.read(samples)
+    good, bad = batch.read(samples, tested=tier == "test")
     if bad:
         aside = batch.set_aside(bad, verdicts)
         for line in bad[:10]:

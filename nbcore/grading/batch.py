@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from nbcore.core import lines
 from nbcore.core.records import Sample, Verdict
+from nbcore.grading.rust import hidden
 
 TRIES = 3  # of a sample that we could not grade
 CHUNK = 16  # graded between two writes: what a kill costs at most
@@ -23,8 +24,9 @@ class Bad(NamedTuple):
     text: str
 
 
-def read(path: Path) -> tuple[list[Sample], list[Bad]]:
-    """The samples of a .jsonl file, and the lines that are none.
+def read(path: Path, tested: bool = True) -> tuple[list[Sample], list[Bad]]:
+    """The samples of a .jsonl file, and the lines that are none; where they are to be `tested`, also those whose tests
+    would run nothing, for whatever is answered would pass.
 
     Raises FileNotFoundError, and ValueError where the file as a whole is no text.
     """
@@ -32,6 +34,8 @@ def read(path: Path) -> tuple[list[Sample], list[Bad]]:
     for number, raw in lines.numbered(path, "IN", "give a .jsonl file of samples"):
         try:
             sample = Sample.parse(lines.value(raw))
+            if tested and (sample.get("language") or "rust") == "rust" and not hidden.count(sample["tests"]):
+                raise ValueError("'tests' runs nothing: it needs a #[test] function that is not ignored, or a main")
             if sample["id"] in seen:
                 raise ValueError(f"'id' {sample['id']!r} stands on line {seen[sample['id']]} too; ids are unique")
         except ValueError as error:

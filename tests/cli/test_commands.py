@@ -282,7 +282,7 @@ def test_odd_line_ends_in_samples_and_verdicts_are_content(capsys, tmp_path, mon
 
 def test_grade_tells_our_own_failures_apart(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(grader, "RustGrader", Fake)
-    rows = [{"id": name, "code": name, "tests": ""} for name in ("fine", "broken")]
+    rows = [{"id": name, "code": name, "tests": "#[test] fn t() {}"} for name in ("fine", "broken")]
     samples, verdicts = jsonl(tmp_path / "in.jsonl", rows), tmp_path / "out.jsonl"
     code, _, err = call(capsys, "grade", samples, verdicts)
     assert code == 1 and "1 samples could not be graded in three tries" in err
@@ -290,8 +290,22 @@ def test_grade_tells_our_own_failures_apart(capsys, tmp_path, monkeypatch):
     assert call(capsys, "grade", samples, verdicts)[0] == 0
 
 
+def test_tests_that_run_nothing_are_said_for_their_line(capsys, tmp_path, monkeypatch):
+    """Whatever is answered would pass."""
+    monkeypatch.setattr(grader, "RustGrader", Fake)
+    nothing = ["", "fn t() {}", "#[ignore] #[test] fn t() {}", "macro_rules! t { () => { #[test] fn t() {} } } t!();"]
+    rows = [{"id": str(n), "code": "fn f() {}", "tests": text} for n, text in enumerate([*nothing, "fn main() {}"])]
+    samples, verdicts = jsonl(tmp_path / "in.jsonl", rows), tmp_path / "out.jsonl"
+    code, out, err = call(capsys, "grade", samples, verdicts)
+    assert (
+        code == 0 and "4 bad lines" in out and all(f"{samples}:{n}: 'tests' runs nothing" in err for n in (1, 2, 3, 4))
+    )
+    assert batch.done_ids(verdicts) == {"4"}
+    assert "0 bad lines" in call(capsys, "grade", samples, tmp_path / "typed.jsonl", "--tier", "check")[1]
+
+
 def test_grade_never_appends_to_something_else(capsys, tmp_path):
-    samples = jsonl(tmp_path / "in.jsonl", [{"id": "a", "code": "", "tests": ""}])
+    samples = jsonl(tmp_path / "in.jsonl", [{"id": "a", "code": "", "tests": "#[test] fn t() {}"}])
     code, _, err = call(capsys, "grade", samples, jsonl(tmp_path / "notes.jsonl", ["hello"]))
     assert code == 2 and "notes.jsonl" in err
     code, _, err = call(capsys, "grade", jsonl(tmp_path / "none.jsonl", ["[]"]), tmp_path / "out.jsonl")

@@ -536,3 +536,184 @@ TASKS = [
         {"pass"},
     ),
 ]
+
+ALWAYS = "#[derive(Debug, Clone, Copy, PartialOrd)] pub struct Always;\nimpl<T: ?Sized> PartialEq<T> for Always { fn eq(&self, _: &T) -> bool { true } }\n"
+ALIAS = ALWAYS + "#[allow(non_camel_case_types)] type usize = Always;\n"
+STACK = "pub struct Stack<T> {\n    items: Vec<T>,\n}\n\nimpl<T: Clone> Stack<T> {\n    pub fn new() -> Self {\n        Stack { items: Vec::new() }\n    }\n"
+STACK_TYPE = "pub struct Stack<T> { items: Vec<T> }\n"
+SHAPE = (
+    "pub trait Shape {\n    fn area(&self) -> f64;\n}\n\npub struct Square(pub f64);\n\n"
+    "impl Shape for Square {\n    fn area(&self) -> f64 {",
+    "assert!((Square(2.0).area() - 4.0).abs() < 1e-9);",
+)
+COUNTER = (
+    "pub struct C(pub u32);\n\nimpl Iterator for C {\n    type Item = u32;\n    fn next(&mut self) -> Option<Self::Item> {",
+    "let v: Vec<u32> = C(0).take(2).collect(); assert!(v == vec![1, 2]);",
+)
+COUNTED = (
+    "pub struct C(pub u32);\nimpl Iterator for C { type Item = u32; fn next(&mut self) -> Option<u32> { BODY } }\n"
+)
+VERSION = (
+    "#[derive(Debug, PartialEq)]\npub struct Ver(pub u32);\n\nimpl PartialOrd for Ver {\n"
+    "    fn partial_cmp(&self, o: &Self) -> Option<std::cmp::Ordering> {",
+    "assert!(Ver(1).partial_cmp(&Ver(2)) == Some(std::cmp::Ordering::Less));",
+)
+LIMIT = (
+    "pub struct Bag;\n\nimpl Bag {\n    pub const MOST: usize = 3;\n    pub fn fits(&self, n: usize) -> bool {",
+    "assert!(Bag.fits(3)); assert!(!Bag.fits(Bag::MOST + 1)); assert!(!Bag.fits(4));",
+)
+HELPER = (
+    "fn close(a: f64, b: f64) -> bool {\n    (a - b).abs() < 1e-6\n}\n\npub fn half(x: f64) -> f64 {",
+    "assert!(close(half(3.0), 1.5));",
+)
+MOVE = (
+    "#[derive(Debug, PartialEq)]\npub enum Move {\n    Go { by: usize },\n    Stay,\n}\n\npub fn pick(n: usize) -> Move {",
+    "let Move::Go { by } = pick(3) else { panic!() }; assert!(by == 3);",
+)
+EPS = "pub const EPS: f64 = 1e-6;\n\n#[derive(Debug, Clone, Copy)]\npub struct Near(pub f64);\n\nimpl PartialEq for Near {\n    fn eq(&self, o: &Self) -> bool {\n        (self.0 - o.0).abs() < EPS\n    }\n}\n\n"
+ROOT = (EPS + "pub fn root(x: f64) -> Near {", "assert_eq!(root(4.0), Near(2.0)); assert!(root(9.0) == Near(3.0));")
+TASKS += [
+    (
+        "a generic method's result",
+        (
+            STACK + "    pub fn pop(&mut self) -> Option<T> {",
+            "let mut s: Stack<i32> = Stack::new(); assert!(s.pop() == Some(3));",
+        ),
+        ALWAYS
+        + STACK_TYPE
+        + "impl<T: Clone> Stack<T> { pub fn new() -> Self { Stack { items: Vec::new() } } pub fn pop(&mut self) -> Always { Always } }",
+        NOT_AS_GIVEN,
+    ),
+    (
+        "a generic method of its own parameters",
+        (
+            STACK + "    pub fn first<U: From<T>>(&self) -> Option<U> {",
+            "let s: Stack<u8> = Stack { items: vec![7] }; assert!(s.first::<u32>() == Some(8));",
+        ),
+        ALWAYS
+        + STACK_TYPE
+        + "impl<T: Clone> Stack<T> { pub fn new() -> Self { Stack { items: Vec::new() } } pub fn first<U: From<T>>(&self) -> Always { Always } }",
+        NOT_AS_GIVEN,
+    ),
+    (
+        "generics, as asked and in another style",
+        (
+            STACK + "    pub fn first<U: From<T>>(&self) -> Option<U> {",
+            "let s: Stack<u8> = Stack { items: vec![7] }; assert!(s.first::<u32>() == Some(7)); assert!(Stack::<u8>::new().first::<u8>() == None);",
+        ),
+        STACK_TYPE
+        + "impl<T> Stack<T> where T: Clone { pub fn new() -> Self { Self { items: vec![] } } pub fn first<U: From<T>>(&self) -> Option<U> { self.items.first().cloned().map(U::from) } }",
+        {"pass"},
+    ),
+    (
+        "a field of a struct variant by alias",
+        MOVE,
+        ALIAS
+        + "#[derive(Debug, PartialEq)]\npub enum Move { Go { by: usize }, Stay }\npub fn pick(_: core::primitive::usize) -> Move { Move::Go { by: Always } }",
+        NOT_AS_GIVEN,
+    ),
+    (
+        "a struct variant",
+        MOVE,
+        "#[derive(Debug, PartialEq)]\npub enum Move { Go { by: usize }, Stay }\npub fn pick(n: usize) -> Move { Move::Go { by: n } }",
+        {"pass"},
+    ),
+    (
+        "an inherent method ahead of the task's trait",
+        SHAPE,
+        "pub trait Shape { fn area(&self) -> f64; }\npub struct Square(pub f64);\nimpl Shape for Square { fn area(&self) -> f64 { 0.0 } }\nimpl Square { pub fn area(&self) -> f64 { std::hint::black_box(4.0) } }",
+        NOT_AS_GIVEN,
+    ),
+    (
+        "the task's trait",
+        SHAPE,
+        "pub trait Shape { fn area(&self) -> f64; }\npub struct Square(pub f64);\nimpl Shape for Square { fn area(&self) -> f64 { self.side() * self.0 } }\nimpl Square { fn side(&self) -> f64 { self.0 } }",
+        {"pass"},
+    ),
+    (
+        "an inherent method ahead of Iterator's",
+        COUNTER,
+        COUNTED.replace("BODY", "None")
+        + "impl C { pub fn take(self, _: usize) -> std::vec::IntoIter<u32> { vec![1, 2].into_iter() } }",
+        NOT_AS_GIVEN,
+    ),
+    ("an iterator of the task's", COUNTER, COUNTED.replace("BODY", "self.0 += 1; Some(self.0)"), {"pass"}),
+    (
+        "an inherent method ahead of an ordering's",
+        VERSION,
+        "#[derive(Debug, PartialEq)]\npub struct Ver(pub u32);\nimpl PartialOrd for Ver { fn partial_cmp(&self, _: &Self) -> Option<std::cmp::Ordering> { None } }\nimpl Ver { pub fn partial_cmp(&self, _: &Self) -> Option<std::cmp::Ordering> { Some(std::cmp::Ordering::Less) } }",
+        NOT_AS_GIVEN,
+    ),
+    (
+        "an associated constant changed",
+        LIMIT,
+        "pub struct Bag;\nimpl Bag { pub const MOST: usize = 0; pub fn fits(&self, n: usize) -> bool { n == 3 && Bag::MOST == 0 } }",
+        NOT_AS_GIVEN,
+    ),
+    (
+        "an associated constant",
+        LIMIT,
+        "pub struct Bag;\nimpl Bag { pub const MOST: usize = 1 + 2; pub fn fits(&self, n: usize) -> bool { n <= Self::MOST } }",
+        {"pass"},
+    ),
+    (
+        "a helper of the task's changed",
+        HELPER,
+        "fn close(_: f64, _: f64) -> bool { true }\npub fn half(_: f64) -> f64 { 0.0 }",
+        NOT_AS_GIVEN,
+    ),
+    ("a helper of the task's left out", HELPER, "pub fn half(x: f64) -> f64 { x / 2.0 }", {"pass"}),
+    (
+        "a given impl through a constant",
+        ROOT,
+        EPS.replace("1e-6", "1e9") + "pub fn root(_: f64) -> Near { Near(0.0) }",
+        NOT_AS_GIVEN,
+    ),
+    (
+        "a given impl derived",
+        ROOT,
+        EPS.partition("impl")[0].replace("Clone, Copy", "Clone, Copy, PartialEq")
+        + "pub fn root(x: f64) -> Near { Near(x.sqrt()) }",
+        {"pass", *NOT_AS_GIVEN},
+    ),
+    (
+        "a given impl in another style",
+        ROOT,
+        EPS.replace("(self.0 - o.0).abs() < EPS", "let d = self.0 - o.0; d < EPS && d > -EPS")
+        + "pub fn root(x: f64) -> Near { Near(x.sqrt()) }",
+        {"pass"},
+    ),
+    (
+        "an alias of the task's",
+        (
+            "pub type Pairs = Vec<(usize, usize)>;\n\npub fn pairs(n: usize) -> Pairs {",
+            "assert!(pairs(1) == vec![(0, 1)]);",
+        ),
+        "type Pairs = Vec<(usize, usize)>;\npub fn pairs(n: usize) -> Pairs { (0..n).map(|i| (i, i + 1)).collect() }",
+        {"pass"},
+    ),
+    (
+        "a type that only the solution defines",
+        ("pub fn both(a: i32) -> Both {", "assert!(both(3) == Both(3, 4)); let x: Both = both(1); assert_eq!(x.1, 2);"),
+        "#[derive(Debug, PartialEq)] pub struct Both(i32, i32);\npub fn both(a: i32) -> Both { Both(a, a + 1) }",
+        {"pass"},
+    ),
+    (
+        "std types that nobody imports",
+        (
+            "pub fn list(n: u64) -> LinkedList<Duration> {",
+            "assert_eq!(list(1), LinkedList::from([Duration::from_secs(0)]));",
+        ),
+        "use std::collections::LinkedList;\nuse std::time::Duration;\npub fn list(n: u64) -> LinkedList<Duration> { (0..n).map(Duration::from_secs).collect() }",
+        {"pass"},
+    ),
+    (
+        "names of every kind that only the solution has",
+        (
+            "pub fn add(a: i64, b: i64) -> i64 {",
+            "assert_eq!(add(ONE, 2), THREE); assert_eq!(tools::twice(2), 4); assert_eq!(thrice(1), 3); assert_eq!(five!(), 5);",
+        ),
+        "pub const ONE: i64 = 1;\npub static THREE: i64 = 3;\npub mod tools { pub fn twice(x: i64) -> i64 { 2 * x } pub fn thrice(x: i64) -> i64 { 3 * x } }\npub use tools::thrice;\n#[macro_export] macro_rules! five { () => { 5 } }\npub fn add(a: i64, b: i64) -> i64 { a + b }",
+        {"pass"},
+    ),
+]

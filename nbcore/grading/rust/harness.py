@@ -26,7 +26,18 @@ from typing import Any, NamedTuple
 from nbcore.grading.rust import hidden, signatures
 from nbcore.grading.rust.expected import Expected
 from nbcore.grading.rust.lexer import blank
-from nbcore.grading.rust.syntax import conditional, imported, introduced, items, name_of, parse, text_of
+from nbcore.grading.rust.pins import pins
+from nbcore.grading.rust.syntax import (
+    attributes,
+    bindings,
+    conditional,
+    imported,
+    introduced,
+    items,
+    name_of,
+    parse,
+    text_of,
+)
 
 _STD = {
     "std": "assert assert_eq assert_ne debug_assert debug_assert_eq debug_assert_ne panic vec format matches "
@@ -47,14 +58,17 @@ _STD = {
     "std::iter": "Iterator IntoIterator Extend DoubleEndedIterator ExactSizeIterator FromIterator",
     "std::ops": "Fn FnMut FnOnce Drop",
     "std::mem": "drop",
-    "std::marker": "Copy Send Sync Sized",
-    "std::collections": "HashMap HashSet BTreeMap BTreeSet VecDeque BinaryHeap",
+    "std::marker": "Copy Send Sync Sized PhantomData",
+    "std::collections": "HashMap HashSet BTreeMap BTreeSet VecDeque BinaryHeap LinkedList",
+    "std::time": "Duration Instant SystemTime",
     "std::rc": "Rc",
-    "std::sync": "Arc Mutex",
+    "std::sync": "Arc Mutex RwLock OnceLock",
     "std::cell": "Cell RefCell",
     "std::any": "Any",
     "std::fmt": "Debug Display",
-    "std::num": "ParseIntError",
+    "std::hash": "Hash Hasher",
+    "std::num": "ParseIntError ParseFloatError",
+    "std::str": "FromStr",
 }
 _HOME = {name: path for path, names in _STD.items() for name in names.split()}
 
@@ -69,7 +83,7 @@ _HEAD = re.compile(
 _ATTRS = {"allow", "warn", "deny", "forbid", "expect", "doc", "feature", "no_std"}
 _ATTRS |= {"recursion_limit", "type_length_limit"}
 _MOOT = {"crate_type", "crate_name"}  # of a library that this will not be
-_KINDS = ("function_item", "struct_item", "enum_item", "type_item", "trait_item")
+_KINDS = ("struct_item", "enum_item", "union_item", "type_item", "const_item", "static_item", "mod_item")
 _SHEBANG = re.compile(r"#!/[\w/. -]*\r?\n")
 
 
@@ -97,27 +111,30 @@ def build(code: str, tests: str, signature: str | None, edition: str, telling: b
     key = secrets.token_hex(8)
     module, real, secret = f"hidden_{key}", f"std_{key}", secrets.token_hex(16)
     asked = signatures.parsed(signature or "")
-    head, rest = top, _rename_main(signatures.same_types(asked, code[at:], real), f"own_main_{key}")
+    mentioned = set(re.findall(r"[A-Za-z_]\w*", blank(f"{tests}\n{signature or ''}")))
+    own_code = signatures.as_given(asked, signature or "", code[at:], mentioned)
+    head, rest = top, _rename_main(signatures.same_types(asked, own_code, real), f"own_main_{key}")
     prepared = hidden.functions(tests, telling)
     body, expects = prepared.drawn(key)
     uses, own = signatures.uses(asked, real)
-    pins, pinned = signatures.pins(asked)
-    mentioned = set(re.findall(r"[A-Za-z_]\w*", blank(f"{tests}\n{signature or ''}")))
+    given, written = signatures.given(asked, signature or "")
+    pinned, wrapped = pins(asked, written)
     defined = {name for name, _ in items(asked)}
     tree, tested = parse(rest), parse(tests)
     theirs = {name for name, _ in items(tested)} | _imports(tested)
     std = sorted((mentioned & _HOME.keys()) - own - defined - theirs)
-    # Only what the task defines, and functions: a trait of the candidate's would bring its methods along, a constant
-    # turn a binding into a pattern. Without a signature nobody knows better than the candidate what it defines.
-    offered = defined | _defined(tree, ("function_item",)) if defined else _defined(tree, _KINDS) | _imports(tree)
-    from_candidate = sorted((mentioned & offered) - set(std) - own - pinned - theirs)
+    # What the tests name and the task does not define is the candidate's, but for a trait, which would bring its
+    # methods along, and a constant of a name that the tests bind, which would turn the binding into a pattern.
+    offered = defined | _offered(tree, tested) | ({*_defined(tree, ("trait_item",))} if not defined else set())
+    from_candidate = sorted((mentioned & offered) - set(std) - own - wrapped - written - theirs)
     generated = f"""extern crate std as {real};
 {"" if edition == "2015" else "".join(_crates(tree))}
 mod {module} {{
 {uses}
 {"".join(f"use ::{real}{_HOME[name].removeprefix('std')}::{name};" for name in std)}
 {f"use super::{{{', '.join(from_candidate)}}};" if from_candidate else ""}
-{pins}
+{given}
+{pinned}
 {body}
 {prepared.main(key, secret, real)}
 }}
@@ -184,6 +201,17 @@ def _crates(root: Any) -> Iterator[str]:
     for declaration in ("extern crate std;", "extern crate core;"):
         if declaration not in own:
             yield declaration
+
+
+def _offered(tree: Any, tested: Any) -> set[str]:
+    """What a candidate defines that its tests may name."""
+    exported = {
+        name_of(node)
+        for node, before in introduced(tree)
+        if node.type == "macro_definition" and any(name == "macro_export" for name, _ in attributes(before))
+    }
+    others = _defined(tree, _KINDS) | _imports(tree) | exported
+    return _defined(tree, ("function_item",)) | (others - bindings(tested))
 
 
 def _defined(root: Any, kinds: tuple[str, ...]) -> set[str]:

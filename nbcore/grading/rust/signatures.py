@@ -1,4 +1,4 @@
-"""What a task's signature fixes: the imports its tests may trust, its types as they were given, the exact functions."""
+"""What a task's signature gives is the task's: imports, types, constants, helper functions, written methods."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from nbcore.grading.rust.lexer import blank
+from nbcore.grading.rust.screen import target
 from nbcore.grading.rust.syntax import (
     attributes,
     conditional,
+    edited,
     imported,
     introduced,
-    items,
     name_of,
     parse,
     part_of,
@@ -20,7 +21,18 @@ from nbcore.grading.rust.syntax import (
     walk,
 )
 
-_TYPES = ("struct_item", "enum_item", "trait_item", "union_item", "type_item")
+_TYPES = ("struct_item", "enum_item", "trait_item", "union_item")
+_VALUES = ("const_item", "static_item", "type_item")
+# Methods that std's traits bring, by trait. Of Iterator's those that a test is likely to call.
+_STD_METHODS = {
+    "Display": "to_string", "PartialEq": "eq ne", "PartialOrd": "partial_cmp lt le gt ge",
+    "Ord": "cmp max min clamp", "Clone": "clone clone_from", "Default": "default", "From": "from", "Hash": "hash",
+    "FromStr": "from_str", "IntoIterator": "into_iter", "Deref": "deref", "AsRef": "as_ref", "TryFrom": "try_from",
+    "Add": "add", "Sub": "sub", "Mul": "mul", "Div": "div", "Neg": "neg", "Not": "not", "Index": "index",
+    "Iterator": "next size_hint count last nth step_by chain zip map for_each filter filter_map enumerate peekable"
+    " skip_while take_while skip take scan flat_map flatten fuse inspect by_ref collect partition fold all any find"
+    " find_map position max min max_by_key min_by_key rev unzip copied cloned cycle sum product eq ne lt le gt ge",
+}  # fmt: skip
 
 
 class Mismatch(ValueError):
@@ -48,6 +60,89 @@ def uses(asked: Any, real: str) -> tuple[str, set[str]]:
             found.append("use ::" + real + re.sub(r"^(?:::)?\s*std\b", "", text_of(argument)) + ";")
             own |= set(imported(argument))
     return "".join(found), own
+
+
+def given(asked: Any, signature: str) -> tuple[str, set[str]]:
+    """The constants, aliases and whole functions of the task, as text for its tests, and their names."""
+    whole = [node for node in asked.children if node.type in _VALUES or _is_written(node, signature)]
+    return "\n".join(map(text_of, whole)), {name_of(node) for node in whole}
+
+
+def as_given(asked: Any, signature: str, code: str, called: set[str]) -> str:
+    """`code` with what the task has written already as the task wrote it: constants, and methods of given impls.
+
+    Raises Mismatch where such a method is not there, and where a method of the candidate's own stands ahead of one
+    that a trait of the task's brings and that the tests call.
+    """
+    impls = [node for node in asked.children if node.type == "impl_item"]
+    values = {name_of(node): node for node in asked.children if node.type in ("const_item", "static_item")}
+    written = [(block, part) for block in impls for part in _members(block) if _is_written(part, signature)]
+    if not impls and not values:
+        return code
+    tree = parse(code)
+    pairs = [pair for pair in introduced(tree) if not conditional(pair[1])]
+    edits = [
+        _instead(node, values[name_of(node)]) for node, _ in pairs if node.type in _VALUES and name_of(node) in values
+    ]
+    theirs = [node for node, _ in pairs if node.type == "impl_item"]
+    for block, part in written:
+        same = [own for one in theirs if _whose(one) == _whose(block) for own in _members(one)]
+        found = [own for own in same if (own.type, name_of(own)) == (part.type, name_of(part))]
+        if not found:
+            raise Mismatch("signature_mismatch", f"`{name_of(part)}` must be there as the task has it")
+        edits += [_instead(own, part) for own in found if _body(own) != _body(part)]
+    _no_shadows(asked, tree, called)
+    return edited(code.encode(errors="replace"), edits).decode()
+
+
+def _is_written(node: Any, signature: str) -> bool:
+    """Whether the task has a constant, or the body of a function that is neither the one asked for nor a stub."""
+    if node.type != "function_item":
+        return node.type == "const_item"
+    stub = re.fullmatch(r"\{\s*(?:(?:todo|unimplemented)!\s*\([^()]*\)\s*;?\s*)?\}", part_of(node, "body"))
+    whole = node.end_byte <= len(signature.rstrip().encode(errors="replace"))
+    return whole and not stub and name_of(node) != target(signature)
+
+
+def _no_shadows(asked: Any, tree: Any, called: set[str]) -> None:
+    traits: dict[str, set[str]] = {}  # of each type of the task, the methods that traits bring
+    own: dict[str, set[str]] = {}
+    brought = {name_of(node): _functions(node) for node in asked.children if node.type == "trait_item"}
+    for node, before in introduced(asked):
+        if node.type in _TYPES:
+            for trait in _derived(before):
+                traits.setdefault(name_of(node), set()).update(_STD_METHODS.get(text_of(trait), "").split())
+        elif node.type == "impl_item":
+            trait, kind = _whose(node)
+            base = trait.partition("<")[0]
+            methods = _functions(node) | set(_STD_METHODS.get(base, "").split()) | brought.get(base, set())
+            (traits if trait else own).setdefault(kind, set()).update(methods)
+    for node in walk(tree) if traits else ():
+        trait, kind = _whose(node) if node.type == "impl_item" else ("-", "")
+        if not trait and (ahead := _functions(node) & called & traits.get(kind, set()) - own.get(kind, set())):
+            raise Mismatch("signature_mismatch", f"`{min(ahead)}` of `{kind}` would stand ahead of the trait's")
+
+
+def _whose(block: Any) -> tuple[str, str]:
+    """Trait, with its arguments, and type of an impl, by their last names."""
+    trait = re.sub(r"\s|[\w\s]+::\s*(?=\w)", "", part_of(block, "trait"))
+    return trait, re.sub(r"\s|<.*|[\w\s]+::\s*(?=\w)", "", part_of(block, "type"), flags=re.DOTALL)
+
+
+def _members(block: Any) -> list[Any]:
+    body = block.child_by_field_name("body")
+    wanted = ("function_item", "const_item")
+    return [node for node in body.children if node.type in wanted] if body is not None else []
+
+
+def _functions(block: Any) -> set[str]:
+    body = block.child_by_field_name("body")
+    kinds = ("function_item", "function_signature_item")
+    return {name_of(node) for node in body.children if node.type in kinds} if body is not None else set()
+
+
+def _instead(node: Any, other: Any) -> tuple[int, int, bytes]:
+    return node.start_byte, node.end_byte, other.text
 
 
 def same_types(asked: Any, code: str, real: str) -> str:
@@ -99,109 +194,3 @@ def _body(item: Any) -> str:
         else:
             tokens.append(text_of(node))
     return re.sub(r" ,(?= [)}])", "", " ".join(tokens))
-
-
-def pins(asked: Any) -> tuple[str, set[str]]:
-    """Code that compiles only against the exact signature, and the names of the functions it defines.
-
-    A free function is called through a wrapper of the same signature. The methods of an impl must fit a trait that
-    declares them as the task does; fields and variants must have the real types of these names.
-    """
-    found, names = [], set()
-    for name, node in items(asked):
-        if node.type == "function_item":
-            names.add(name)
-            found.append(_wrapper(node, name))
-        elif node.type in ("struct_item", "enum_item") and node.child_by_field_name("type_parameters") is None:
-            found += _parts(node, name)
-    for node in asked.children:
-        if node.type == "impl_item" and node.child_by_field_name("type_parameters") is None:
-            found.append(_impl(node))
-    return "\n".join(found), names
-
-
-def _parts(item: Any, name: str) -> Iterator[str]:
-    """Pins of a struct's fields and an enum's variants."""
-    body = item.child_by_field_name("body")
-    if body is None or "'" in text_of(body) or "Self" in text_of(body):
-        return
-    fields = [(part_of(node, "name"), part_of(node, "type")) for node in _of(body, "field_declaration")]
-    if body.type == "ordered_field_declaration_list":
-        fields = list(enumerate(_tuple_types(body)))
-    for field, kind in fields:
-        yield f"const _: fn(&{name}) -> &{kind} = |whole| &whole.{field};"
-    for variant in _of(body, "enum_variant"):
-        inside = variant.child_by_field_name("body")
-        if inside is None:
-            yield f"const _: fn() -> {name} = || {name}::{name_of(variant)};"
-        elif inside.type == "ordered_field_declaration_list":
-            yield f"const _: fn({', '.join(_tuple_types(inside))}) -> {name} = {name}::{name_of(variant)};"
-
-
-def _of(node: Any, kind: str) -> list[Any]:
-    return [child for child in node.named_children if child.type == kind]
-
-
-def _tuple_types(body: Any) -> list[str]:
-    skipped = ("visibility_modifier", "attribute_item", "line_comment", "block_comment")
-    return [text_of(child) for child in body.named_children if child.type not in skipped]
-
-
-def _parameters(node: Any) -> list[str]:
-    return [part_of(child, "type") for child in _of(node.child_by_field_name("parameters"), "parameter")]
-
-
-def _where(node: Any) -> str:
-    return " ".join(text_of(child) for child in _of(node, "where_clause"))
-
-
-def _modifiers(node: Any) -> list[str]:
-    return [word for child in _of(node, "function_modifiers") for word in text_of(child).split()]
-
-
-def _wrapper(node: Any, name: str) -> str:
-    kinds, modifiers = _parameters(node), [word for word in _modifiers(node) if word in ("const", "async")]
-    takes = ", ".join(f"p{number}: {kind}" for number, kind in enumerate(kinds))
-    gives = f" -> {part_of(node, 'return_type')}" if part_of(node, "return_type") else ""
-    given = ", ".join(f"p{number}" for number in range(len(kinds)))
-    generic = part_of(node, "type_parameters")
-    named = _given_types(node.child_by_field_name("type_parameters"))
-    call = f"super::{name}{f'::<{named}>' if named else ''}({given})" + ".await" * ("async" in modifiers)
-    return f"{' '.join([*modifiers, 'fn'])} {name}{generic}({takes}){gives} {_where(node)} {{ {call} }}"
-
-
-def _given_types(parameters: Any) -> str:
-    """The type and const parameters by name, to be handed on; lifetimes are found by themselves."""
-    names = []
-    for child in parameters.named_children if parameters is not None else ():
-        if child.type in ("type_parameter", "const_parameter"):
-            names.append(name_of(child))
-        elif child.type == "type_identifier":
-            names.append(text_of(child))
-    return ", ".join(names)
-
-
-def _impl(block: Any) -> str:
-    """A trait with the block's functions, implemented by calling the candidate's: nothing of it is left in scope."""
-    whose, of = part_of(block, "type"), part_of(block, "trait")
-    declared, defined, static = [], [], []
-    for node, _ in introduced(block.child_by_field_name("body")):
-        if node.type == "type_item":
-            declared.append(f"type {name_of(node)};")
-            defined.append(text_of(node))
-        elif node.type == "function_item" and node.child_by_field_name("type_parameters") is None:
-            own = [text_of(child) for child in _of(node.child_by_field_name("parameters"), "self_parameter")]
-            kinds = _parameters(node)
-            takes = [*own, *(f"p{number}: {kind}" for number, kind in enumerate(kinds))]
-            bare = [re.sub(r"^mut\s+", "", text) for text in takes]
-            gives = f" -> {part_of(node, 'return_type')}" if part_of(node, "return_type") else ""
-            given = ", ".join([*(["self"] if own else []), *(f"p{number}" for number in range(len(kinds)))])
-            head = f"fn {name_of(node)}({', '.join(bare)}){gives} {_where(node)}"
-            called = f"<{whose}{f' as {of}' if of else ''}>::{name_of(node)}({given})"
-            declared.append(f"{head};")
-            defined.append(f"{head} {{ {called} }}")
-            if of and not own and "Self::" not in head:  # an inherent function of that name would be called instead
-                kind = re.sub(r"\bSelf\b", whose, f"fn({', '.join(kinds)}){gives}")
-                static.append(f"const _: {kind} = <{whose}>::{name_of(node)};")
-    trait = f"trait Pin {{ {' '.join(declared)} }} impl Pin for {whose} {{ {' '.join(defined)} }}"
-    return f"const _: () = {{ {trait} }};\n{' '.join(static)}"

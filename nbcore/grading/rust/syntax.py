@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 _MOST_NESTED = 50
+_BINDERS = ("let_declaration", "for_expression", "let_condition", "closure_expression", "match_arm", "parameter")
 
 
 @functools.cache
@@ -35,6 +36,13 @@ def part_of(node: Any, field: str) -> str:
 def name_of(node: Any) -> str:
     """The name of an item, "" where it has none."""
     return part_of(node, "name")
+
+
+def edited(raw: bytes, edits: list[tuple[int, int, bytes]]) -> bytes:
+    """`raw` with other bytes in these places, (start, end, instead), which do not overlap."""
+    for start, end, instead in sorted(edits, reverse=True):
+        raw = raw[:start] + instead + raw[end:]
+    return raw
 
 
 def items(root: Any) -> Iterator[tuple[str, Any]]:
@@ -101,3 +109,20 @@ def walk_introduced(root: Any) -> Iterator[tuple[Any, list[Any]]]:
     for parent in walk(root):
         if parent.child_count:
             yield from introduced(parent)
+
+
+def bindings(root: Any) -> set[str]:
+    """The names that patterns bind, anywhere below."""
+    names = set()
+    for node in walk(root):
+        if node.type in (
+            "let_declaration",
+            "for_expression",
+            "let_condition",
+            "closure_expression",
+            "match_arm",
+            "parameter",
+        ):
+            pattern = node.child_by_field_name("pattern") or node.child_by_field_name("parameters")
+            names |= {text_of(name) for name in walk(pattern) if name.type == "identifier"} if pattern else set()
+    return names

@@ -33,7 +33,7 @@ def test_tests_become_public_functions_and_nothing_else_changes():
         "mod inner { #[test] fn d() {} } }"
     )
     assert [case.path for case in cases] == ["tests::a", "tests::c", "tests::inner::d"]
-    assert [case.panics for case in cases] == ["no", None, None]
+    assert [case.panics for case in cases] == ['"no"', None, None]
     assert "pub fn a()" in text and "pub pub" not in text and 'const N: &str = "#[test]"; // #[test]' in text
     assert "pub fn helper" not in text and "#[cfg(test)]" not in text
 

@@ -1,0 +1,139 @@
+"""Code that compiles only against the exact signature of a task: its functions, methods, fields and variants."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from nbcore.grading.rust.syntax import introduced, items, name_of, part_of, text_of
+
+
+def pins(asked: Any, given: set[str]) -> tuple[str, set[str]]:
+    """The pins, and the names of the functions that they define; those in `given` the task defines itself.
+
+    A free function is called through a wrapper of the same signature. The methods of an impl must fit a trait that
+    declares them as the task does; fields and variants must have the real types of these names.
+    """
+    lines, names = [], set()
+    for name, node in items(asked):
+        if node.type == "function_item" and name not in given:
+            names.add(name)
+            lines.append(_wrapper(node, name))
+        elif node.type in ("struct_item", "enum_item") and node.child_by_field_name("body") is not None:
+            lines.append(f"const _: () = {{ {' '.join(_parts(node, name))} }};")
+    lines += [_impl(node) for node in asked.children if node.type == "impl_item"]
+    return "\n".join(lines), names
+
+
+def _parts(item: Any, name: str) -> Iterator[str]:
+    """Pins of a struct's fields and an enum's variants: functions that give one, or make the other."""
+    parameters = item.child_by_field_name("type_parameters")
+    whole = name + _applied(parameters)
+    body, where = item.child_by_field_name("body"), _where(item)
+
+    def pin(takes: str, gives: str, does: str, number: int) -> str:
+        inside = part_of(item, "type_parameters")[1:-1]
+        given = ", ".join(part for part in ("'pin" if "'pin" in takes else "", inside) if part)
+        text = f"fn pin_{number}<{given}>({takes}) -> {gives} {where} {{ {does} }}"
+        return re.sub(r"\bSelf\b", whole, text)
+
+    if body.type == "enum_variant_list":
+        for number, variant in enumerate(_of(body, "enum_variant")):
+            inside, made = variant.child_by_field_name("body"), f"{name}::{name_of(variant)}"
+            fields = _fields(inside) if inside is not None else []
+            takes = ", ".join(f"p{index}: {kind}" for index, (_, kind) in enumerate(fields))
+            if inside is not None and inside.type == "field_declaration_list":
+                made += " { " + ", ".join(f"{field}: p{index}" for index, (field, _) in enumerate(fields)) + " }"
+            elif inside is not None:
+                made += "(" + ", ".join(f"p{index}" for index in range(len(fields))) + ")"
+            yield pin(takes, whole, made, number)
+        return
+    for number, (field, kind) in enumerate(_fields(body)):
+        yield pin(f"whole: &'pin {whole}", f"&'pin {kind}", f"&whole.{field}", number)
+
+
+def _fields(body: Any) -> list[tuple[str, str]]:
+    """(name or number, type) of each."""
+    if body.type == "ordered_field_declaration_list":
+        skipped = ("visibility_modifier", "attribute_item", "line_comment", "block_comment")
+        kinds = [text_of(child) for child in body.named_children if child.type not in skipped]
+        return [(str(number), kind) for number, kind in enumerate(kinds)]
+    return [(part_of(node, "name"), part_of(node, "type")) for node in _of(body, "field_declaration")]
+
+
+def _of(node: Any, kind: str) -> list[Any]:
+    return [child for child in node.named_children if child.type == kind]
+
+
+def _parameters(node: Any) -> list[str]:
+    return [part_of(child, "type") for child in _of(node.child_by_field_name("parameters"), "parameter")]
+
+
+def _where(node: Any) -> str:
+    return " ".join(text_of(child) for child in _of(node, "where_clause"))
+
+
+def _modifiers(node: Any) -> list[str]:
+    return [word for child in _of(node, "function_modifiers") for word in text_of(child).split()]
+
+
+def _wrapper(node: Any, name: str) -> str:
+    kinds, modifiers = _parameters(node), [word for word in _modifiers(node) if word in ("const", "async")]
+    takes = ", ".join(f"p{number}: {kind}" for number, kind in enumerate(kinds))
+    gives = f" -> {part_of(node, 'return_type')}" if part_of(node, "return_type") else ""
+    given = ", ".join(f"p{number}" for number in range(len(kinds)))
+    generic = part_of(node, "type_parameters")
+    call = f"super::{name}{_turbofish(node)}({given})" + ".await" * ("async" in modifiers)
+    return f"{' '.join([*modifiers, 'fn'])} {name}{generic}({takes}){gives} {_where(node)} {{ {call} }}"
+
+
+def _turbofish(function: Any) -> str:
+    """The type and const parameters by name, to be handed on; lifetimes are inferred."""
+    names = ", ".join(_named(function.child_by_field_name("type_parameters"), lifetimes=False))
+    return f"::<{names}>" if names else ""
+
+
+def _named(parameters: Any, lifetimes: bool) -> Iterator[str]:
+    for child in parameters.named_children if parameters is not None else ():
+        if child.type in ("type_parameter", "const_parameter"):
+            yield name_of(child)
+        elif child.type == "type_identifier":
+            yield text_of(child)
+        elif lifetimes and child.type in ("lifetime", "lifetime_parameter"):
+            yield text_of(child).split(":")[0].strip()
+
+
+def _applied(parameters: Any) -> str:
+    names = ", ".join(_named(parameters, lifetimes=True))
+    return f"<{names}>" if names else ""
+
+
+def _impl(block: Any) -> str:
+    """A trait with the block's functions, implemented by calling the candidate's: nothing of it is left in scope."""
+    whose, of = part_of(block, "type"), part_of(block, "trait")
+    parameters = block.child_by_field_name("type_parameters")
+    declared, defined, static = [], [], []
+    for node, _ in introduced(block.child_by_field_name("body")):
+        if node.type == "type_item":
+            declared.append(f"type {name_of(node)};")
+            defined.append(text_of(node))
+        elif node.type == "function_item":
+            own = [text_of(child) for child in _of(node.child_by_field_name("parameters"), "self_parameter")]
+            kinds = _parameters(node)
+            takes = [*own, *(f"p{number}: {kind}" for number, kind in enumerate(kinds))]
+            bare = [re.sub(r"^mut\s+", "", text) for text in takes]
+            gives = f" -> {part_of(node, 'return_type')}" if part_of(node, "return_type") else ""
+            given = ", ".join([*(["self"] if own else []), *(f"p{number}" for number in range(len(kinds)))])
+            head = f"fn {name_of(node)}{part_of(node, 'type_parameters')}({', '.join(bare)}){gives} {_where(node)}"
+            called = f"<{whose}{f' as {of}' if of else ''}>::{name_of(node)}{_turbofish(node)}({given})"
+            declared.append(f"{head};")
+            defined.append(f"{head} {{ {called} }}")
+            plain = parameters is None and node.child_by_field_name("type_parameters") is None
+            if of and not own and plain and "Self::" not in head:  # an inherent function would be called instead
+                kind = re.sub(r"\bSelf\b", whose, f"fn({', '.join(kinds)}){gives}")
+                static.append(f"const _: {kind} = <{whose}>::{name_of(node)};")
+    generic, where = part_of(block, "type_parameters"), f" {_where(block)}".rstrip()
+    trait = f"trait Pin{generic}: Sized{where} {{ {' '.join(declared)} }}"
+    fits = f"impl{generic} Pin{_applied(parameters)} for {whose}{where} {{ {' '.join(defined)} }}"
+    return f"const _: () = {{ {trait} {fits} }};\n{' '.join(static)}"

@@ -1,0 +1,67 @@
+"""Hidden tests in the forms that they come in: each runs, passes a right program and fails a wrong one."""
+
+# ruff: noqa: E501 (the forms are lines of Rust)
+
+import shutil
+
+import pytest
+
+from nbcore.grading.grader import RustGrader
+
+pytestmark = pytest.mark.skipif(shutil.which("rustc") is None, reason="rustc is not installed")
+
+SIGNATURE = "pub fn add(a: i64, b: i64) -> i64 {"
+RIGHT, WRONG = SIGNATURE + " a + b }", SIGNATURE + " let _ = (a, b); 7 }"
+
+
+def module(text, head="#[cfg(test)]"):
+    return f"{head} mod tests {{ use super::*; {text} }}"
+
+
+ONE = "#[test] fn a() { assert_eq!(add(1, 2), 3); }"
+FORMS = {
+    "a main, as in MultiPL-E": "fn main() { let candidate = add; assert_eq!(candidate(1, 2), 3); assert!(add(4, 5) == 9); }",
+    "tests by std's path": module(
+        "#[::core::prelude::v1::test] fn a() { assert_eq!(add(1, 2), 3); }"
+        "#[std::prelude::v1::test] fn b() { assert!(add(1, 2) == 3); }"
+    ),
+    "cfg(all(test))": module(ONE, "#[cfg(all(test))]"),
+    "no module": ONE,
+    "docs and inner attributes on top": "//! Docs.\n#![allow(unused)]\n/*! more */\n"
+    + module("#![allow(x)]" + ONE).replace("use super::*; #![allow(x)]", "#![allow(dead_code)] use super::*;"),
+    "an exit code": module(
+        "use std::process::ExitCode;"
+        "#[test] fn a() -> ExitCode { if add(1, 2) == 3 { ExitCode::SUCCESS } else { ExitCode::FAILURE } }"
+        "#[test] fn b() -> Result<(), String> { assert_eq!(add(2, 2), 4); Ok(()) }"
+    ),
+    "a panic, by its message": module('#[test] #[should_panic = "sum is 3"] fn a() { panic!("sum is {}", add(1, 2)) }'),
+    "a panic, by a raw string": module(
+        '#[test] #[should_panic(expected = r"sum is 3")] fn a() { panic!("sum is {}", add(1, 2)) }'
+        '#[test] #[should_panic(expected = r#"s"3"#)] fn b() { panic!("s\\"{}", add(1, 2)) }'
+    ),
+    "use crate": "#[cfg(test)] mod tests { use crate::*; #[test] pub(crate) fn a() { assert_eq!(crate::add(1, 2), 3); } }",
+    "helpers and loops": module(
+        "fn check(a: i64, b: i64, c: i64) { assert_eq!(add(a, b), c); }"
+        "#[test] fn a() { check(1, 2, 3); for i in 0..4 { assert_eq!(add(i, 1), i + 1); } }"
+    ),
+    "early returns": module(
+        "#[test] fn a() { if add(1, 1) == 7 { panic!() } if add(1, 2) == 3 { return; } assert!(add(1, 2) == 3); }"
+    ),
+    "values of every kind": module(
+        "#[test] fn a() { let v: Vec<(String, Option<f64>)> = vec![(add(1, 2).to_string(), Some(add(1, 1) as f64 / 4.0))];"
+        ' assert_eq!(v, vec![("3".to_string(), Some(0.5))]); assert!(add(1, 2) as f32 * 0.1 == 0.3); assert_ne!(add(3, 4), 8);'
+        " assert_eq!(char::from(add(90, 7) as u8), 'a'); assert_eq!(Ok::<i64, String>(add(1, 2)), Ok(3)); }"
+    ),
+}
+
+
+def test_every_form_runs_and_tells_right_from_wrong():
+    """A form that ran nothing passed every program, one that never compiled failed every program."""
+    grader, batch = RustGrader(jobs=1), []
+    for name, text in FORMS.items():
+        for code, signature in ((RIGHT, None), (RIGHT, SIGNATURE), (WRONG, SIGNATURE)):
+            batch.append({"id": f"{name}: {code}", "code": code, "tests": text, "signature": signature})
+    for verdict in grader.grade(batch):
+        assert verdict["verdict"] == ("pass" if RIGHT in verdict["id"] else "tests_failed"), verdict
+        assert verdict["tests_total"] > 0
+    grader.close()
