@@ -131,7 +131,7 @@ def test_a_forger_that_knows_both_secrets_must_still_know_the_answers():
         one_test("assert_eq!(f(1), 3); assert!(g(1)); assert!(g(2)); assert!(g(3)); assert!(g(4));")
     )
     senses = set()
-    for _ in range(100):
+    for _ in range(600):
         _, expects = prepared.drawn("k")
         senses.add(tuple(one.pattern for one in expects[0][1:]))
         lines = [" 7", *[" true"] * 4]
