@@ -1,7 +1,7 @@
-"""What a person can turn: a config's values by their path, as text and back, a sweep's space, a parameters cell.
+"""The values of a config as knobs: by path, as text and back, as the space of a sweep, as a notebook's parameters cell.
 
-All are views of `leaves`: none holds a value of its own, and whatever a person types goes through `load`, so a knob
-accepts exactly what the YAML accepts.
+Nothing here holds a value of its own, and whatever a person types goes through `load`, so a knob accepts exactly what
+the YAML accepts.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def leaves(config: Phase) -> dict[str, Leaf]:
 
 
 def change(config: Phase, path: str, value: Any) -> Phase:
-    """The config with one value replaced: None means none here, and a mapping is not merged into the old one.
+    """The config with one value replaced. None is a value like any other, and a mapping replaces the old one whole.
 
     Raises ValueError naming the field, the value and the remedy.
     """
@@ -79,8 +79,9 @@ class Dimension(NamedTuple):
     choices: tuple = ()
 
 
-def space(config: Phase, ranges: Mapping[str, Any]) -> dict[str, Dimension]:
-    """A sweep space: path -> [low, high] for a number, or path -> {"choices": [...]}, each value checked by the schema.
+def sweep_space(config: Phase, ranges: Mapping[str, Any]) -> dict[str, Dimension]:
+    """The dimensions of a sweep by path. `ranges` gives [low, high] for a number, or {"choices": [...]}, by path; each
+    value is checked by the schema.
 
     A range over more than one power of ten is sampled on a log scale. Raises ValueError for an unknown path, a value
     out of bounds, an empty range, or a pair given for something that is not a number.
@@ -97,7 +98,7 @@ def space(config: Phase, ranges: Mapping[str, Any]) -> dict[str, Dimension]:
         if choices is not None:
             dimensions[path] = Dimension("categorical", None, None, False, tuple(checked))
             continue
-        if len(checked) != 2 or any(isinstance(v, bool) or not isinstance(v, int | float) for v in checked):
+        if len(checked) != 2 or any(isinstance(end, bool) or not isinstance(end, int | float) for end in checked):
             raise ValueError(f"ranges: {path!r} is {given!r}; two numbers make a range, else give {{choices: [a, b]}}")
         low, high = checked
         if low >= high:
@@ -108,7 +109,7 @@ def space(config: Phase, ranges: Mapping[str, Any]) -> dict[str, Dimension]:
 
 
 def parameters_source(phase: str) -> str:
-    """The source of a phase notebook's `parameters` cell: four pointers, then the headline knobs.
+    """The source of a notebook's `parameters` cell: config, overrides, parent and store, then the headline knobs.
 
     One physical line each, because Colab's form grammar and papermill's inspector both read line by line.
     """

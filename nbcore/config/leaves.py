@@ -31,5 +31,7 @@ def leaves(config: Closed, prefix: str = "") -> Iterator[Leaf]:
         bounds = {}
         for entry in metadata:
             for item in getattr(entry, "metadata", [entry]):
-                bounds |= {k: getattr(item, k) for k in ("ge", "gt", "le", "lt") if getattr(item, k, None) is not None}
+                for limit in ("ge", "gt", "le", "lt"):
+                    if (bound := getattr(item, limit, None)) is not None:
+                        bounds[limit] = bound
         yield Leaf(f"{prefix}{name}", value, field.annotation, bounds, field.description or "")

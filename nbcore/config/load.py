@@ -1,7 +1,7 @@
 """Read a config, lay overrides over it, write it out, name it by a digest.
 
-YAML is the only source of values. Overrides are laid over it before validation, so a wrong name or a wrong
-type is the same clear error wherever it comes from.
+Overrides are laid over the values of the YAML before these are checked, so a wrong name or type gives the same clear
+error wherever it was written.
 """
 
 from __future__ import annotations

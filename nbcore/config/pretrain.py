@@ -1,4 +1,4 @@
-"""The config of pretraining: a small model from the first weight."""
+"""The config of pretraining: a small model, trained from random weights."""
 
 from __future__ import annotations
 

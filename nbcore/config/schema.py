@@ -18,7 +18,7 @@ Positive = Annotated[float, Field(gt=0)]
 
 
 class Closed(BaseModel):
-    """Frozen, and an unknown key is an error."""
+    """A model whose values cannot be changed and in which an unknown key is an error."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -31,7 +31,7 @@ class Closed(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _finite_inside_open_mappings(cls, value: Any, info) -> Any:
-        # What stands in trainer or architecture has no type that could refuse it, as allow_inf_nan does elsewhere.
+        # allow_inf_nan refuses these where a field has a type; the values in trainer and architecture have none.
         if "Any" in str(cls.model_fields[info.field_name].annotation):
             try:
                 json.dumps(value, allow_nan=False, default=str)
@@ -91,7 +91,7 @@ class Model(Closed):
 
 
 class Lora(Closed):
-    """The adapter. One adapter travels the whole chain: rank and targets are settled where it is first made."""
+    """The adapter. All phases train the same one, so its rank and targets are those of the phase that made it."""
 
     rank: Annotated[int, Field(ge=1, le=512)] = 16
     """Rank r of the update B·A."""
@@ -120,7 +120,7 @@ class Corpus(Closed):
 
     sources: Annotated[dict[str, Count], Field(min_length=1)] = {"katas": 2000}
     """How many documents to draw from where: 'katas' (generated Rust functions), 'files' (two of them, one
-    after the other), 'copies' (repeat-after-me chats),
+    after the other), 'copies' (chats that ask to repeat a name or a function),
     'rust-src' (the standard library's source, where the machine has it), or a .jsonl file of {"id", "text"}."""
     max_tokens: Count = 192
     """A longer document is cut to this many tokens; the cut is counted and shown."""
@@ -179,7 +179,7 @@ class Phase(Closed):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")] = "run"
     """Goes into the run's folder name; usually the profile."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    """Of data order, initialisation, dropout and sampling."""
+    """Seed of data order, initialisation, dropout and sampling."""
     model: Model = Model()
     """Base model and precision."""
     sandbox: Sandbox = Sandbox()
@@ -210,7 +210,7 @@ class Training(Phase):
     keep_every: Count | None = None
     """Milestones: checkpoints whose step is a multiple of this stay, beside the newest two and the best."""
     trainer: dict[str, Any] = {}
-    """Escape hatch: handed to the TRL config, which checks it."""
+    """Any other fields of the TRL config, which checks them."""
 
     @property
     def effective_batch(self) -> int:
@@ -222,7 +222,7 @@ class AdapterTraining(Training):
     """What every phase has that goes on training the parent's adapter."""
 
     lora: Lora | None = None
-    """The adapter that is made where the parent has none. Empty: a default one there; a parent's own goes on."""
+    """The adapter to make where the parent has none; empty: one with the defaults. A parent's is trained further."""
 
 
 def needs_temperature(generation: Sampling) -> Sampling:

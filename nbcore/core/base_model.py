@@ -10,8 +10,8 @@ from nbcore.core.suggest import did_you_mean
 def local_folder(base: str) -> Path | None:
     """The folder that `model.base` names, with "~" written out; None for a Hub id, "seedling" and "run:…".
 
-    A name that can only be a path, or whose beginning is a folder here, is taken for a path. Raises ValueError where
-    no model is there: the Hub's own answer would be about the form of its ids.
+    A name that can only be a path, or that begins with the name of a folder, is taken for a path. Raises ValueError
+    where no model is there; left to the Hub, the error would speak of the form of ids and mislead.
     """
     if base == "seedling" or base.startswith("run:"):
         return None
@@ -30,12 +30,11 @@ def local_folder(base: str) -> Path | None:
     is_path = base.startswith((".", "/", "~")) or "\\" in base or base.count("/") > 1
     if not is_path and not (base.count("/") == 1 and Path(path.parts[0]).is_dir()):
         return None
-    there = path.parent
-    missing = path.name
-    while not there.is_dir() and there != there.parent:
-        there, missing = there.parent, there.name
-    names = [other.name for other in there.iterdir() if other.is_dir()] if there.is_dir() else []
+    nearest, missing = path.parent, path.name  # the deepest folder of the path that exists, and what it lacks
+    while not nearest.is_dir() and nearest != nearest.parent:
+        nearest, missing = nearest.parent, nearest.name
+    names = [other.name for other in nearest.iterdir() if other.is_dir()] if nearest.is_dir() else []
     raise ValueError(
-        f"model.base: there is no folder {str(path)!r}: {str(there)!r} has no {missing!r}"
+        f"model.base: there is no folder {str(path)!r}: {str(nearest)!r} has no {missing!r}"
         f"{did_you_mean(missing, names)}; name a folder that holds a model, or one of the Hub as OWNER/NAME"
     )

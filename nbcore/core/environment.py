@@ -1,4 +1,4 @@
-"""Where this process runs: Colab or not, its Drive, the store, the mirror, secrets. Looks only; decides nothing."""
+"""Where this process runs: on Colab or not, and with which Drive, store, mirror and secrets."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ def on_colab() -> bool:
 
 
 def missing() -> list[str]:
-    """What the setup has yet to install, of Python packages and Rust's tools: looked for anew at each call."""
+    """The Python packages and Rust tools that are not installed, looked for anew at each call: the setup may have run
+    since the last one."""
     importlib.invalidate_caches()
     nbcore.find_rustup()
     absent = [
@@ -48,7 +49,7 @@ def missing() -> list[str]:
 
 
 def ready() -> str:
-    """Where this is, for the setup cell. Raises RuntimeError naming what the setup left out."""
+    """What the setup cell prints if all is installed. Raises RuntimeError naming what is not, and the remedy."""
     if absent := missing():
         remedy = "run `bash colab_setup.sh`, then restart the kernel"
         if on_colab():
@@ -68,8 +69,8 @@ def drive_root() -> Path | None:
 def watched_notebook() -> bool:
     """Whether this is a notebook that a person watches: a kernel whose front end could answer a question.
 
-    papermill and nbmake run a kernel as well; they are told apart by refusing standard input, which only a private
-    name of ipykernel tells (7.4, Kernel._allow_stdin; tests/view/test_viewers.py holds it with a real kernel).
+    papermill and nbmake run a kernel as well, but allow it no standard input. Only a private attribute of ipykernel
+    tells that: Kernel._allow_stdin, read in version 7.4 and tried by tests/view/test_viewers.py with a real kernel.
     """
     if "IPython" not in sys.modules:
         return False

@@ -1,4 +1,4 @@
-"""What trains here: the device and its class, memory, processors, and the largest profile that fits.
+"""What this machine trains with: the device and its class, memory, processors, and the largest profile that fits.
 
 torch is imported only where a device is asked for, so this module also works where torch is missing.
 """
@@ -16,29 +16,34 @@ Tier = Literal["cpu", "t4", "l4", "a100_40", "a100_80", "h100"]
 
 @dataclass(frozen=True)
 class Device:
-    """What trains here. `memory_gb` is the accelerator's memory in GiB, or the machine's where there is none."""
+    """What a model trains on. `memory_gb` is the memory of the GPU in GiB, or the machine's where there is none."""
 
     kind: Literal["cpu", "cuda", "mps"]
     name: str
     memory_gb: float
     bf16: bool
-    """In hardware, at full speed. A CPU computes bfloat16 too, but about 100 times slower than float32."""
+    """Whether bfloat16 runs at full speed. A CPU computes it too, but about 100 times slower than float32."""
     tier: Tier
 
     def __str__(self) -> str:
-        number = "float32" if self.kind != "cuda" else "bfloat16" if self.bf16 else "float16, no bfloat16"
-        return f"{self.name}, {self.memory_gb:.0f} GiB, {number}"
+        if self.kind != "cuda":
+            precision = "float32"
+        elif self.bf16:
+            precision = "bfloat16"
+        else:
+            precision = "float16, no bfloat16"
+        return f"{self.name}, {self.memory_gb:.0f} GiB, {precision}"
 
 
 class Need(NamedTuple):
-    """What a profile asks of the machine: an NVIDIA GPU with this many GiB (0: none at all)."""
+    """What a profile asks of the machine: an NVIDIA GPU with this many GiB (0: none is needed), and what it trains."""
 
     gpu_gb: float
     bf16: bool
     trains: str
 
 
-PROFILES: dict[str, Need] = {  # from the smallest up; a nominal 16, 24 or 80 GB card reports a little less
+PROFILES: dict[str, Need] = {  # the smallest first; a card of nominally 16, 24 or 80 GB reports a little less
     "tiny": Need(0, False, "the seedling in float32: every phase for real, in minutes"),
     "small": Need(14, False, "a 1.5B coder, QLoRA in NF4, float16"),
     "medium": Need(20, True, "a 7-8B coder, QLoRA, bfloat16"),
@@ -47,7 +52,7 @@ PROFILES: dict[str, Need] = {  # from the smallest up; a nominal 16, 24 or 80 GB
 
 
 def threads() -> int:
-    """CPU cores this process may use: its affinity, cut to the container's quota where there is one."""
+    """CPU cores that this process may use: those of its affinity, or fewer where the container has a quota."""
     try:
         cores = len(os.sched_getaffinity(0))
     except AttributeError:  # macOS has no affinity
@@ -59,7 +64,7 @@ def threads() -> int:
 
 
 def memory_gb() -> float:
-    """Main memory in GiB: the machine's, cut to the container's limit where there is one."""
+    """Main memory in GiB: the machine's, or less where the container has a limit."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     limit = _cgroup("memory.max").strip()
     return (min(total, int(limit)) if limit.isdigit() else total) / 2**30
@@ -122,7 +127,7 @@ def obstacle(name: str, device: Device) -> str | None:
 
 
 def profile(device: Device) -> tuple[str, str]:
-    """The largest profile `device` can hold, and the sentence why: which `config = "auto"` takes."""
+    """The largest profile that `device` can hold, which `config = "auto"` takes, and a sentence that says why."""
     names = list(PROFILES)
     best = [name for name in names if obstacle(name, device) is None][-1]
     reason = f"{device} runs '{best}': {PROFILES[best].trains}"
@@ -133,8 +138,8 @@ def profile(device: Device) -> tuple[str, str]:
 
 
 def config_path(config: str, phase: str) -> str:
-    """The YAML that a notebook's `config` names. "auto" is that of the largest profile this device holds, with the
-    reason printed; anything else is a path already."""
+    """The path of the YAML that a notebook's `config` names. For "auto" it is that of the largest profile that this
+    device can hold, and the reason is printed; anything else is a path already."""
     if config != "auto":
         return config
     name, reason = profile(device())

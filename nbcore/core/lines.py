@@ -1,6 +1,6 @@
-"""JSON lines that only grow: each append survives a power cut, and a cut line costs itself alone.
+"""JSON lines that only grow: what was appended survives a power cut, and a line that was cut short is skipped alone.
 
-Lines end at "\\n" alone. `str.splitlines` would cut at U+2028, U+0085 and others, which JSON leaves inside of strings.
+Lines end at "\\n" alone. `str.splitlines` would also cut at U+2028, U+0085 and others, which JSON allows in strings.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-DEEPEST = 100  # lists and mappings inside one another; Python gives up at about a thousand
+DEEPEST = 100  # lists and mappings inside one another that are accepted; Python's own limit is about a thousand
 _FORMATS = {b"\x1f\x8b": "gzip", b"PK": "a zip archive", b"PAR1": "Parquet"}
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
@@ -72,7 +72,7 @@ def value(line: bytes) -> Any:
         parsed = json.loads(text)
     except RecursionError:
         raise ValueError(f"not JSON that can be read: nested too deep; at most {DEEPEST} levels") from None
-    except ValueError as error:  # besides JSONDecodeError a number of more than 4300 digits
+    except ValueError as error:  # a JSONDecodeError, or plain ValueError for a number of more than 4300 digits
         message = error.msg if isinstance(error, json.JSONDecodeError) else error
         raise ValueError(f"not JSON ({message}); each line is one JSON mapping") from None
     if text.count("[") + text.count("{") > DEEPEST and _depth(parsed) > DEEPEST:
@@ -93,7 +93,8 @@ def parsed(path: str | Path, parse: Callable[[Any], Any], field: str) -> Iterato
 
 
 def objects(path: str | Path, parse: Callable[[Any], Any], field: str) -> list[Any]:
-    """The records of a .jsonl file, as `parsed` has them; there is at least one, and no id stands on two lines."""
+    """The records of a .jsonl file, each checked by `parse`. Raises as `parsed` does, and ValueError for a file without
+    records and for an id that stands on two lines."""
     records, lines = [], {}
     for number, record in parsed(path, parse, field):
         first = lines.setdefault(record["id"], number)
@@ -109,7 +110,7 @@ def objects(path: str | Path, parse: Callable[[Any], Any], field: str) -> list[A
 
 
 def digest(rows: Iterable[dict]) -> str:
-    """sha256 over the rows as canonical JSON: equal data, equal digest."""
+    """sha256 over the rows as canonical JSON, so that equal data has an equal digest."""
     total = hashlib.sha256()
     for row in rows:
         total.update(json.dumps(row, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass"))

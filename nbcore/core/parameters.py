@@ -1,4 +1,4 @@
-"""What papermill injected into this notebook: a name that its parameters cell does not have is refused.
+"""Refuses a parameter that papermill injected into a notebook whose parameters cell does not have it.
 
 papermill itself only warns, so a misspelt parameter would train with the value of the YAML and exit 0.
 """
@@ -16,9 +16,9 @@ PAPERMILL = "PAPERMILL_"  # its own additions: --inject-paths gives PAPERMILL_IN
 
 
 def check() -> None:
-    """Raise ValueError for a parameter that is none of this notebook's. Nothing is injected where a person runs it.
+    """Raise ValueError for an injected parameter that this notebook does not have; without papermill there is none.
 
-    What was injected stands in the list of sources that IPython keeps of the cells it has run.
+    IPython keeps the source of each cell that it has run: the injected cell is one of them.
     """
     from IPython import get_ipython  # only where a notebook runs
 
@@ -51,7 +51,7 @@ def refuse_unknown(cells: Sequence[str]) -> None:
 
 
 def _assigned(source: str) -> set[str]:
-    """The names that a cell assigns; none where it is no Python (such a cell has failed, and assigned nothing)."""
+    """The names that a cell assigns; none where it is not Python, since such a cell failed before it assigned any."""
     try:
         statements = ast.parse(source).body
     except SyntaxError:

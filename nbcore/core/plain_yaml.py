@@ -22,7 +22,7 @@ NUMBERS = {  # tag -> (what such a number looks like, the characters it begins w
         "-+.0123456789",
     ),
 }
-NOT_OURS = {*NUMBERS, "tag:yaml.org,2002:timestamp"}  # what YAML 1.1 reads otherwise
+NOT_OURS = {*NUMBERS, "tag:yaml.org,2002:timestamp"}  # PyYAML's rules for these are not used
 
 
 class _Loader(yaml.SafeLoader):
@@ -83,7 +83,7 @@ def read(path: Path) -> Any:
 
 
 def dump(value: Any) -> str:
-    """A value as YAML that `parse` reads back, one line for each entry."""
+    """A value as YAML in block style, which `parse` reads back to an equal value."""
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 

@@ -1,8 +1,8 @@
-"""The records that cross a room's door: Task, Row, Document, Sample, Verdict, Completion, Pair.
+"""The records that the packages hand to each other: Task, Row, Document, Sample, Verdict, Completion, Pair.
 
-All are TypedDicts: plain dicts at run time, so a line of JSON on disk and the record in memory are the same thing. What
-enters from outside has one check, `parse`, which returns the record as it was given. It raises ValueError with the
-field, the value and the remedy in one line; whoever knows the file and the line puts them before it.
+All are TypedDicts: plain dicts at run time, so a line of JSON on disk and the record in memory are the same thing.
+`parse` is the one check of a record that comes from a file or a person. It returns the record unchanged, or raises
+ValueError with field, value and remedy in one line; its caller adds the file and the line.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Row(TypedDict):
 
 
 class Document(TypedDict):
-    """Text for language modelling; the repeat-after-me chats have `messages` in the place of `text`."""
+    """Text for language modelling. A chat, as those that teach copying, has `messages` in the place of `text`."""
 
     id: str
     text: NotRequired[str]
@@ -112,7 +112,7 @@ class Sample(TypedDict):
     def parse(value: Any) -> Sample:
         """The sample, checked. Raises ValueError with field, value and remedy.
 
-        A completion or code may hold anything: what a model wrote is the compiler's to refuse.
+        A completion or code may hold anything: it is for the compiler to refuse what a model wrote.
         """
         if not isinstance(value, Mapping):
             raise ValueError(f"a sample is a mapping, this is {type(value).__name__}")

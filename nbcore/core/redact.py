@@ -7,9 +7,9 @@ import re
 
 # What the tokens of the services a run meets look like: Hugging Face, GitHub, AWS, Google, OpenAI-like, Weights &
 # Biases and JSON web tokens. A prefix alone is no secret; that many characters after it are.
-BEGINNING = r"(?:(?<![A-Za-z0-9_])|(?<=\\[nrt]))"  # of a word; a notebook's JSON writes a line break as \\n
+BEGINNING = r"(?:(?<![A-Za-z0-9_])|(?<=\\[nrt]))"  # of a word: in a notebook's JSON it may follow \\n, a line break
 TOKENS = re.compile(
-    r"hf_[A-Za-z0-9]{20,}"  # these say by themselves what they are, whatever stands before: a colour code, %3D
+    r"hf_[A-Za-z0-9]{20,}"  # unmistakable, so anything may stand before them, as a colour code or %3D
     r"|api_org_[A-Za-z0-9]{20,}"
     r"|gh[pousr]_[A-Za-z0-9]{30,}"
     r"|github_pat_[A-Za-z0-9_]{40,}"
@@ -26,7 +26,7 @@ HIDDEN = "[redacted]"
 
 
 def redact(text: str) -> str:
-    """`text` with every token, and the value of every secret of the environment, replaced. Nothing of it is kept."""
+    """`text` with every token, and the value of every secret in the environment, replaced by "[redacted]"."""
     for value in (os.environ.get(name, "") for name in SECRETS):
         if len(value) >= 8:
             text = text.replace(value, HIDDEN)

@@ -39,8 +39,8 @@ def untested(tests: str) -> str | None:
 def refuse_failing(tasks: Sequence[Task], source: str, grade: Callable[[list[Sample]], list[Verdict]]) -> None:
     """Grade each task's solution, and a function that is not written yet, by its tests.
 
-    Raises ValueError naming the tasks of the file `source` whose tests cannot be right. What the grader could not judge
-    (infra_error) is given the benefit of the doubt.
+    Raises ValueError naming the tasks of the file `source` whose tests cannot be right. A task that the grader could
+    not judge (infra_error) is not refused.
     """
     samples: list[Sample] = []
     for task in tasks:

@@ -17,13 +17,13 @@ def tasks(source: str, split: str, limit: int | None, seed: int, *, undemonstrat
     `undemonstrated` keeps only those that SFT has no demonstration of, where the source tells.
     """
     if source == "katas":
-        found = katas.load(split)
+        loaded = katas.load(split)
     else:
-        found = lines.objects(source, Task.parse, "tasks.source")
-        checking.refuse_untested(found, source)
+        loaded = lines.objects(source, Task.parse, "tasks.source")
+        checking.refuse_untested(loaded, source)
     if undemonstrated:
-        found = [task for task in found if not task.get("meta", {}).get("demonstrated")]
-    return drawn(found, limit, seed)
+        loaded = [task for task in loaded if not task.get("meta", {}).get("demonstrated")]
+    return drawn(loaded, limit, seed)
 
 
 def question(task: Task, form: str = prompt_form.BARE) -> list[Message]:
@@ -42,8 +42,8 @@ def sample(task: Task, completion: str) -> Sample:
     }
 
 
-def drawn(found: list[Any], limit: int | None, seed: int) -> list[Any]:
-    """`limit` of them drawn with the seed, or all in their own order where there are no more."""
-    if limit is None or limit >= len(found):
-        return found
-    return random.Random(seed).sample(found, limit)
+def drawn(items: list[Any], limit: int | None, seed: int) -> list[Any]:
+    """`limit` of the items, drawn with the seed; all of them, in their own order, where there are no more than that."""
+    if limit is None or limit >= len(items):
+        return items
+    return random.Random(seed).sample(items, limit)

@@ -55,6 +55,6 @@ def panel(config: Phase, on_change: Callable[[Phase], Any], remember: Path | Non
 
     With `remember`, changes are kept in that YAML file of dotted overrides and laid over `config` on creation.
     """
-    from nbcore.view.widgets import Panel  # ipywidgets only where there is a person to turn something
+    from nbcore.view.widgets import Panel  # ipywidgets is slow to import, and only a notebook needs it
 
     return Panel(config, on_change, remember).widget

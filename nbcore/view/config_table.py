@@ -28,7 +28,8 @@ class Table:
 
     def __str__(self) -> str:
         width = max(len(path) for path, *_ in self.rows)
-        return "\n".join([self.title, *(f"{'*' if own else ' '} {p:<{width}}  {v}" for p, v, own, *_ in self.rows)])
+        lines = (f"{'*' if changed else ' '} {path:<{width}}  {value}" for path, value, changed, *_ in self.rows)
+        return "\n".join([self.title, *lines])
 
     __repr__ = __str__
 
@@ -36,9 +37,9 @@ class Table:
         cell = "<td style='text-align:left;vertical-align:top'>"
         rows = "".join(
             f"<tr>{cell}<code>{html.escape(path)}</code></td>"
-            f"{cell}{'<b>' if own else ''}{html.escape(value)}{'</b>' if own else ''}</td>"
+            f"{cell}{'<b>' if changed else ''}{html.escape(value)}{'</b>' if changed else ''}</td>"
             f"{cell}{html.escape(bounds)}</td>{cell}{html.escape(help_)}</td></tr>"
-            for path, value, own, bounds, help_ in self.rows
+            for path, value, changed, bounds, help_ in self.rows
         )
         head = "".join(f"<th style='text-align:left'>{name}</th>" for name in ("field", "value", "allowed", "meaning"))
         caption = f"{html.escape(self.title)} — bold: differs from the schema's default"

@@ -1,7 +1,7 @@
-"""Matplotlib figures of runs, and their inline SVG: what show puts in a notebook and report in a page.
+"""Matplotlib figures of runs, and their inline SVG, for the notebooks and for the report.
 
-Two colours, blue and orange (Okabe-Ito), hold for every kind of colour vision; whatever a colour says is also said by
-a label, a marker or a line style.
+Blue and orange (Okabe-Ito) can be told apart with every kind of colour vision; whatever a colour says is also said by a
+label, a marker or a line style.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 BLUE, ORANGE = "#0072b2", "#d55e00"
 INK, QUIET, RULE, PAGE = "#1f2329", "#6b7280", "#e3e6ea", "#fefefe"
-# In a page these follow its theme, light or dark; where it sets none, the second value holds.
+# In a page these colours follow its theme, light or dark; without a theme the second value is used.
 THEMED = {
     INK: "currentColor",
     QUIET: "var(--quiet, #808791)",
@@ -57,7 +57,7 @@ STYLE = {
 
 
 class Line(NamedTuple):
-    """One series of a panel: numbers over steps."""
+    """One series of a panel: values over training steps."""
 
     label: str
     steps: Sequence[float]
@@ -77,7 +77,8 @@ class Panel(NamedTuple):
 
 
 def smooth(values: Sequence[float]) -> list[float]:
-    """Centred moving average over a twentieth of the series: no lag, and no pull towards 0 at the ends."""
+    """Moving average over a twentieth of the series, centred so that it does not lag. At the ends it averages the
+    values that there are, so the curve does not bend towards 0."""
     import numpy as np
 
     window = np.ones(max(1, len(values) // 20))
@@ -142,10 +143,10 @@ def learning(rows: Sequence[Mapping], keys: Sequence[str] | None = None) -> Figu
 
 
 def progress(names: Sequence[str], rates: Sequence[tuple[str, str, Sequence, Sequence]]) -> Figure:
-    """The headline: for each rate (title, colour, intervals, paler intervals) one panel over the named models.
+    """The headline figure: for each rate (title, colour, first series, second series) one panel over the named models.
 
-    Intervals are `stats.Interval` or None where a model was not evaluated so; the solid line is the first series,
-    the dashed one the second. Values stand at their points; whiskers are the confidence intervals.
+    A series has a `stats.Interval` for each model, None where that was not measured. The first is drawn solid, the
+    second dashed and paler. Each value is written at its point; whiskers are the confidence intervals.
     """
     from matplotlib import rc_context
     from matplotlib.figure import Figure
@@ -181,7 +182,7 @@ def _rate(axis, series: Sequence[Interval | None], other: Sequence[Interval | No
     face = color if filled else PAGE
     axis.plot(at, values, "o", color=color, markerfacecolor=face, ms=8 if filled else 6, mew=1.5, zorder=3)
     for x, rate in zip(at, rates, strict=True):
-        # The higher of the two labels goes above its whisker, the lower below: they never meet.
+        # The higher of the two labels goes above its whisker, the lower one below, so that they do not overlap.
         rival = other[x]
         above = rival is None or (rate.value, filled) > (rival.value, not filled)
         axis.annotate(
@@ -198,7 +199,7 @@ def _rate(axis, series: Sequence[Interval | None], other: Sequence[Interval | No
 
 
 def svg(figure: Figure, title: str) -> str:
-    """The figure as inline SVG that takes the page's font and theme; `title` is what a screen reader says."""
+    """The figure as inline SVG that takes the page's font and theme; a screen reader reads out `title`."""
     import html
     import io
 
@@ -209,10 +210,11 @@ def svg(figure: Figure, title: str) -> str:
         figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
     text = stream.getvalue()
     text = text[text.index("<svg") :]
-    # Several figures share a page: neither ids nor style sheets of one may reach into another.
+    # Several figures share a page, and equal ids or style sheets of one would change another: take them out.
     text = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", text, flags=re.DOTALL)
     text = re.sub(r' id="[\w.]+_\d+"', "", text)
-    text = re.sub(r"font: ([^;\"]*?)([\d.]+px) [^;\"]*", r"font-weight: \1; font-size: \2", text)  # as 3.10 writes it
+    # matplotlib 3.10 writes weight, size and family as one "font:"; older versions write each by itself.
+    text = re.sub(r"font: ([^;\"]*?)([\d.]+px) [^;\"]*", r"font-weight: \1; font-size: \2", text)
     text = re.sub(r"font-weight: ;|font-family: [^;\"]*;?", "", text)
     for color, themed in THEMED.items():
         text = text.replace(color, themed)

@@ -9,7 +9,7 @@ from typing import Any
 
 from nbcore.view import figures
 
-LONGEST = 1200  # characters of one field that a reader will look at
+LONGEST = 1200  # characters of one field that are shown; the rest is only counted
 PRE = (
     "margin:2px 0;background:transparent;white-space:pre-wrap;overflow-wrap:anywhere;"
     "font:12px/1.45 ui-monospace,Menlo,Consolas,monospace"
@@ -56,7 +56,7 @@ def clip(text: str) -> str:
 
 
 def pre(text: str) -> str:
-    """Markup of a text as it stands, escaped."""
+    """Markup that shows a text with its line breaks and spaces; the text is escaped."""
     return f'<pre style="{PRE}">{html.escape(text)}</pre>'
 
 
@@ -69,6 +69,7 @@ def grid(head: Sequence[str], lines: Iterable[Sequence[str | Html]]) -> str:
 
 
 def aligned(lines: Sequence[Sequence[str]]) -> str:
-    """The same table as text, its columns aligned."""
+    """A table as plain text, its columns aligned."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in lines)
+    padded = ([cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in lines)
+    return "\n".join("  ".join(cells).rstrip() for cells in padded)

@@ -16,14 +16,14 @@ HEADLINES = ("loss", "eval_loss", "reward")
 
 
 class Live:
-    """Call `update(step, total, numbers)` at every log and `close()` at the end; it decides what is worth showing.
+    """Call `update(step, total, numbers)` at every log and `close()` at the end; only now and then something is shown.
 
     In a notebook that a person watches, one display is updated in place. Elsewhere (terminal, papermill, a log file)
     a line is printed: progress bars that redraw themselves freeze or flood there.
     """
 
     def __init__(self, title: str = "", clock: Callable[[], float] = time.monotonic, screen: Any = None):
-        """`clock` and `screen` (IPython's display handle) are open to tests."""
+        """`clock` and `screen` (IPython's display handle) are arguments for the sake of the tests."""
         self.title, self.clock = title, clock
         self.screen = screen or _screen()
         self.rows: list[Mapping] = []
@@ -45,7 +45,7 @@ class Live:
             self._show()
 
     def close(self) -> None:
-        """Show the last state, however lately something was shown."""
+        """Show the last state, even if something was shown a moment ago."""
         if self.rows:
             self._show()
 
@@ -72,12 +72,12 @@ class Live:
         if any(key in self.newest for key in HEADLINES):
             markup += f"<br>{figures.svg(figures.learning(self.rows), line)}"
         self.screen.update({"text/html": markup, "text/plain": line}, raw=True)
-        # Drawing takes the same cores as training does: it may have a twentieth of them.
+        # Drawing uses the cores that train, so it may take a twentieth of the time at most.
         self.wait = max(REDRAW, 20 * (self.clock() - begun))
 
 
 def _screen() -> Any:
-    """A display to update in place, where a person is watching."""
+    """IPython's handle of a display that is updated in place; None where nobody watches."""
     if not environment.watched_notebook():
         return None
     from IPython import display
@@ -88,4 +88,6 @@ def _screen() -> Any:
 def _duration(seconds: float) -> str:
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {seconds:02} s" if minutes else f"{seconds} s"
+    if hours:
+        return f"{hours} h {minutes:02} min"
+    return f"{minutes} min {seconds:02} s" if minutes else f"{seconds} s"

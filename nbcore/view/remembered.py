@@ -1,4 +1,4 @@
-"""Overrides that outlive a kernel: what was set in a panel, in a YAML file of dotted paths."""
+"""What a person set in a notebook's panel, kept in a YAML file of dotted paths, so that it outlives the kernel."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Remembered:
         self.complaints: list[str] = []
 
     def apply(self, config: configs.Phase) -> configs.Phase:
-        """`config` with every valid remembered override laid over it; what is not valid is set aside and named."""
+        """`config` with every valid remembered override laid over it. An invalid one is named in `complaints`."""
         try:
             if self.path is None or not self.path.is_file():
                 return config
@@ -43,8 +43,8 @@ class Remembered:
         return config
 
     def put(self, path: str, value: Any, original: Any) -> None:
-        """Remember one value; a value that is back to the config's own is forgotten. Raises OSError where the file
-        cannot be written; the value is written with the next one then."""
+        """Remember one value, or forget it where it equals `original`, the config's own. Raises OSError where the file
+        cannot be written; the next call then writes this value as well."""
         if value == original:
             self.values.pop(path, None)
         else:
@@ -52,7 +52,7 @@ class Remembered:
         self._write()
 
     def forget(self) -> None:
-        """Drop all, and the file. Raises OSError where that cannot be deleted."""
+        """Forget all values and delete the file. Raises OSError where it cannot be deleted."""
         self.values, self.complaints = {}, []
         if self.path:
             self.path.unlink(missing_ok=True)
@@ -71,5 +71,5 @@ class Remembered:
             os.replace(temporary, self.path)
         except OSError:
             with suppress(OSError):
-                temporary.unlink(missing_ok=True)  # on a full disk half of it may stand there
+                temporary.unlink(missing_ok=True)  # a full disk may have cut it short
             raise

@@ -34,7 +34,7 @@ def facts(values: Mapping[str, Any]) -> Html:
 
 
 def rows(rows: Iterable[Any], tokenizer: Any = None, count: int = 3) -> Html:
-    """The first real rows of a dataset, field by field; with a tokenizer, their length in tokens."""
+    """The first rows of a dataset, field by field; with a tokenizer, their length in tokens as well."""
     blocks, lines = [], []
     for row in islice(rows, count):
         fields = [(clip(name), clip(text)) for name, text in _fields(row)]
@@ -79,7 +79,7 @@ def curves(run: Any, keys: Sequence[str] | None = None) -> Picture:
 
 
 def verdict_badge(verdict: str) -> Html:
-    """A grader's verdict as a small label."""
+    """The name of a verdict (a key of VERDICTS) as a small coloured label."""
     sign, words, colour = VERDICTS.get(verdict, ("✗", str(verdict).replace("_", " "), BAD))
     style = f"background:{colour};color:#fff;border-radius:9px;padding:1px 8px;font-size:11px;white-space:nowrap"
     return Html(f'<span style="{style}">{sign} {html.escape(words)}</span>', f"{sign} {words}")
@@ -94,7 +94,8 @@ def before_after(samples: Iterable[Mapping[str, Any]], count: int = 4) -> Html:
     for row in samples:
         pairs.setdefault(row["id"], {})[row["when"]] = row
     lines, text = [], []
-    for id_, pair in islice(((i, p) for i, p in pairs.items() if len(p) == 2), count):
+    complete = ((id_, pair) for id_, pair in pairs.items() if len(pair) == 2)
+    for id_, pair in islice(complete, count):
         prompt = clip(str(pair["before"]["prompt"]))
         before, after = _answer(pair["before"]), _answer(pair["after"])
         lines.append([Html(pre(prompt), prompt), before, after])
@@ -103,7 +104,8 @@ def before_after(samples: Iterable[Mapping[str, Any]], count: int = 4) -> Html:
 
 
 def answers(samples: Iterable[Mapping[str, Any]]) -> Html:
-    """Samples {"prompt", "completion", "verdict"}: asked, answered, what the grader said; other rows are left out."""
+    """Samples {"prompt", "completion", "verdict"} as a table of request, answer and verdict; rows without a verdict are
+    left out."""
     lines, text = [], []
     for row in (row for row in samples if "verdict" in row):
         prompt, answer = clip(str(row["prompt"])), _answer(row)
@@ -179,7 +181,7 @@ def p_value(p: float) -> str:
 
 
 def source(function: Callable | type) -> Html:
-    """The source code that runs, in colour."""
+    """The source code of what a notebook calls, coloured."""
     import inspect
     import textwrap
 
@@ -226,7 +228,7 @@ def _tokens(row: Mapping, tokenizer: Any) -> int:
 
 
 def _pieces(ids: Sequence[int], tokenizer: Any) -> Iterable[str]:
-    # A byte-level token may be a part of a character: tokens are held back until what they spell is whole.
+    # A byte-level token may be only part of a character: tokens are held back until they make whole characters.
     held: list[int] = []
     for token in ids:
         held.append(token)

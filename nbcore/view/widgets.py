@@ -1,6 +1,6 @@
-"""The widget panel behind `knobs.panel`. Only widgets and traits that ipywidgets 7.7 (Colab) and 8 share.
+"""The widget panel behind `view.panel`. It uses only widgets and traits that ipywidgets 7.7 (Colab) and 8 share.
 
-Numbers are text fields on purpose: a bounded widget clamps -3 to 1 without a word, here it is one clear error.
+Numbers are text fields, because a bounded widget silently turns -3 into 1; here -3 is a clear error.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from nbcore.view.remembered import Remembered
 
 
 class Panel:
-    """Widgets for every leaf; `self.config` is always valid, and the widgets are set back to it after a bad value."""
+    """Widgets for every value. `self.config` is always valid; after a bad value the widget shows the old one again."""
 
     def __init__(self, config: configs.Phase, on_change: Callable[[configs.Phase], Any], remember: Path | None):
         self.original, self.config, self.on_change = config, config, on_change
         self.remembered = Remembered(remember)
         self.config = self.remembered.apply(config)
-        self.busy = False  # set while the panel itself writes to a widget
+        self.busy = False  # True while the panel itself, and not the person, writes to a widget
         self.fields = {leaf.path: _field(leaf) for leaf in knobs.leaves(self.config).values()}
         for path, field in self.fields.items():
             field.observe(lambda event, path=path: self._typed(path, event["new"]), names="value")

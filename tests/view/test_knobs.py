@@ -188,7 +188,7 @@ def test_a_remembered_file_that_says_two_things_or_none_is_ignored_aloud(tmp_pat
 
 def test_space_comes_from_the_schema():
     cfg = default("grpo")
-    found = knobs.space(
+    found = knobs.sweep_space(
         cfg, {"learning_rate": [1e-5, 1e-3], "group_size": [4, 8], "loss_type": {"choices": ["dapo", "gspo"]}}
     )
     assert found["learning_rate"][:4] == ("float", 1e-5, 1e-3, True)
@@ -203,7 +203,7 @@ def test_space_comes_from_the_schema():
         {"group_size": 4},
     ):
         with pytest.raises(ValueError, match=next(iter(bad))):
-            knobs.space(cfg, bad)
+            knobs.sweep_space(cfg, bad)
 
 
 @pytest.mark.parametrize("phase", PHASES)
