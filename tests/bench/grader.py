@@ -1,6 +1,6 @@
 """CPU and wall per sample: cargo from nothing, cargo in a reused template, and this grader, interleaved in one run.
 
-    python tests/bench/grader.py [TASKS.jsonl] [--n 20]
+    python tests/bench/grader.py [TASKS.jsonl] [--n 20]      the katas, or tasks with signature, solution and tests
     python tests/bench/grader.py --run runs/grpo/RUN
 
 All three lint, check and run the hidden tests; only ours is jailed. Ratios are what to trust: times drift with the
@@ -8,6 +8,7 @@ machine. Then the grader alone, on a mixed set, with one worker and with two.
 """
 
 import argparse
+import gzip
 import json
 import os
 import resource
@@ -23,6 +24,7 @@ sys.path.insert(0, str(ROOT))
 
 from nbcore.grading.grader import RustGrader  # noqa: E402
 
+KATAS = ROOT / "nbcore" / "assets" / "katas.jsonl.gz"
 STEPS = (["cargo", "check"], ["cargo", "clippy"], ["cargo", "test"])
 
 
@@ -118,15 +120,16 @@ def share(run):
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    default = ROOT.parent / "shared" / "data" / "humaneval_x_rust_dev.jsonl"
-    arguments.add_argument("tasks", nargs="?", type=Path, default=default)
+    arguments.add_argument("tasks", nargs="?", type=Path, help="HumanEval-X, say; by default the katas")
     arguments.add_argument("--n", type=int, default=20)
     arguments.add_argument("--run", type=Path, help="a GRPO run directory: what grading takes of a step, and no more")
     chosen = arguments.parse_args()
     if chosen.run:
         share(chosen.run)
         return
-    tasks = [json.loads(line) for line in chosen.tasks.read_text().splitlines()][: chosen.n]
+    raw = chosen.tasks.read_bytes() if chosen.tasks else gzip.decompress(KATAS.read_bytes())
+    tasks = [json.loads(line) for line in raw.decode().split("\n") if line]
+    tasks = tasks[:: max(1, len(tasks) // chosen.n)][: chosen.n]  # of every family
     everything = sets(tasks)
     print(f"medians of {len(tasks)}, ms per sample        cpu    wall   cpu ratio to ours")
     grader = RustGrader(jobs=1)
