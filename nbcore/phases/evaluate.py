@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter, deque
+from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from nbcore.core.records import Document
 from nbcore.data import sources
 from nbcore.grading import reward, verdicts
 from nbcore.grading.rust import structure
+from nbcore.runs import activity
 from nbcore.tasks import sets
 from nbcore.training import asking, corpus, fit, load, memory, rollout
 from nbcore.training.remembered import remembered
@@ -70,20 +72,20 @@ def run_tasks(run: runs.Run) -> dict:
     tokenizer = load.tokenizer(run)
     grader = rollout.grader(run)
     rollout.check_tasks(run, [task for group in rows["tasks"].values() for task in group], config.source, grader)
+    doing = activity.Activity(run.path, Live(config.phase).tell)
+    doing("loading the model")
     model = load.policy(run, run.parent)
     for part in parts:
         began = time.monotonic()
         if part == "perplexity":
             if rows["documents"]:
-                found = perplexity(model, tokenizer, rows["documents"], config.max_tokens, config.seed)
+                found = perplexity(model, tokenizer, rows["documents"], config.max_tokens, config.seed, doing)
                 run.sample(*({"split": part, **row} for row in found.pop("documents")))
                 run.log(perplexity=found)
             continue
         tasks = [task for task in rows["tasks"][part] for _ in range(config.samples)]
-        live = Live(part)
-        form = rows["report"]["prompt_form"]
-        solved = rollout.solve(model, tokenizer, tasks, config.generation, config.seed, grader, live.update, form)
-        live.close()
+        form, what = rows["report"]["prompt_form"], f" ({part})"
+        solved = rollout.solve(model, tokenizer, tasks, config.generation, config.seed, grader, doing, form, what)
         measured = summary(solved, config.samples, config.k)
         run.sample(*({**row, "split": part, "sample": n % config.samples} for n, row in enumerate(solved)))
         run.log(**{part: {**measured, "seconds": time.monotonic() - began}})
@@ -152,7 +154,14 @@ def _mean(values: list[float]) -> float | None:
 
 
 @torch.inference_mode()
-def perplexity(model: Any, tokenizer: Any, documents: list[Document], max_tokens: int, seed: int) -> dict:
+def perplexity(
+    model: Any,
+    tokenizer: Any,
+    documents: list[Document],
+    max_tokens: int,
+    seed: int,
+    doing: Callable[[str, int, int], None] = lambda words, done, total: None,
+) -> dict:
     """exp of the mean negative log-likelihood per token, with a bootstrap interval over documents.
 
     "documents" holds each one's own sum of it and its tokens, so that two models can be compared pair by pair.
@@ -171,7 +180,8 @@ def perplexity(model: Any, tokenizer: Any, documents: list[Document], max_tokens
         nll = torch.nn.functional.cross_entropy(logits.transpose(1, 2), ids[:, 1:], reduction="none") * mask[:, 1:]
         losses.extend(zip(nll.sum(1).tolist(), (lengths - 1).tolist(), strict=True))
 
-    deque(memory.in_batches(rows, 16, measure), maxlen=0)
+    for done in memory.in_batches(rows, 16, measure):
+        doing("perplexity of documents", done, len(rows))
     total, tokens = sum(loss for loss, _ in losses), sum(count for _, count in losses)
     if not total / tokens < LARGEST:
         raise NotFinite(f"perplexity: the mean loss is {total / tokens:.4g} nats a token: the weights have diverged")

@@ -20,6 +20,7 @@ from nbcore.tasks import sets
 from nbcore.training import asking, fit, load, logits, lora, order, private, rollout
 from nbcore.training.generate import completion
 from nbcore.training.remembered import remembered
+from nbcore.view.live import Live
 
 UNGRADED_STEPS = 3  # that are borne: a full disk may be cleared within a step or two
 
@@ -195,7 +196,7 @@ def train(run: runs.Run, live: Any = None) -> dict:
 
 def see(run: runs.Run) -> list[dict]:
     """The same tasks before and after, graded; logged to samples.jsonl."""
-    return rollout.before_after(run)
+    return rollout.before_after(run, show=Live("before and after").tell)
 
 
 def finish(run: runs.Run) -> runs.Run:

@@ -18,7 +18,7 @@ from nbcore.chat import template
 from nbcore.core import lines
 from nbcore.core.records import Pair, Task
 from nbcore.data import sources
-from nbcore.runs import commit, pausing
+from nbcore.runs import activity, commit, pausing
 from nbcore.tasks import sets
 from nbcore.training import asking, fit, load, lora, order, private, rollout
 from nbcore.training.remembered import remembered
@@ -111,7 +111,7 @@ def train(run: runs.Run, live: Any = None) -> dict:
 
 def see(run: runs.Run) -> list[dict]:
     """The same tasks before and after, graded; logged to samples.jsonl."""
-    return rollout.before_after(run)
+    return rollout.before_after(run, show=Live("before and after").tell)
 
 
 def finish(run: runs.Run) -> runs.Run:
@@ -145,11 +145,11 @@ def _pairs(run: runs.Run, tokenizer: Any) -> list[Pair]:
             f"max_length is {config.max_length}: the shortest prompt has {shortest} tokens, which leaves no room "
             "for an answer; raise it"
         )
+    doing = activity.Activity(run.path, Live("rollouts").tell)
+    doing("loading the model")
     policy = load.policy(run, run.parent)
     repeated = [task for task in tasks for _ in range(config.rollouts)]
-    live = Live("rollouts")
-    solved = rollout.solve(policy, tokenizer, repeated, config.generation, config.seed, grader, live.update, form)
-    live.close()
+    solved = rollout.solve(policy, tokenizer, repeated, config.generation, config.seed, grader, doing, form)
     asked = {task["id"]: sets.question(task, form)[0]["content"] for task in tasks}
     pairs = []
     for start in range(0, len(solved), config.rollouts):

@@ -16,6 +16,7 @@ from nbcore.core import lines
 from nbcore.data import sources
 from nbcore.training import asking, fit, load, lora, order, rollout
 from nbcore.training.remembered import remembered
+from nbcore.view.live import Live
 
 
 @remembered
@@ -100,7 +101,7 @@ def train(run: runs.Run, live: Any = None) -> dict:
 
 def see(run: runs.Run) -> list[dict]:
     """The same tasks before and after, graded; logged to samples.jsonl."""
-    return rollout.before_after(run)
+    return rollout.before_after(run, show=Live("before and after").tell)
 
 
 def finish(run: runs.Run) -> runs.Run:

@@ -17,6 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column
 
 from nbcore.core import output
+from nbcore.runs import activity
 
 EVERY = 15.0  # seconds between plain lines
 BESIDE = {"time", "step", "epoch"}  # numbers of a row that are no measurement
@@ -48,9 +49,15 @@ class Tail:
                 self.last = (row["step"], row["time"])
                 self.first = self.first or self.last
 
+    def doing(self) -> activity.Doing | None:
+        """What the run does beside steps: what it has said since the stage began and since the last step."""
+        doing = activity.read(self.path.parent)
+        since = max(self.since, self.last[1] if self.last else 0.0)
+        return doing if doing and doing.time > since else None
+
     def seconds_left(self, total: int | None) -> float | None:
-        """Seconds until step `total` at the pace so far; None while that is not known."""
-        if not total or not self.first or self.last[0] <= self.first[0]:
+        """Seconds until step `total` at the pace so far; None while that is not known, and once no step is left."""
+        if not total or not self.first or self.last[0] <= self.first[0] or self.last[0] >= total:
             return None
         pace = (self.last[1] - self.first[1]) / (self.last[0] - self.first[0])
         return max(0.0, pace * (total - self.last[0]))
@@ -93,6 +100,8 @@ class Show:
             self.tail.read()
             step = self.tail.last[0] if self.tail.last else None
             left, latest = self.tail.seconds_left(steps), words_of(self.tail.numbers)
+            if doing := self.tail.doing():
+                left, latest = None, [doing.line(), *latest]
         if left is None and self.usual and self.usual > elapsed:
             left = self.usual - elapsed
         words = []

@@ -12,6 +12,7 @@
     state/           committed checkpoints, for resuming
     blessed.json     that the run, or a checkpoint of it, stays whatever the policy says
     lease.json       which process writes here now
+    .activity.json   what that process is doing beside steps, for a progress line; no part of the run
     notebook.ipynb   the executed notebook, when papermill ran it
     notebook.json    its hash: it is kept after the commit, so no manifest has it
     manifest.json    every file: bytes and sha256 (except those that may change after the commit)
@@ -46,6 +47,7 @@ TRAINED = "trained.json"
 STATE = "state"
 BLESSED = "blessed.json"
 LEASE = "lease.json"
+ACTIVITY = ".activity.json"
 NOTEBOOK = "notebook.ipynb"
 NOTEBOOK_NOTE = "notebook.json"
 MANIFEST = "manifest.json"

@@ -13,7 +13,7 @@ from typing import Any
 from nbcore import config as configs
 from nbcore.core import finite, lines
 from nbcore.core.suggest import did_you_mean
-from nbcore.runs import checkpoints, commit, layout, lease, notebooks, pausing, pruning, weights
+from nbcore.runs import activity, checkpoints, commit, layout, lease, notebooks, pausing, pruning, weights
 from nbcore.runs.mirror import publisher, restore
 
 SEEDLING = Path(__file__).parents[1] / "assets" / "seedling"  # the base model where a config names none
@@ -157,6 +157,7 @@ class Run:
             }
             pausing.write(self.path, lambda: commit.commit(self.path, layout.RUN, facts, without=layout.OUTSIDE))
             lease.release(self.path)
+            activity.clear(self.path)
         self.publish()
         self.wait_for_mirror()
         return self
@@ -182,8 +183,11 @@ class Run:
     def wait_for_mirror(self) -> None:
         """Wait until the mirror, where there is one, has everything that was offered; if it stands still, say so."""
         copier = publisher.current()
-        if copier and self.path in copier.status and not copier.flush():
-            print(f"{self.id}: {self.mirror_status()}; it goes on as long as this process lives", flush=True)
+        if copier and self.path in copier.status:
+            doing = activity.Activity(self.path)
+            if not copier.flush(waiting=lambda: doing(f"waiting for the {self.mirror_status()}")):
+                print(f"{self.id}: {self.mirror_status()}; it goes on as long as this process lives", flush=True)
+            activity.clear(self.path)
 
     def verify(self) -> list[str]:
         """What is wrong with a finished run, one line a file; empty when nothing is."""

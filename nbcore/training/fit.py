@@ -19,7 +19,7 @@ from nbcore import config as configs
 from nbcore import runs
 from nbcore.core import environment, hardware
 from nbcore.core.finite import NotFinite
-from nbcore.runs import checkpoints, commit, inputs, layout, pausing
+from nbcore.runs import activity, checkpoints, commit, inputs, layout, pausing
 from nbcore.training import load, lora, memory, order, private, probe, stopping
 from nbcore.training.saving import CheckpointCallback
 
@@ -104,6 +104,8 @@ def _attempt(
     patience: int | None,
     longest: Callable[[Any], torch.Tensor],
 ) -> dict:
+    doing = activity.Activity(run.path, live.tell if live else lambda doing: None)
+    doing("loading the model")
     trainer = build(run)
     for parameter in trainer.model.parameters():
         if parameter.requires_grad:
@@ -118,7 +120,7 @@ def _attempt(
         "base": load.fingerprint(run),
         "versions": environment.versions(),
     }
-    callback = CheckpointCallback(run, trainer, facts, live, patience)
+    callback = CheckpointCallback(run, trainer, facts, live, patience, doing)
     trainer.add_callback(callback)
     trainer.remove_callback(PrinterCallback)  # it prints every dict of numbers; the run's log and the curve hold them
     pausing.require(run.path, callback.estimate(), "training")
@@ -142,15 +144,16 @@ def _attempt(
             steps = trainer.state.global_step
             if steps <= (checkpoint.step if checkpoint else 0):
                 raise RuntimeError(f"{run.id}: training ended without a step; its data or its checkpoint is at fault")
-    if live:
-        live.close()
     result = {"steps": steps, **last(run), "saving_seconds": round(callback.seconds, 2)}
     if not (callback.asked and callback.saved == steps):
+        doing("writing the trained weights")
         callback.leave_best()
         weights = configs.TABLE[run.phase].leaves
         pausing.write(run.path, lambda: _leave(run, weights, trainer, data["tokenizer"]))
         pausing.write(run.path, lambda: checkpoints.ended(run.path, result, weights))
         run.publish(step=steps)
+    if live:
+        live.close()
     if callback.asked:
         run.wait_for_mirror()
         raise KeyboardInterrupt(f"{run.id} stopped at step {steps}, all saved; the same command goes on from there")

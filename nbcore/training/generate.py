@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from transformers import set_seed
+from transformers import StoppingCriteria, StoppingCriteriaList, set_seed
 
 from nbcore import config as configs
 from nbcore.chat import template
@@ -19,6 +19,17 @@ def completion(tokenizer: Any, ids: list[int], stops: list[int] | None = None) -
     return Completion(**template.read(tokenizer, ids, stops)._asdict())
 
 
+class _EachToken(StoppingCriteria):
+    """Stops nothing: transformers asks it after every token, which is how far a batch is."""
+
+    def __init__(self, tell: Callable[[int], None]):
+        self.tell = tell
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **_: Any) -> torch.Tensor:
+        self.tell(input_ids.shape[1])
+        return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
+
+
 @torch.inference_mode()
 def generate(
     model: Any,
@@ -26,12 +37,13 @@ def generate(
     prompts: list[list[int]],
     generation: configs.Generation,
     seed: int = 0,
-    progress: Callable[[int], None] = lambda done: None,
+    progress: Callable[[float], None] = lambda done: None,
 ) -> list[Completion]:
     """One completion for each prompt (token ids), in order; deterministic in the seed on one machine.
 
     Prompts of like length share a batch: padding costs, and left padding keeps positions right. Where memory runs out
-    the batches are halved. `progress` is called with the number done after every batch.
+    the batches are halved. `progress` is called after every token with how many are done, those of
+    the batch in hand counted by the share of `max_new_tokens` that they have.
     A completion ends at the first token that publisher, tokenizer or template name as an end, and not later.
     """
     set_seed(seed)
@@ -42,6 +54,12 @@ def generate(
     sampling = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
     if generation.temperature > 0:
         sampling = {"do_sample": True, "temperature": generation.temperature, "top_p": generation.top_p, "top_k": 0}
+
+    def watch(count: int, width: int) -> StoppingCriteriaList:
+        done = sum(answer is not None for answer in answers)
+        return StoppingCriteriaList(
+            [_EachToken(lambda length: progress(done + count * (length - width) / (generation.max_new_tokens + 1)))]
+        )
 
     def complete(chosen: list[int]) -> None:
         width = max(len(prompts[index]) for index in chosen)
@@ -57,6 +75,7 @@ def generate(
                 max_new_tokens=generation.max_new_tokens,
                 pad_token_id=tokenizer.pad_token_id,
                 eos_token_id=stops,
+                stopping_criteria=watch(len(chosen), width),
                 **sampling,
             )
         for index, tokens in zip(chosen, output[:, width:].tolist(), strict=True):

@@ -17,11 +17,12 @@ from nbcore.core import lines
 from nbcore.core.records import Completion, Sample, Task, Verdict
 from nbcore.grading import verdicts
 from nbcore.grading.grader import RustGrader
-from nbcore.runs import layout
-from nbcore.tasks import checking, sets
+from nbcore.runs import activity, layout
+from nbcore.tasks import checking, katas, sets
 from nbcore.training import asking, load
 from nbcore.training.generate import generate
 
+ENOUGH = 4  # an answer that is not over by then has lost its way, and would cost the most of all
 KEPT = (
     *("verdict", "passed", "compiles", "tests_passed", "tests_total", "clippy_warnings", "lints", "errors", "flags"),
     "code",
@@ -35,21 +36,25 @@ def solve(
     generation: Generation,
     seed: int,
     grader: RustGrader,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    doing: Callable[[str, int, int], None] = lambda words, done, total: None,
     form: str = prompt_form.BARE,
+    what: str = "",
 ) -> list[dict]:
     """One graded answer for each task, asked in a prompt form, in order: {"id", "family", "prompt", "completion",
     "truncated", …}, and "reasoning" where the model reasoned before it answered.
 
-    `progress` is called with (done, total), which counts every answer and then every verdict.
+    `doing` is called with (words, done, total) as it goes on, as an activity.Activity is; `what` ends the words.
     Raises verdicts.Ungraded where not one answer could be graded.
     """
     count = len(tasks)
     prompts = [template.prompt_ids(tokenizer, sets.question(task, form)) for task in tasks]
-    completions = generate(model, tokenizer, prompts, generation, seed, lambda done: progress(done, 2 * count))
+    answering, grading = f"answering {count} tasks{what}", f"grading {count} answers{what}"
+    doing(answering, 0, count)
+    completions = generate(model, tokenizer, prompts, generation, seed, lambda done: doing(answering, int(done), count))
+    doing(grading, 0, count)
 
     def grade(samples: list[Sample]) -> list[Verdict]:
-        return grader.grade(samples, lambda done, of: progress(count + count * done // of, 2 * count))
+        return grader.grade(samples, lambda done, of: doing(grading, done, of))
 
     judged = graded(tasks, completions, grade)
     verdicts.refuse_ungraded(judged, "answers")
@@ -98,18 +103,28 @@ def check_tasks(run: runs.Run, tasks: list[Task], source: str, judge: RustGrader
     run.event("tasks_checked", sha256=digest, tasks=len(tasks))
 
 
-def before_after(run: runs.Run, count: int = 8) -> list[dict]:
-    """The same validation katas answered by the parent's policy and by this run's, graded and logged once."""
+def before_after(
+    run: runs.Run, count: int = 8, show: Callable[[activity.Doing], None] = lambda doing: None
+) -> list[dict]:
+    """The same validation katas answered by the parent's policy and by this run's, graded and logged once.
+
+    An answer is cut where it is ENOUGH times as long as the longest reference. `show` is told what is being done.
+    """
     if len(run.samples()) == 2 * count:
         return run.samples()
+    doing = activity.Activity(run.path, show)
     tasks = sets.tasks("katas", "validation", count, run.config.seed)
     tokenizer = load.tokenizer(run)
     rows = []
     judge = grader(run)
-    greedy = Generation(max_new_tokens=getattr(run.config, "generation", Generation()).max_new_tokens)
+    asked = getattr(run.config, "generation", Generation()).max_new_tokens
+    longest = max(len(tokenizer.encode(katas.code(task), add_special_tokens=False)) for task in tasks)
+    greedy = Generation(max_new_tokens=min(asked, ENOUGH * longest))
     for when, of in (("before", run.parent), ("after", run)):
+        doing(f"loading the model, {when} training")
         model = load.policy(run, of)
-        solved = solve(model, tokenizer, tasks, greedy, run.config.seed, judge, form=asking.form(run))
+        what = f", {when} training"
+        solved = solve(model, tokenizer, tasks, greedy, run.config.seed, judge, doing, asking.form(run), what)
         rows += [{"when": when, **row} for row in solved]
         del model  # two of them do not fit where one barely does
         gc.collect()

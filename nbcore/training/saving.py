@@ -6,6 +6,7 @@ import hashlib
 import math
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,16 @@ STATES = 3  # AdamW keeps two numbers beside each that it trains
 class CheckpointCallback(TrainerCallback):
     """One for each attempt. A checkpoint is enough by itself to go on from: it holds the best weights too."""
 
-    def __init__(self, run: runs.Run, trainer: Any, facts: dict[str, Any], live: Any, patience: int | None):
+    def __init__(
+        self,
+        run: runs.Run,
+        trainer: Any,
+        facts: dict[str, Any],
+        live: Any,
+        patience: int | None,
+        doing: Callable[..., None] = lambda *_: None,
+    ):
+        self.doing, self.evaluated = doing, 0  # batches of the evaluation in hand
         self.run, self.trainer, self.facts, self.live, self.patience = run, trainer, facts, live, patience
         self.save_steps = run.config.save_steps
         self.asked = False  # to stop: set by a signal
@@ -94,8 +104,12 @@ class CheckpointCallback(TrainerCallback):
             self.live.note = self.run.mirror_status() if publisher.current() else ""
             self.live.update(state.global_step, state.max_steps, numbers)
 
+    def on_prediction_step(self, args, state, control, eval_dataloader=None, **_):
+        self.evaluated += 1
+        self.doing(f"evaluating after step {state.global_step}", self.evaluated, len(eval_dataloader))
+
     def on_evaluate(self, args, state, control, metrics, **_):
-        loss = metrics["eval_loss"]
+        loss, self.evaluated = metrics["eval_loss"], 0
         self.measured = (state.global_step, loss)
         if self.patience is None:
             return
@@ -117,6 +131,7 @@ class CheckpointCallback(TrainerCallback):
     def save(self, model: Any, trial: Any = None) -> None:
         """In the place of Trainer's save: write, commit, delete what need not stay, offer it to the mirror."""
         began, step = time.monotonic(), self.trainer.state.global_step
+        self.doing(f"saving the checkpoint of step {step}")
         path = Path(self.trainer.args.output_dir) / f"checkpoint-{step}"
         metric = self.measured[1] if self.measured and self.measured[0] == step else None
         stops = self.trainer.control.should_training_stop and not self.asked

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from nbcore.core import environment
+from nbcore.runs import activity
 from nbcore.view import figures
 
 REDRAW, REPORT = 2.0, 10.0  # seconds between two pictures, and between two lines
@@ -30,6 +31,8 @@ class Live:
         self.newest: dict[str, Any] = {}
         self.step = self.total = 0
         self.note = ""  # what else the line should tell: how far the mirror is
+        self.doing = ""  # what is done now beside steps
+        self.picture = ""
         self.started: tuple[float, int] | None = None  # the first row seen: a resumed run does not begin at step 0
         self.shown = float("-inf")
         self.wait = REDRAW if self.screen else REPORT
@@ -39,38 +42,50 @@ class Live:
         now = self.clock()
         self.rows.append({"step": step, **numbers})
         self.newest |= numbers
-        self.step, self.total = step, total
+        self.step, self.total, self.doing = step, total, ""
         self.started = self.started or (now, step)
         if now - self.shown >= self.wait:
             self._show()
 
+    def tell(self, doing: activity.Doing) -> None:
+        """Take what is done beside steps: loading, answering, grading, saving. It is shown until the next step."""
+        begins = not self.doing.startswith(doing.words)
+        self.doing = doing.line()
+        if self.clock() - self.shown >= self.wait or (begins and self.screen):
+            self._show(draw=False)
+
     def close(self) -> None:
         """Show the last state, even if something was shown a moment ago."""
+        self.doing = ""
         if self.rows:
             self._show()
 
     def line(self) -> str:
         """One line: step, the newest numbers, time gone and time left."""
+        if self.started is None:
+            return " · ".join(part for part in (self.title, self.doing, self.note) if part)
         parts = [f"{self.title} step {self.step}/{self.total}".strip()]
         parts += [f"{key} {self.newest[key]:.4g}" for key in HEADLINES if key in self.newest]
         begun, first = self.started
         gone = self.clock() - begun
         parts.append(f"{_duration(gone)} gone")
-        if first < self.step < self.total:
+        if self.doing:
+            parts.append(self.doing)
+        elif first < self.step < self.total:
             parts.append(f"{_duration(gone / (self.step - first) * (self.total - self.step))} left")
         if self.note:
             parts.append(self.note)
         return " · ".join(parts)
 
-    def _show(self) -> None:
+    def _show(self, draw: bool = True) -> None:
         self.shown = begun = self.clock()
         line = self.line()
         if not self.screen:
             print(line, flush=True)
             return
-        markup = f"<small>{html.escape(line)}</small>"
-        if any(key in self.newest for key in HEADLINES):
-            markup += f"<br>{figures.svg(figures.learning(self.rows), line)}"
+        if draw and any(key in self.newest for key in HEADLINES):
+            self.picture = f"<br>{figures.svg(figures.learning(self.rows), line)}"
+        markup = f"<small>{html.escape(line)}</small>{self.picture}"
         self.screen.update({"text/html": markup, "text/plain": line}, raw=True)
         # Drawing uses the cores that train, so it may take a twentieth of the time at most.
         self.wait = max(REDRAW, 20 * (self.clock() - begun))
@@ -82,7 +97,7 @@ def _screen() -> Any:
         return None
     from IPython import display
 
-    return display.display({"text/plain": "waiting for the first step"}, raw=True, display_id=True)
+    return display.display({"text/plain": "starting"}, raw=True, display_id=True)
 
 
 def _duration(seconds: float) -> str:

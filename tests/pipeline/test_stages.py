@@ -20,7 +20,7 @@ from nbcore import pipeline as pipelines
 from nbcore import runs
 from nbcore.core.environment import REPO
 from nbcore.pipeline import notebook, progress, stages
-from nbcore.runs import checkpoints
+from nbcore.runs import activity, checkpoints
 from nbcore.runs.mirror import backends, mirror
 
 TINY = REPO / "configs" / "pipeline" / "tiny.yaml"
@@ -279,6 +279,32 @@ def test_tail_reads_whole_lines_only_and_tells_the_pace(tmp_path):
     assert progress.words_of(progress.flat({"heldout": {"n": 3, "pass@1": {"value": 0.5, "low": 0}}})) == [
         "heldout pass@1 0.5"
     ]
+
+
+def test_what_is_done_after_the_last_step_is_said(tmp_path, monkeypatch):
+    """A cell that generated for minutes stood there as "step 12/12 · about 0:00 left"."""
+    text, run = io.StringIO(), tmp_path / "sft" / "run"
+    run.mkdir(parents=True)
+    show = progress.Show(Console(file=text, width=200))
+    monkeypatch.setattr(progress, "EVERY", 0.0)
+    activity.Activity(run)("of a process that was killed")
+    show.start(1, 1, "sft")
+    metrics = run / "metrics.jsonl"
+
+    def line(*rows):
+        with metrics.open("a") as file:
+            file.writelines(json.dumps({"time": time.time(), "step": step, "loss": 1.0}) + "\n" for step in rows)
+        show.update(metrics, 12)
+        return text.getvalue().splitlines()[-1]
+
+    assert "step 10/12" in (words := line(1, 10)) and "left" in words and "killed" not in words
+    doing = activity.Activity(run)
+    doing("evaluating after step 10", 5, 16)
+    assert (words := line()).endswith("elapsed · evaluating after step 10: 5/16 · loss 1") and "left" not in words
+    assert "evaluating" not in (words := line(11)) and "left" in words, "a newer step says more"
+    assert line(12).endswith("elapsed · loss 1"), "there is no step left, and it is not known what comes"
+    doing("answering 8 tasks, before training", 3, 8)
+    assert line().endswith("elapsed · answering 8 tasks, before training: 3/8 · loss 1")
 
 
 def book_of(path, *sources):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from nbcore import runs, stats, view
+from nbcore.runs.activity import Doing
 from nbcore.view import figures, html, viewers
 from nbcore.view.live import Live
 from tests import fake_store
@@ -226,6 +227,27 @@ def test_live_redraws_one_display_at_most_every_two_seconds():
     live.close()
     assert len(screen.shown) == 1 + 12 + 1
     assert "<svg" not in screen.shown[0]["text/html"] and "<svg" in screen.shown[-1]["text/html"]
+
+
+def test_live_says_what_is_done_beside_steps():
+    """A cell that loads and generates for minutes showed nothing, or the last step."""
+    now, screen = [0.0], Screen()
+    live = Live("sft", clock=lambda: now[0], screen=screen)
+    doing = lambda words, done=0, total=0: live.tell(Doing(words, done, total, 0.0, 0.0))  # noqa: E731
+    doing("loading the model")
+    assert screen.shown[-1]["text/plain"] == "sft · loading the model"
+    live.update(1, 2, {"loss": 1.0})
+    now[0] = 0.1
+    live.update(2, 2, {"loss": 1.0})
+    doing("answering 8 tasks", 1, 8)
+    assert screen.shown[-1]["text/plain"] == "sft step 2/2 · loss 1 · 0 s gone · answering 8 tasks: 1/8", "at once"
+    doing("answering 8 tasks", 2, 8)
+    assert "2/8" not in screen.shown[-1]["text/plain"], "and then no oftener than all else"
+    now[0] = 9.0
+    doing("answering 8 tasks", 3, 8)
+    assert screen.shown[-1]["text/plain"].endswith("answering 8 tasks: 3/8")
+    live.close()
+    assert "answering" not in screen.shown[-1]["text/plain"]
 
 
 def test_importing_stays_light():

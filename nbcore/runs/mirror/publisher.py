@@ -13,6 +13,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -96,11 +97,15 @@ class Publisher:
             offer = current or self.waiting.get((run, False))
             return offer.checkpoint if offer else None
 
-    def flush(self, patience: float = 120.0) -> bool:
-        """Wait until everything offered is COPIED; False where not a byte has moved for `patience` seconds."""
+    def flush(self, patience: float = 120.0, waiting: Callable[[], None] = lambda: None) -> bool:
+        """Wait until everything offered is COPIED; False where not a byte has moved for `patience` seconds.
+
+        `waiting` is called twice a second meanwhile.
+        """
         moved, since = self.mirror.backend.moved, time.monotonic()
         with self.changed:
             while self.waiting or self.current:
+                waiting()
                 self.changed.wait(timeout=0.5)
                 if self.mirror.backend.moved != moved:
                     moved, since = self.mirror.backend.moved, time.monotonic()
