@@ -18,6 +18,7 @@ candidate runs: to forge a line takes both, and safe code can read neither.
 
 from __future__ import annotations
 
+import functools
 import re
 import secrets
 from collections.abc import Iterator
@@ -36,6 +37,7 @@ from nbcore.grading.rust.syntax import (
     items,
     name_of,
     parse,
+    part_of,
     text_of,
 )
 
@@ -111,21 +113,21 @@ def build(code: str, tests: str, signature: str | None, edition: str, telling: b
     key = secrets.token_hex(8)
     module, real, secret = f"hidden_{key}", f"std_{key}", secrets.token_hex(16)
     asked = signatures.parsed(signature or "")
-    mentioned = set(re.findall(r"[A-Za-z_]\w*", blank(f"{tests}\n{signature or ''}")))
+    mentioned, theirs, bound = _named(tests, signature or "")
     own_code = signatures.as_given(asked, signature or "", code[at:], mentioned)
     head, rest = top, _rename_main(signatures.same_types(asked, own_code, real), f"own_main_{key}")
-    prepared = hidden.functions(tests, telling)
-    body, expects = prepared.drawn(key)
     uses, own = signatures.uses(asked, real)
     given, written = signatures.given(asked, signature or "")
     pinned, wrapped = pins(asked, written)
+    plain = frozenset(name for name, node in items(asked) if name in wrapped and not part_of(node, "type_parameters"))
+    prepared = hidden.functions(tests, telling, plain)
+    body, expects = prepared.drawn(key)
     defined = {name for name, _ in items(asked)}
-    tree, tested = parse(rest), parse(tests)
-    theirs = {name for name, _ in items(tested)} | _imports(tested)
+    tree = parse(rest)
     std = sorted((mentioned & _HOME.keys()) - own - defined - theirs)
     # What the tests name and the task does not define is the candidate's, but for a trait, which would bring its
     # methods along, and a constant of a name that the tests bind, which would turn the binding into a pattern.
-    offered = defined | _offered(tree, tested) | ({*_defined(tree, ("trait_item",))} if not defined else set())
+    offered = defined | _offered(tree, bound) | ({*_defined(tree, ("trait_item",))} if not defined else set())
     from_candidate = sorted((mentioned & offered) - set(std) - own - wrapped - written - theirs)
     generated = f"""extern crate std as {real};
 {"" if edition == "2015" else "".join(_crates(tree))}
@@ -144,6 +146,14 @@ fn main() {{ {module}::main_{key}() }}"""
     inside = any(not any(told.value or told.answer for told in case.tells) for case in prepared.cases)
     flags = ("judged_inside",) if inside else ()
     return Source(text, range(first, first + generated.count("\n") + 1), module, secret, expects, flags)
+
+
+@functools.lru_cache(maxsize=4096)
+def _named(tests: str, signature: str) -> tuple[set[str], set[str], set[str]]:
+    """The names that a task mentions, those that its tests define or import, and those that they bind."""
+    tested = parse(tests)
+    mentioned = set(re.findall(r"[A-Za-z_]\w*", blank(f"{tests}\n{signature}")))
+    return mentioned, {name for name, _ in items(tested)} | _imports(tested), bindings(tested)
 
 
 def _head(code: str) -> tuple[int, str]:
@@ -203,7 +213,7 @@ def _crates(root: Any) -> Iterator[str]:
             yield declaration
 
 
-def _offered(tree: Any, tested: Any) -> set[str]:
+def _offered(tree: Any, bound: set[str]) -> set[str]:
     """What a candidate defines that its tests may name."""
     exported = {
         name_of(node)
@@ -211,7 +221,7 @@ def _offered(tree: Any, tested: Any) -> set[str]:
         if node.type == "macro_definition" and any(name == "macro_export" for name, _ in attributes(before))
     }
     others = _defined(tree, _KINDS) | _imports(tree) | exported
-    return _defined(tree, ("function_item",)) | (others - bindings(tested))
+    return _defined(tree, ("function_item",)) | (others - bound)
 
 
 def _defined(root: Any, kinds: tuple[str, ...]) -> set[str]:
