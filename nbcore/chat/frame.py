@@ -43,6 +43,12 @@ def frame(tokenizer: Any) -> Frame:
     return _frame(tokenizer, str(tokenizer.chat_template), len(tokenizer), tokenizer.eos_token_id)
 
 
+def reasons(tokenizer: Any) -> bool:
+    """Whether a chat template speaks of reasoning, so that a model may write much before its answer begins."""
+    words = (*(opening for opening, _ in MARKS), "<|channel|>analysis")
+    return any(word in str(tokenizer.chat_template) for word in words)
+
+
 @functools.lru_cache(maxsize=16)
 def _frame(tokenizer: Any, template: str, _size: int, _eos: int | None) -> Frame:
     # The last two arguments are there for the cache alone: a tokenizer that was changed has another frame.

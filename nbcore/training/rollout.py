@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from nbcore import runs
-from nbcore.chat import template
+from nbcore.chat import frame, template
 from nbcore.config import Generation, prompt_form
 from nbcore.core import lines
 from nbcore.core.records import Completion, Sample, Task, Verdict
@@ -108,7 +108,8 @@ def before_after(
 ) -> list[dict]:
     """The same validation katas answered by the parent's policy and by this run's, graded and logged once.
 
-    An answer is cut where it is ENOUGH times as long as the longest reference. `show` is told what is being done.
+    An answer is cut where it is ENOUGH times as long as the longest reference, unless the model may reason before it.
+    `show` is told what is being done.
     """
     if len(run.samples()) == 2 * count:
         return run.samples()
@@ -119,7 +120,7 @@ def before_after(
     judge = grader(run)
     asked = getattr(run.config, "generation", Generation()).max_new_tokens
     longest = max(len(tokenizer.encode(katas.code(task), add_special_tokens=False)) for task in tasks)
-    greedy = Generation(max_new_tokens=min(asked, ENOUGH * longest))
+    greedy = Generation(max_new_tokens=asked if frame.reasons(tokenizer) else min(asked, ENOUGH * longest))
     for when, of in (("before", run.parent), ("after", run)):
         doing(f"loading the model, {when} training")
         model = load.policy(run, of)

@@ -59,6 +59,11 @@ def test_a_policy_that_may_say_much_is_cut_where_tasks_need_little(run, monkeypa
     tasks, tokenizer = sets.tasks("katas", "validation", 3, 0), load.tokenizer(run)
     longest = max(len(tokenizer.encode(katas.code(task), add_special_tokens=False)) for task in tasks)
     assert {each.max_new_tokens for each in asked} == {rollout.ENOUGH * longest} and longest > 20
+    asked.clear()
+    tokenizer.chat_template += "{#- <think> -#}"
+    monkeypatch.setattr(load, "tokenizer", lambda run: tokenizer)
+    rollout.before_after(run, count=3)
+    assert {each.max_new_tokens for each in asked} == {2000}, "a model that reasons first needs them before its answer"
 
 
 def test_training_says_what_it_does_beside_steps(store):
