@@ -21,8 +21,8 @@ from nbcore.grading import verdicts
 from nbcore.grading.patience import patience
 from nbcore.grading.python import judge
 from nbcore.grading.rust import compiler, harness, hidden, signatures, structure, syntax
+from nbcore.grading.rust.answer import extract
 from nbcore.grading.rust.forbidden import HONEST, screen
-from nbcore.grading.rust.screen import extract
 from nbcore.grading.sandbox import canaries, forkserver, jail, supervisor
 
 _BUILT_MB = 64
@@ -116,7 +116,7 @@ class Worker:
             return
         try:
             with patience():
-                code = job["text"] if job["plain"] else extract(job["text"], job["signature"])
+                code = job["text"] if job["plain"] else extract(job["text"], job["signature"], job["tests"])
                 if code is None or not code.strip():
                     verdict["verdict"] = "no_code"
                     return

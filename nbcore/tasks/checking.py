@@ -14,7 +14,7 @@ from typing import Any
 
 from nbcore.core.records import Sample, Task, Verdict
 from nbcore.grading.rust import hidden
-from nbcore.grading.rust.screen import blank, defines, target
+from nbcore.grading.rust.answer import blank, defines, target
 
 NAMED = 3  # how many of the refused tasks the error names
 BODY = "todo!()"  # compiles wherever the signature does, and panics

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from nbcore.grading.rust.screen import target
+from nbcore.grading.rust.answer import target
 from nbcore.grading.rust.structure import own_tests
 from nbcore.grading.rust.syntax import attributes, introduced, name_of, parse, text_of, walk
 

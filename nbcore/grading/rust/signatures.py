@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from nbcore.grading.rust.answer import target
 from nbcore.grading.rust.lexer import blank
-from nbcore.grading.rust.screen import target
 from nbcore.grading.rust.syntax import (
     attributes,
     conditional,

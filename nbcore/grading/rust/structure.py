@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from nbcore.grading.rust.screen import target
+from nbcore.grading.rust.answer import target
 from nbcore.grading.rust.syntax import attributes, parse, text_of, walk_introduced
 
 _ITEMS = tuple(f"{kind}_item" for kind in ("function", "struct", "enum", "trait", "const", "static", "type", "mod"))
