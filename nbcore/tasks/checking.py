@@ -44,9 +44,12 @@ def refuse_failing(tasks: Sequence[Task], source: str, grade: Callable[[list[Sam
     """
     samples: list[Sample] = []
     for task in tasks:
-        tried = {"unwritten": unwritten(task.get("signature")), "solution": solution(task)}
-        common = {"tests": task["tests"], "signature": task.get("signature"), "edition": task.get("edition")}
-        samples += [{"id": f"{kind} {task['id']}", "code": code, **common} for kind, code in tried.items() if code]
+        common = {"tests": task["tests"], "edition": task.get("edition")}
+        # Without its signature beside it: the grader then checks the types of everything that the tests compare.
+        samples.append({"id": f"unwritten {task['id']}", "code": unwritten(task.get("signature")), **common})
+        if reference := solution(task):
+            signature = task.get("signature")
+            samples.append({"id": f"solution {task['id']}", "code": reference, "signature": signature, **common})
     verdicts = {verdict["id"]: verdict for verdict in grade(samples)}
     problems = {}
     for task in tasks:

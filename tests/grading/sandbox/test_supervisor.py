@@ -66,8 +66,10 @@ def test_wall_limit_of_a_sleeper_is_its_own_fault(run):
 
 @contextlib.contextmanager
 def busy_machine(count):
-    """Programs that take the processors away from the others."""
-    spinning = [subprocess.Popen(["sh", "-c", "while :; do :; done"]) for _ in range(count)]
+    """Programs that take the processors away from the others, each in a session of its own: where the kernel shares
+    processors among sessions first, all of them together would get no more than the one they are to starve."""
+    spin = ["sh", "-c", "while :; do :; done"]
+    spinning = [subprocess.Popen(spin, start_new_session=True) for _ in range(count)]
     try:
         yield
     finally:
