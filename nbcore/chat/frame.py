@@ -1,6 +1,6 @@
-"""What a chat template writes around an answer, learned by rendering one: how it opens and ends, where reasoning is.
+"""What a chat template writes around an answer: how it opens and ends, and where reasoning is.
 
-Templates differ in all of that, and none says so: the frame is read off what the template makes of a known answer.
+Templates differ in all of that and do not declare it, so the frame is read off what a template makes of a known answer.
 """
 
 from __future__ import annotations

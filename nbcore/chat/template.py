@@ -1,7 +1,7 @@
 """Messages to token ids through the tokenizer's own chat template, with a mask of what is trained, and back.
 
-Trained is exactly what the model must emit: everything after the generation prompt, up to the token that ends its turn.
-Read back is only the final answer: reasoning is kept apart, because nobody wants a draft graded.
+The model is trained on exactly what it must emit: everything after the generation prompt, up to the token that ends its
+turn. What is read back is only the final answer; reasoning is kept apart, so that no draft is graded.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def render(tokenizer: Any, messages: list[dict]) -> tuple[list[int], list[int]]:
         trained = tokenizer.encode(text[len(before) :], add_special_tokens=False)
     if around.end not in trained:
         raise ForgedToken("messages: the template renders this answer without the token that ends a turn")
-    trained = trained[: trained.index(around.end) + 1]  # templates like to go on, and nobody should learn to emit that
+    trained = trained[: trained.index(around.end) + 1]  # what a template writes behind it is not the model's to emit
     _refuse_unreadable(tokenizer, messages[-1], trained)
     return prompt + trained, [IGNORED] * len(prompt) + trained
 
@@ -78,7 +78,7 @@ def stop_ids(tokenizer: Any, generation_config: Any = None) -> list[int]:
     generation config (an int or a list), the tokenizer's end of sequence, the template's end of a turn, and Harmony's
     where the vocabulary has them."""
     known = [tokenizer.convert_tokens_to_ids(token) for token in ("<|return|>", "<|call|>", "<|endoftext|>")]
-    harmony = {i for i in known if i is not None and i != tokenizer.unk_token_id}
+    harmony = {id_ for id_ in known if id_ is not None and id_ != tokenizer.unk_token_id}
     return sorted({*turn_ends(tokenizer, generation_config), *harmony})
 
 

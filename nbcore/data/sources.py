@@ -22,7 +22,7 @@ def documents(counts: dict[str, int], split: str, seed: int) -> list[Document]:
 
     `counts` says how many to draw from each source at most. Raises ValueError naming an empty source.
     """
-    found = []
+    collected = []
     for source, limit in counts.items():
         if source == "katas":
             chosen = [_document(task) for task in katas.generate(seed, limit, split=split)]
@@ -43,18 +43,18 @@ def documents(counts: dict[str, int], split: str, seed: int) -> list[Document]:
                 f"corpus.sources: {source!r} has no {split} documents; one in {VALIDATION_SHARE} is held out, by a "
                 "hash of its id: give more documents"
             )
-        found += chosen
-    random.Random(seed).shuffle(found)
-    return found
+        collected += chosen
+    random.Random(seed).shuffle(collected)
+    return collected
 
 
 def rows(source: str, limit: int | None, seed: int, form: str = prompt_form.BARE) -> list[Row]:
     """Rows {"id", "messages"} for SFT: the demonstrated training katas, asked in a prompt form, or a .jsonl file."""
     if source == "katas":
-        found = [demonstration(task, form) for task in katas.load("train", demonstrated=True)]
+        loaded = [demonstration(task, form) for task in katas.load("train", demonstrated=True)]
     else:
-        found = lines.objects(source, Row.parse, "rows")
-    return sets.drawn(found, limit, seed)
+        loaded = lines.objects(source, Row.parse, "rows")
+    return sets.drawn(loaded, limit, seed)
 
 
 def demonstration(task: Task, form: str = prompt_form.BARE) -> Row:
@@ -85,10 +85,10 @@ def _file(tasks: tuple[Task, ...]) -> Document:
 
 
 def _copy(task: Task) -> Document:
-    # Repeat a name, repeat a function, or write something with this signature: the chat frame and copying, which later
-    # phases build on. The names alone are what makes a small model discover copying: in a row of twenty tokens the
-    # one to copy is found by chance, in a row of a hundred it is not. No instruction is here: what words mean in code
-    # is for those later phases to teach.
+    # Three kinds of chat: repeat a name, repeat a function, write something with this signature. They teach the chat
+    # frame and copying, which later phases build on. A small model discovers copying from the names: in a row of twenty
+    # tokens it hits on the right one by chance, in a row of a hundred it does not. None holds an instruction: what
+    # words mean in code is taught by the later phases.
     code, signature = katas.code(task), task["signature"].removesuffix(" {")
     name = "fn " + signature.rpartition("fn ")[2].partition("(")[0].partition("<")[0]
     third = int(hashlib.sha256(task["id"].encode()).hexdigest(), 16) % 3

@@ -79,9 +79,9 @@ def run_tasks(run: runs.Run) -> dict:
         began = time.monotonic()
         if part == "perplexity":
             if rows["documents"]:
-                found = perplexity(model, tokenizer, rows["documents"], config.max_tokens, config.seed, doing)
-                run.sample(*({"split": part, **row} for row in found.pop("documents")))
-                run.log(perplexity=found)
+                measured = perplexity(model, tokenizer, rows["documents"], config.max_tokens, config.seed, doing)
+                run.sample(*({"split": part, **row} for row in measured.pop("documents")))
+                run.log(perplexity=measured)
             continue
         tasks = [task for task in rows["tasks"][part] for _ in range(config.samples)]
         form, what = rows["report"]["prompt_form"], f" ({part})"
@@ -105,7 +105,7 @@ def summary(solved: list[dict], samples: int, ks: list[int]) -> dict:
     groups = [solved[start : start + samples] for start in range(0, len(solved), samples)]
     groups = [[row for row in group if row["verdict"] != "infra_error"] for group in groups]
     judged = [row for group in groups for row in group]
-    found: dict[str, Any] = {
+    measured: dict[str, Any] = {
         "n": len(groups),
         "infra_errors": len(solved) - len(judged),
         "compile_rate": stats.wilson(sum(row["compiles"] for row in judged), len(judged))._asdict(),
@@ -121,32 +121,33 @@ def summary(solved: list[dict], samples: int, ks: list[int]) -> dict:
         if samples == 1:
             interval = stats.wilson(sum(row["passed"] for row in judged), len(judged))
         else:
-            values = [stats.pass_at_k(len(g), sum(row["passed"] for row in g), k) for g in groups if len(g) >= k]
+            enough = [[row["passed"] for row in group] for group in groups if len(group) >= k]
+            values = [stats.pass_at_k(len(passed), sum(passed), k) for passed in enough]
             if not values:
                 raise verdicts.Ungraded(
                     f"pass@{k}: of no task could {k} of {samples} answers be graded: {verdicts.fault(solved)}"
                 )
             interval = stats.mean_bootstrap(values)
-        found[f"pass@{k}"] = interval._asdict()
-    return found
+        measured[f"pass@{k}"] = interval._asdict()
+    return measured
 
 
 def quality(judged: list[dict]) -> dict[str, Any]:
     """What the programs look like: means over all of them, and of each clippy lint over those that compile.
 
-    documented: share of public items with a doc comment; idioms: of four; coverage: of the prompt's words; hack_rate:
-    share that tried to get round the tests.
+    documented: share of the public items that have a doc comment; idioms: how many of four are used; coverage: share of
+    the prompt's words that occur; hack_rate: share of the programs that tried to get round the tests.
     """
     programs = [structure.structure(row["code"] or "", row["prompt"]) for row in judged]
-    found: dict[str, Any] = {"hack_rate": _mean([float(reward.is_hack(row)) for row in judged])}
+    means: dict[str, Any] = {"hack_rate": _mean([float(reward.is_hack(row)) for row in judged])}
     for name in ("documented", "idioms", "coverage", "unwraps", "lines"):
-        found[name] = _mean([program[name] for program in programs if program[name] is not None])
+        means[name] = _mean([program[name] for program in programs if program[name] is not None])
     compiled = [row for row in judged if row["compiles"]]
     totals: Counter[str] = Counter()
     for row in compiled:
         totals.update(row["lints"])
-    found["lints"] = {lint: count / len(compiled) for lint, count in totals.most_common()}
-    return found
+    means["lints"] = {lint: count / len(compiled) for lint, count in totals.most_common()}
+    return means
 
 
 def _mean(values: list[float]) -> float | None:
@@ -164,17 +165,19 @@ def perplexity(
 ) -> dict:
     """exp of the mean negative log-likelihood per token, with a bootstrap interval over documents.
 
-    "documents" holds each one's own sum of it and its tokens, so that two models can be compared pair by pair.
+    "documents" holds the summed negative log-likelihood and the number of tokens of each document, so that two models
+    can be compared document by document.
     """
     rows, _ = corpus.encode(tokenizer, documents, max_tokens)
     rows.sort(key=lambda row: len(row["input_ids"]))
     losses: list[tuple[float, int]] = []
 
-    def measure(some: list[dict]) -> None:
-        batch = [row["input_ids"] for row in some]
-        width = max(len(ids) for ids in batch)
-        ids = torch.tensor([ids + [tokenizer.pad_token_id] * (width - len(ids)) for ids in batch], device=model.device)
-        lengths = torch.tensor([len(ids) for ids in batch], device=model.device)
+    def measure(batch: list[dict]) -> None:
+        rows_of_ids = [row["input_ids"] for row in batch]
+        width = max(len(ids) for ids in rows_of_ids)
+        padded = [ids + [tokenizer.pad_token_id] * (width - len(ids)) for ids in rows_of_ids]
+        ids = torch.tensor(padded, device=model.device)
+        lengths = torch.tensor([len(ids) for ids in rows_of_ids], device=model.device)
         mask = torch.arange(width, device=model.device)[None] < lengths[:, None]
         logits = model(input_ids=ids, attention_mask=mask.long()).logits[:, :-1].float()
         nll = torch.nn.functional.cross_entropy(logits.transpose(1, 2), ids[:, 1:], reduction="none") * mask[:, 1:]
@@ -185,7 +188,7 @@ def perplexity(
     total, tokens = sum(loss for loss, _ in losses), sum(count for _, count in losses)
     if not total / tokens < LARGEST:
         raise NotFinite(f"perplexity: the mean loss is {total / tokens:.4g} nats a token: the weights have diverged")
-    # Documents differ in length: each one's pull on the ratio total/tokens is what the bootstrap resamples.
+    # Documents differ in length, so the bootstrap resamples how far each one moves the ratio total/tokens.
     pulls = [total / tokens + (loss - total / tokens * count) * len(losses) / tokens for loss, count in losses]
     interval = stats.mean_bootstrap(pulls, seed=seed)
     return {

@@ -119,7 +119,7 @@ def rewards(run: runs.Run, stops: list[int] | None = None) -> list[Any]:
             )
         log_metric("hack_rate", sum(map(reward.is_hack, graded)) / len(graded))
         log_metric("infra_dropped", dropped)
-        log_metric("graded", sum(not verdict["cached"] for verdict in graded))  # the others are repeats
+        log_metric("graded", sum(not verdict["cached"] for verdict in graded))  # the others were known from before
         log_metric("grading_seconds", time.monotonic() - began)
         return worth
 
@@ -137,7 +137,7 @@ def rewards(run: runs.Run, stops: list[int] | None = None) -> list[Any]:
 
 
 def model(run: runs.Run) -> Any:
-    """The parent's policy, its adapter going on."""
+    """The parent's policy, whose adapter is trained further."""
     return fit.trainable_policy(run)
 
 
@@ -158,7 +158,7 @@ def arguments(run: runs.Run) -> GRPOConfig:
         top_p=config.generation.top_p,
         reward_weights=list(reward.counted(config.weights.model_dump()).values()),
         mask_truncated_completions=True,
-        shuffle_dataset=False,  # they come in order
+        shuffle_dataset=False,  # the rows are in the order of training already
     )
 
 

@@ -58,10 +58,10 @@ def data(run: runs.Run) -> dict[str, Any]:
             counts["too_long"] += 1
             continue
         splits["validation" if sources.in_share(pair["id"], 0.1) else "train"].append({"id": pair["id"], **ids})
-    for split, found in splits.items():
-        if not found:
+    for split, kept in splits.items():
+        if not kept:
             raise ValueError(f"tasks: no {split} pairs ({counts}); raise tasks.limit, rollouts or max_length")
-        counts[split] = len(found)
+        counts[split] = len(kept)
     batch = config.effective_batch
     return {
         "train": order.in_order(splits["train"], config.max_steps, batch, config.seed, length=_length),
@@ -129,7 +129,8 @@ def _tasks(run: runs.Run) -> list[Task]:
 
 
 def _pairs(run: runs.Run, tokenizer: Any) -> list[Pair]:
-    """(chosen passes, rejected does not) among one task's rollouts; distinct answers, complete ones only."""
+    """Pairs of two rollouts of one task: the chosen one passes, the rejected one does not. Both are complete, and no
+    answer is taken twice."""
     config, tasks, form = run.config, _tasks(run), asking.form(run)
     if load.adapter_of(run.parent) is None:
         print(
@@ -177,7 +178,7 @@ def _pairs(run: runs.Run, tokenizer: Any) -> list[Pair]:
 
 
 def _whole(tokenizer: Any, row: dict) -> bool:
-    # Cut answers have no end to learn; a control token inside one would be rendered as the token itself.
+    # From a cut answer the model would not learn to end. A control token in the text would forge the end of a turn.
     return not row["truncated"] and not any(token in row["completion"] for token in template.control_tokens(tokenizer))
 
 

@@ -42,7 +42,7 @@ def data(run: runs.Run) -> dict[str, Any]:
 
 
 def stages(config: Any) -> list[tuple[int, int]]:
-    """(length, steps) for each stage, adding up to max_steps: a shorter run walks as far as it gets."""
+    """(length, steps) for each stage, adding up to max_steps: a shorter run leaves out what comes after that."""
     left, planned = config.max_steps, []
     for length, steps in config.stages or [(config.corpus.max_tokens, config.max_steps)]:
         if left > 0:
@@ -54,7 +54,7 @@ def stages(config: Any) -> list[tuple[int, int]]:
 
 
 def model(run: runs.Run) -> LlamaForCausalLM:
-    """The untrained model; its initial weights are settled by the seed."""
+    """The untrained model; the seed decides its initial weights."""
     if run.info["parent"]:
         raise ValueError(f"parent: pretrain starts from nothing, not from {run.info['parent']['id']}; leave it out")
     load.check_precision(run.config.model)
@@ -104,4 +104,4 @@ def finish(run: runs.Run) -> runs.Run:
 def _tokenizer(run: runs.Run, documents: list[Document]) -> Any:
     if run.config.vocab_size is None:
         return load.tokenizer_at(str(load.SEEDLING))
-    return tokenizers.train((d["text"] for d in documents if "text" in d), run.config.vocab_size)
+    return tokenizers.train((document["text"] for document in documents if "text" in document), run.config.vocab_size)

@@ -21,8 +21,8 @@ from nbcore.view.live import Live
 
 @remembered
 def data(run: runs.Run) -> dict[str, Any]:
-    """Rows of input_ids and labels in the order they are trained in; which rows validate is settled by a hash of
-    their id. "epoch" is how many steps go once through the rows.
+    """Rows of input_ids and labels in the order they are trained in. A hash of its id decides whether a row is kept for
+    validation. "epoch" is the number of steps that go once through the training rows.
 
     Raises ValueError where nothing is left to train or to validate on.
     """
@@ -44,13 +44,13 @@ def data(run: runs.Run) -> dict[str, Any]:
         counts["trained_tokens"] += sum(label != template.IGNORED for label in labels)
         split = "validation" if sources.in_share(row["id"], config.validation_share) else "train"
         splits[split].append({"id": row["id"], "input_ids": ids, "labels": labels})
-    for split, found in splits.items():
-        if not found:
+    for split, kept in splits.items():
+        if not kept:
             raise ValueError(
                 f"rows: {config.rows!r} leaves no {split} rows ({counts}); raise max_length ({config.max_length}), "
                 "limit, or validation_share"
             )
-        counts[split] = len(found)
+        counts[split] = len(kept)
     asked_in = {"prompt_form": form} if config.rows == "katas" else {}  # other rows bring questions of their own
     batch = config.effective_batch
     return {
@@ -73,7 +73,7 @@ def example(run: runs.Run) -> str:
 
 
 def model(run: runs.Run) -> Any:
-    """The parent's policy, its adapter going on; a fresh adapter where the parent has none."""
+    """The parent's policy, whose adapter is trained further; a fresh adapter where the parent has none."""
     return fit.trainable_policy(run)
 
 

@@ -53,8 +53,8 @@ def refuse_failing(tasks: Sequence[Task], source: str, grade: Callable[[list[Sam
     verdicts = {verdict["id"]: verdict for verdict in grade(samples)}
     problems = {}
     for task in tasks:
-        empty, whole = (verdicts.get(f"{kind} {task['id']}") for kind in ("unwritten", "solution"))
-        if problem := _failing(empty, whole, signed=target(task.get("signature")) is not None):
+        of_unwritten, of_solution = (verdicts.get(f"{kind} {task['id']}") for kind in ("unwritten", "solution"))
+        if problem := _failing(of_unwritten, of_solution, signed=target(task.get("signature")) is not None):
             problems[task["id"]] = problem
     _refuse(problems, source)
 
@@ -79,18 +79,18 @@ def unwritten(signature: str | None) -> str:
     return text if plain.endswith("}") else f"{text}\n{{ {BODY} }}"
 
 
-def _failing(empty: Verdict, whole: Verdict | None, signed: bool) -> str | None:
+def _failing(of_unwritten: Verdict, of_solution: Verdict | None, signed: bool) -> str | None:
     """What is wrong with tests that gave these verdicts on the unwritten function and on the solution."""
-    if whole and whole["verdict"] not in ("pass", "infra_error"):
-        error = f": {whole['errors'][0]['message']}" if whole["errors"] else ""
-        return f"its solution ends in {whole['verdict']}{error}"
-    if not whole and empty["verdict"] == "compile_error":
+    if of_solution and of_solution["verdict"] not in ("pass", "infra_error"):
+        error = f": {of_solution['errors'][0]['message']}" if of_solution["errors"] else ""
+        return f"its solution ends in {of_solution['verdict']}{error}"
+    if not of_solution and of_unwritten["verdict"] == "compile_error":
         # An error with a line is in the function itself: todo!() is no body for one that returns `impl Trait`. Without
         # a signature nobody knows the names that the tests use, and only an error without a code, of grammar, tells.
-        errors = [error for error in empty["errors"] if signed or error["code"] is None]
+        errors = [error for error in of_unwritten["errors"] if signed or error["code"] is None]
         if errors and all(error["line"] is None for error in errors):
             return f"its tests do not compile: {errors[0]['message']}"
-    if empty["passed"]:
+    if of_unwritten["passed"]:
         return f"its tests pass with the body {BODY}"
     return None
 

@@ -67,7 +67,7 @@ def fingerprint(run: runs.Run) -> str:
     if base.startswith("run:"):
         of = run if base == f"run:{run.id}" else runs.find(run.store, base.removeprefix("run:"))
         return f"{base}@{of.info['manifest']}" if of is not run else base
-    where = Path(folder(base, run.store))
+    where = Path(base_location(base, run.store))
     if where.is_dir():
         weights = sorted(where.glob("*.safetensors"))
         return f"{where.name}@{' '.join(commit.sha256(path)[:16] for path in weights)}"
@@ -84,7 +84,7 @@ def adapter_of(run: runs.Run | None) -> Path | None:
     return None
 
 
-def folder(base: str, store: Path) -> str:
+def base_location(base: str, store: Path) -> str:
     """Where transformers finds a base: a local folder, or the Hub id as it is.
 
     Raises ValueError naming model.base where it is a path to no model.
@@ -98,7 +98,7 @@ def folder(base: str, store: Path) -> str:
 
 def tokenizer(run: runs.Run) -> Any:
     """The tokenizer of a run's base, padding on the left (for generation) unless a trainer says otherwise."""
-    return tokenizer_at(folder(base_of(run), run.store), revision_of(run), date_of(run))
+    return tokenizer_at(base_location(base_of(run), run.store), revision_of(run), date_of(run))
 
 
 def tokenizer_at(path: str, revision: str = "main", date: str | None = None) -> Any:
@@ -139,7 +139,7 @@ def base_model(run: runs.Run) -> PreTrainedModel:
     elif model.dequantize_mxfp4:
         quantization = Mxfp4Config(dequantize=True)
     loaded = AutoModelForCausalLM.from_pretrained(
-        folder(base_of(run), run.store),
+        base_location(base_of(run), run.store),
         revision=revision_of(run),
         dtype=dtype,
         quantization_config=quantization,

@@ -26,7 +26,8 @@ def plan(run: runs.Run) -> dict[str, str]:
     The model is built without memory ("meta" device), so that a plan for 20 B parameters costs nothing.
     """
     config = run.config
-    architecture = AutoConfig.from_pretrained(load.folder(load.base_of(run), run.store), revision=load.revision_of(run))
+    location = load.base_location(load.base_of(run), run.store)
+    architecture = AutoConfig.from_pretrained(location, revision=load.revision_of(run))
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(architecture)
     total = sum(p.numel() for p in model.parameters())

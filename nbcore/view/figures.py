@@ -175,7 +175,7 @@ def _rate(axis, series: Sequence[Interval | None], other: Sequence[Interval | No
     if not rates:
         return
     values = [rate.value for rate in rates]
-    around = [[r.value - r.low for r in rates], [r.high - r.value for r in rates]]
+    around = [[rate.value - rate.low for rate in rates], [rate.high - rate.value for rate in rates]]
     alpha = 1.0 if filled else 0.55
     axis.errorbar(at, values, around, fmt="none", ecolor=color, elinewidth=1.6 if filled else 1.1, alpha=alpha)
     axis.plot(at, values, ls="-" if filled else (0, (4, 3)), color=color, lw=2.4 if filled else 1.4, alpha=alpha)
