@@ -42,7 +42,7 @@ def prompt_ids(tokenizer: Any, messages: list[dict]) -> list[int]:
 
 
 def render(tokenizer: Any, messages: list[dict]) -> tuple[list[int], list[int]]:
-    """(input_ids, labels) of a conversation whose last message is the assistant's; labels are -100 but there.
+    """(input_ids, labels) of a conversation whose last message is the assistant's; elsewhere all labels are -100.
 
     What is trained reads back as the answer: `answer` of the trained ids is the message's text, white space at its ends
     apart, which some templates trim. Raises ValueError naming tokenizer and remedy where the template cannot be trained
@@ -56,8 +56,8 @@ def render(tokenizer: Any, messages: list[dict]) -> tuple[list[int], list[int]]:
     whole = rendered(tokenizer, messages, tokenize=True)
     trained = whole[len(prompt) :]
     if whole[: len(prompt)] != prompt:
-        # The texts may continue each other all the same, with one token across the seam ("\n" and "\n" are "\n\n").
-        # When the model speaks, the prompt's tokens are settled already: what follows is tokenised by itself.
+        # The text may still begin with the prompt's, but have one token across the boundary: "\n" and "\n" are "\n\n".
+        # A model that generates gets the prompt as fixed tokens, so the answer is tokenised by itself here too.
         before = rendered(tokenizer, messages[:-1], add_generation_prompt=True)
         text = rendered(tokenizer, messages)
         if not text.startswith(before):
@@ -115,13 +115,11 @@ def read(tokenizer: Any, completion_ids: list[int], stops: list[int] | None = No
 
 
 def refuse_control_tokens(tokenizer: Any, messages: list[dict]) -> None:
-    """Content that spells a control token would become one, and could forge a turn: refuse it.
-
-    Raises ForgedToken, a ValueError, naming the token.
-    """
+    """Raises ForgedToken, a ValueError, for content that spells a control token: tokenised it would become that token,
+    and could forge a turn."""
     tokens = control_tokens(tokenizer)
     for message in messages:
-        texts = {name: text for name, text in message.items() if isinstance(text, str)}  # reasoning is one, too
+        texts = {name: text for name, text in message.items() if isinstance(text, str)}  # content, reasoning, and so on
         for name, text in texts.items():
             for token in tokens:
                 if token in text:
@@ -143,7 +141,7 @@ def _trainable(tokenizer: Any) -> Frame:
 
 def _refuse_unreadable(tokenizer: Any, message: dict, trained: list[int]) -> None:
     around, content = frame(tokenizer), message["content"]
-    # A row may bring its reasoning in the text of its answer: then what stands behind it is the answer.
+    # A row may hold reasoning in the text of its answer: then the answer is what follows it.
     meant, _ = _behind_reasoning(content, around._replace(begun=None))
     empty = bool(content.strip()) and not meant.strip()
     if empty or answer(tokenizer, trained)[0].strip() != meant.strip():

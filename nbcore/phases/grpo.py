@@ -91,10 +91,10 @@ def rewards(run: runs.Run, stops: list[int] | None = None) -> list[Any]:
 
     TRL adds them up with the weights that `arguments` gives it.
 
-    A batch is graded once, for whichever asks first. A group in which one answer could not be graded (our own fault)
-    is None throughout, which leaves it out: its mean would be that of the others. `stops` are the ids that end an
-    answer; without them the tokenizer's and its template's own. Raises verdicts.Ungraded where so many batches in a
-    row were left out whole: training would go on without learning.
+    A batch is graded once, when the first of them is called. Where an answer could not be graded (our own fault), its
+    whole group is rewarded with None, which TRL leaves out: compared with the mean of the others alone, the advantages
+    would be wrong. `stops` are the ids that end an answer; without them those of the tokenizer and its template. Raises
+    verdicts.Ungraded where UNGRADED_STEPS batches in a row were left out whole: training would teach nothing.
     """
     rows, weights, size = data(run), run.config.weights.model_dump(), run.config.group_size
     grader = rollout.grader(run, lint=weights["lint"] > 0)
