@@ -102,6 +102,8 @@ def grade(
     from nbcore.grading.grader import RustGrader
     from nbcore.grading.verdicts import fault
 
+    if verdicts.is_dir() or not verdicts.absolute().parent.is_dir():
+        raise ValueError(f"OUT: {verdicts} is no file in a folder that exists; name another, or make the folder")
     good, bad = batch.read(samples, tested=tier == "test")
     if bad:
         aside = batch.set_aside(bad, verdicts)

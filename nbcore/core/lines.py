@@ -14,6 +14,7 @@ from typing import Any
 
 DEEPEST = 100  # lists and mappings inside one another that are accepted; Python's own limit is about a thousand
 _FORMATS = {b"\x1f\x8b": "gzip", b"PK": "a zip archive", b"PAR1": "Parquet"}
+_ARRAY = "the beginning of a JSON array; write each of its mappings on a line of its own (jq -c '.[]' does)"
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -73,10 +74,14 @@ def value(line: bytes) -> Any:
     except RecursionError:
         raise ValueError(f"not JSON that can be read: nested too deep; at most {DEEPEST} levels") from None
     except ValueError as error:  # a JSONDecodeError, or plain ValueError for a number of more than 4300 digits
+        if text.strip() == "[":
+            raise ValueError(_ARRAY) from None
         message = error.msg if isinstance(error, json.JSONDecodeError) else error
         raise ValueError(f"not JSON ({message}); each line is one JSON mapping") from None
     if text.count("[") + text.count("{") > DEEPEST and _depth(parsed) > DEEPEST:
         raise ValueError(f"nested too deep ({_depth(parsed)} levels); at most {DEEPEST}")
+    if isinstance(parsed, list) and parsed and isinstance(parsed[0], dict):
+        raise ValueError(_ARRAY)
     return parsed
 
 

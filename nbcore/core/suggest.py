@@ -15,5 +15,5 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 def file_like(path: Path) -> str:
     """The same for a file that is not there: one of its folder, or one of its name in a folder beside that."""
-    beside = [*path.parent.glob(f"*{path.suffix}"), *path.parent.parent.glob(f"*/{path.name}")]
-    return did_you_mean(str(path), map(str, beside))
+    beside = [*path.parent.glob("*"), *path.parent.parent.glob(f"*/{path.name}")]
+    return did_you_mean(str(path), (str(file) for file in beside if file.is_file()))

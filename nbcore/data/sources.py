@@ -37,7 +37,8 @@ def documents(counts: dict[str, int], split: str, seed: int) -> list[Document]:
                 everything = lines.objects(source, Document.parse, "corpus.sources")
             chosen = [row for row in everything if _held_out(row["id"]) == (split == "heldout")]
             random.Random(seed).shuffle(chosen)
-            chosen = [{**row, "source": source} for row in chosen[:limit]]
+            # No other field of the file: where a line has `messages` too, they would be read instead of its text.
+            chosen = [{"id": row["id"], "text": row["text"], "source": source} for row in chosen[:limit]]
         if not chosen:
             raise ValueError(
                 f"corpus.sources: {source!r} has no {split} documents; one in {VALIDATION_SHARE} is held out, by a "

@@ -38,6 +38,8 @@ def data(run: runs.Run) -> dict[str, Any]:
         except template.ForgedToken:
             counts["control_tokens_inside"] += 1
             continue
+        except ValueError as error:
+            raise ValueError(f"{error} (row {row['id']!r} of rows: {config.rows})") from None
         if len(ids) > config.max_length:
             counts["too_long"] += 1
             continue

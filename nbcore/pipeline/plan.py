@@ -99,6 +99,8 @@ def load(path: str | Path, only: str | None = None, set_: Iterable[str] = ()) ->
         values = plain_yaml.read(path)
         if isinstance(values, dict) and values.get("phase") in configs.PHASES:
             raise ValueError(_what_to_type(path, values))
+        if not isinstance(values, dict) or "stages" not in values:
+            raise ValueError(f"pipeline: {path} has no stages; a pipeline is like those in configs/pipeline/")
         pipeline = Pipeline.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
@@ -108,6 +110,8 @@ def load(path: str | Path, only: str | None = None, set_: Iterable[str] = ()) ->
     if only is not None:
         chosen = [name.strip() for name in only.split(",") if name.strip()]
         known = [stage.id for stage in pipeline.stages]
+        if not chosen:
+            raise ValueError(f"only: {only!r} names no stage; there are {', '.join(known)}")
         if unknown := [name for name in chosen if name not in known]:
             raise ValueError(_no_stage(unknown[0], known, f" in {path}"))
         pipeline = pipeline.model_copy(update={"only": chosen})
@@ -149,15 +153,15 @@ def _what_to_type(path: Path, values: dict) -> str:
 def _set(pipeline: Pipeline, setting: str) -> Pipeline:
     """The pipeline with one "field=value" added to the overrides of the stages that it is for."""
     path, equals, text = setting.partition("=")
-    if not equals:
-        raise ValueError(f"set: {setting!r} is not of the form field=value, for example sft.max_steps=2")
     head, _, rest = path.strip().partition(".")
+    names = [name for stage in pipeline.stages for name in (stage.id, stage.phase)]
+    if not equals or not head or (head in names and not rest):
+        raise ValueError(f"set: {setting!r} is not of the form field=value, for example sft.max_steps=2")
     named = [stage.id for stage in pipeline.stages if head in (stage.phase, stage.id)] if rest else []
     field = rest if named else path.strip()
     if not named:
         named = [stage.id for stage in pipeline.stages if head in configs.PHASES[stage.phase].model_fields]
     if not named:
-        names = [name for stage in pipeline.stages for name in (stage.id, stage.phase)]
         fields = {name for stage in pipeline.stages for name in configs.PHASES[stage.phase].model_fields}
         meant = did_you_mean(head, [*names, *sorted(fields)])
         raise ValueError(f"set: {setting!r}: {head!r}{meant} is no phase, no stage and no field of any stage's config")

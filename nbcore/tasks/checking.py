@@ -18,6 +18,7 @@ from nbcore.grading.rust.answer import blank, defines, target
 
 NAMED = 3  # how many of the refused tasks the error names
 BODY = "todo!()"  # compiles wherever the signature does, and panics
+NEVER_ASKING = ("run_timeout", "early_exit")  # how tests end that run on, or stop, whatever the function does
 
 
 def refuse_untested(tasks: Iterable[Task], source: str) -> None:
@@ -30,7 +31,11 @@ def untested(tests: str) -> str | None:
     if not tests.strip():
         return "its tests are empty"
     if hidden.count(tests):
-        return None
+        plain = blank(tests)
+        uneven = [
+            f"{left} and {right}" for left, right in ("{}", "()", "[]") if plain.count(left) != plain.count(right)
+        ]
+        return f"its tests do not compile: {uneven[0]} do not come in pairs" if uneven else None
     if re.search(r"#\s*\[\s*test\s*\]", blank(tests)):
         return "each of its #[test] functions is ignored, or made by a macro"
     return "its tests have no #[test] function"
@@ -92,6 +97,8 @@ def _failing(of_unwritten: Verdict, of_solution: Verdict | None, signed: bool) -
             return f"its tests do not compile: {errors[0]['message']}"
     if of_unwritten["passed"]:
         return f"its tests pass with the body {BODY}"
+    if empty["verdict"] in NEVER_ASKING and not whole:
+        return f"its tests end in {empty['verdict']} even with the body {BODY}"
     return None
 
 

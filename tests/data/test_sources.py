@@ -47,3 +47,14 @@ def test_two_rows_or_documents_of_one_id_are_named_with_both_lines(tmp_path):
     path = jsonl(tmp_path / "corpus.jsonl", *({"id": "same", "text": f"fn a{n}() {{}}"} for n in range(3)))
     with pytest.raises(ValueError, match=f"^corpus.sources: {path}:2: 'id' 'same' stands on more than one line"):
         sources.documents({path: 10}, "train", 0)
+
+
+def test_a_document_is_its_text_whatever_else_the_line_has(tmp_path):
+    """A line with `messages` too was trained as that chat, and its text never read."""
+    chat = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
+    rows = [{"id": str(n), "text": f"fn a{n}() {{}}", "messages": chat, "source": 3} for n in range(60)]
+    path = jsonl(tmp_path / "corpus.jsonl", *rows)
+    assert all(
+        set(row) == {"id", "text", "source"} and row["source"] == path
+        for row in sources.documents({path: 60}, "train", 0)
+    )

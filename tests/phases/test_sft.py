@@ -1,5 +1,6 @@
 """SFT: the right tokens are trained, the split holds, and equal seeds give equal bytes."""
 
+import json
 import shutil
 
 import pytest
@@ -74,6 +75,16 @@ def test_bad_rows_are_one_clear_line(chain, tmp_path, content, words):
     with pytest.raises((ValueError, FileNotFoundError), match=f"rows: .*{words}"):
         sft.train(run)
     assert not run.finished
+
+
+def test_a_row_that_the_template_cannot_render_is_named(tmp_path):
+    """The error spoke of the template alone, and nobody found the row among thousands."""
+    turns = (("user", "q"), ("assistant", "a"), ("tool", "t"), ("assistant", "a"))
+    row = {"id": "odd one", "messages": [{"role": role, "content": content} for role, content in turns]}
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")
+    run = runs.open(short("sft", rows=str(tmp_path / "rows.jsonl")), tmp_path)
+    with pytest.raises(ValueError, match=r"cannot render these messages .*\(row 'odd one' of rows: .*rows.jsonl\)$"):
+        sft.data(run)
 
 
 def test_rows_that_forge_a_turn_or_are_too_long_are_counted_not_trained(tmp_path):

@@ -31,6 +31,7 @@ def jsonl(path, *rows):
         ("#[test]\n#[ignore]\nfn t() { assert!(true) }", "is ignored"),
         ('#[ignore = "slow"]\n#[test]\nfn t() {}\nmod m { #[test] #[ignore] fn u() {} }', "is ignored"),
         ("macro_rules! m { () => { #[test] fn t() {} } } m!();", "made by a macro"),
+        (GOOD + " fn u() { v(", "do not compile: { and } do not come in pairs"),
     ],
 )
 def test_tests_that_run_nothing_are_refused_when_the_file_is_read(tmp_path, tests, words):
@@ -91,6 +92,7 @@ def test_a_sound_task_is_kept(grade, good):
         (task(tests="#[test] fn t() {}", signature=None), r"its tests pass with the body todo!\(\)"),
         (task(tests="#[test] fn t() {}"), r"its tests pass with the body todo!\(\)"),
         (task(tests="#[test] #[should_panic] fn t() { double(200); }"), r"its tests pass with the body todo!\(\)"),
+        (task(tests="#[test] fn t() { std::process::exit(0) }"), "its tests end in early_exit even with"),
     ],
 )  # fmt: skip
 def test_tests_that_cannot_be_right_are_refused_when_they_are_run(grade, bad, words):
