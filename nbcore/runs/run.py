@@ -231,7 +231,8 @@ def get(store: str | Path, reference: str | Path, field: str = "parent") -> Run:
     if not layout.is_run(path):
         if (path / layout.OPENING).is_file():
             own = commit.read_sealed(path / layout.OPENING)["id"]
-            raise ValueError(f"{field}: {path} is the run {own} under another name; give it that name back")
+            wrong = path.resolve() if own.endswith(f"/{path.name}") else path  # a link, or what it leads to
+            raise ValueError(f"{field}: {wrong} is the run {own} under another name; give it that name back")
         raise FileNotFoundError(
             f"{field}: {text!r} is neither a run in {store} nor a run directory"
             f"{did_you_mean(text, [*configs.PHASES, *(run.id for run in listing(store))])}; "

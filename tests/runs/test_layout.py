@@ -65,6 +65,9 @@ def test_a_run_under_another_name_is_told_by_its_own(tmp_path):
         ValueError, match=f"the-good-one is the run {run.id} under another name; give it that name back"
     ):
         runs.find(tmp_path, renamed)
+    run.path.symlink_to(renamed)  # now the link has the right name: the folder behind it is the one to rename
+    with pytest.raises(ValueError, match=f"{renamed} is the run {run.id} under another name"):
+        runs.find(tmp_path, run.id)
 
 
 @pytest.mark.parametrize("linked", ["store", "phase", "run"])
