@@ -97,8 +97,8 @@ def _failing(of_unwritten: Verdict, of_solution: Verdict | None, signed: bool) -
             return f"its tests do not compile: {errors[0]['message']}"
     if of_unwritten["passed"]:
         return f"its tests pass with the body {BODY}"
-    if empty["verdict"] in NEVER_ASKING and not whole:
-        return f"its tests end in {empty['verdict']} even with the body {BODY}"
+    if of_unwritten["verdict"] in NEVER_ASKING and not of_solution:
+        return f"its tests end in {of_unwritten['verdict']} even with the body {BODY}"
     return None
 
 
