@@ -141,7 +141,7 @@ def _settings(config: configs.Phase) -> list[str]:
 
 def _differences(config: configs.Phase) -> list[str]:
     """The settings in which a run's config differs from the shipped config of the same name, as one text or none."""
-    shipped = environment.REPO / "configs" / config.phase / f"{config.name}.yaml"
+    shipped = environment.shipped_config(config.phase, config.name)
     if not shipped.is_file():
         return []
     usual = {leaf.path: leaf.value for leaf in configs.leaves(configs.load(shipped))}

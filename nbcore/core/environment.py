@@ -28,6 +28,11 @@ def notebook(phase: str) -> Path:
     return path
 
 
+def shipped_config(phase: str, name: str) -> Path:
+    """Where the config of a phase that ships under this name would be; there is no file for a name of one's own."""
+    return REPO / "configs" / phase / f"{name}.yaml"
+
+
 def on_colab() -> bool:
     """True on a Colab runtime, in its own kernel or in a process started from it."""
     if os.environ.get("COLAB_RELEASE_TAG"):

@@ -5,10 +5,8 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-import yaml
-
 from nbcore import config, runs
-from nbcore.core import environment
+from nbcore.core import environment, plain_yaml
 from nbcore.report.chains import Chosen, Stage
 from nbcore.runs import choice, layout
 
@@ -39,10 +37,7 @@ def evaluate_command(run: runs.Run, chosen: Chosen, store: str) -> str:
     phase = next(name for name, entry in config.TABLE.items() if entry.measures)
     notebook = environment.notebook(phase).name
     values = {"config": _config(run, chosen, phase, store), "parent": run.id, "store": store}
-    parts = [
-        yaml.safe_dump({key: value}, default_flow_style=True, width=10**6).strip()[1:-1]
-        for key, value in values.items()
-    ]
+    parts = [plain_yaml.dump_line({key: value})[1:-1] for key, value in values.items()]
     given = shlex.quote("{" + ",\n  ".join(parts) + "}")
     return f"papermill -k python3 -l python notebooks/{notebook} out.ipynb \\\n  -y {given}"
 
@@ -63,9 +58,9 @@ def _config(run: runs.Run, chosen: Chosen, phase: str, store: str) -> str:
     evaluation = next((stage.evaluation for stage in reversed(chosen.stages) if stage.evaluation), None)
     if evaluation is None or evaluation.info["base"] != run.info.get("base"):  # it may need another precision
         profile = layout.config_of(run.id)[0]
-        shipped = environment.REPO / "configs" / phase / f"{profile}.yaml"
+        shipped = environment.shipped_config(phase, profile)
         return f"configs/{phase}/{profile if shipped.is_file() else 'tiny'}.yaml"
-    shipped = environment.REPO / "configs" / phase / f"{evaluation.config.name}.yaml"
+    shipped = environment.shipped_config(phase, evaluation.config.name)
     if shipped.is_file() and config.digest(config.load(shipped)) == config.digest(evaluation.config):
         return f"configs/{phase}/{shipped.name}"
     return f"{store}/{evaluation.id}/{layout.CONFIG}"

@@ -308,7 +308,7 @@ def _command(chain: Sequence[runs.Run]) -> str:
     is not as shipped."""
     name = chain[-1].config.name if chain else "tiny"
     as_shipped = all(
-        (path := environment.REPO / "configs" / run.phase / f"{name}.yaml").is_file()
+        (path := environment.shipped_config(run.phase, name)).is_file()
         and config.digest(config.load(path)) == config.digest(run.config)
         for run in chain
     )

@@ -103,9 +103,8 @@ def shortfall(run: Run) -> str:
 
 def usual_length(phase: str, name: str) -> int:
     """How long a whole run of a profile is; under a name that is not shipped, the shortest that is. 0 if none is."""
-    folder = environment.REPO / "configs" / phase
-    named = folder / f"{name}.yaml"
-    paths = [named] if named.is_file() else sorted(folder.glob("*.yaml"))
+    named = environment.shipped_config(phase, name)
+    paths = [named] if named.is_file() else sorted(named.parent.glob("*.yaml"))
     return min((_length_in(path, path.stat().st_mtime_ns) for path in paths), default=0)
 
 

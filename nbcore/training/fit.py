@@ -51,7 +51,7 @@ def arguments(kind: type, run: runs.Run, **extra: Any) -> Any:
         "use_cpu": not torch.cuda.is_available(),
         "save_strategy": "no",  # CheckpointCallback asks for saves, and commits them
         "save_total_limit": None,
-        "train_sampling_strategy": "sequential",  # rows come as a list in the order of training: see lm/order.py
+        "train_sampling_strategy": "sequential",  # rows come as a list in the order of training: see order.py
         "logging_steps": 1,
         "logging_nan_inf_filter": False,  # on, it logs a NaN as 0.0; a NaN ends the run here: see divergence.py
         "report_to": "none",
