@@ -20,7 +20,7 @@ from typing import Any
 from nbcore.grading import verdicts
 from nbcore.grading.patience import patience
 from nbcore.grading.python import judge
-from nbcore.grading.rust import compiler, harness, hidden, signatures, structure, syntax
+from nbcore.grading.rust import compiler, crate, harness, hidden, signatures, structure, syntax
 from nbcore.grading.rust.answer import extract
 from nbcore.grading.rust.forbidden import HONEST, screen
 from nbcore.grading.sandbox import canaries, forkserver, jail, supervisor
@@ -113,6 +113,9 @@ class Worker:
     def _attempt(self, job: dict[str, Any], verdict: dict[str, Any]) -> None:
         if job["language"] == "python":
             judge.judge(self.jail, self.limits, self.here, job, verdict)
+            return
+        if job["language"] == crate.LANGUAGE:
+            crate.judge(self.jail, self.chain, self.limits, (self.build, self.here), self.uid, job, verdict)
             return
         try:
             with patience():

@@ -22,14 +22,15 @@ def mutants(code: str, name: str | None = None, most: int | None = None) -> list
     raw, edits = code.encode(errors="replace"), []
     for function in walk(parse(code)):
         if function.type == "function_item" and name in (None, name_of(function)):
-            edits += [edit for node in walk(function.child_by_field_name("body")) if (edit := _edit(node))]
+            edits += [edit for node in walk(function.child_by_field_name("body")) if (edit := one_edit(node))]
     edits = sorted(set(edits))
     if most is not None and len(edits) > most:
         edits = [edits[index * len(edits) // most] for index in range(most)]
     return [(raw[:start] + new.encode() + raw[end:]).decode() for start, end, new in edits]
 
 
-def _edit(node: Any) -> tuple[int, int, str] | None:
+def one_edit(node: Any) -> tuple[int, int, str] | None:
+    """(start, end, instead) of the edit that this node allows, in bytes of the source; None where it allows none."""
     text = text_of(node)
     if node.type == "integer_literal" and text.isdecimal():
         return node.start_byte, node.end_byte, str(int(text) + 1)

@@ -1,0 +1,115 @@
+"""A crate's own unit tests, built and run in the jail: what `cargo test --lib` says of a crate that needs std alone.
+
+The tests belong to the crate, so this is no verdict on a model's answer: a program could call its own tests passed.
+It is for code that is known, and for faults that were put into it. Build scripts and dependencies have no part in it.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+from nbcore.grading import verdicts
+from nbcore.grading.rust import compiler
+from nbcore.grading.rust.compiler import Toolchain
+from nbcore.grading.sandbox import supervisor
+from nbcore.grading.sandbox.jail import Jail
+
+LANGUAGE = "crate"
+_MB = 1 << 20
+_BUILT_MB = 64
+_MOST_MESSAGE = 600  # characters of what a failing test says
+_SUMMARY = re.compile(rb"^test result: (ok|FAILED)\. (\d+) passed; (\d+) failed;", re.MULTILINE)
+_SAID = re.compile(r"^---- (\S+) stdout ----\n(.*?)(?=^---- |^failures:$|\Z)", re.MULTILINE | re.DOTALL)
+_THREAD = re.compile(r"^thread '[^']*' (?:\(\d+\) )?panicked at ", re.MULTILINE)  # 1.91 prints the thread's number too
+
+
+def job(files: dict[str, str], root: str, edition: str, features: tuple[str, ...] = ()) -> dict[str, Any]:
+    """What a worker is given. `files` are texts by their path in the crate, `root` is the path of its lib.rs."""
+    asked = {"language": LANGUAGE, "files": files, "root": root, "edition": edition, "features": list(features)}
+    return asked | {"text": "", "tests": "", "signature": None}
+
+
+def judge(
+    jail: Jail,
+    chain: Toolchain,
+    limits: supervisor.Limits,
+    folders: tuple[Path, Path],
+    uid: int | None,
+    job: dict[str, Any],
+    verdict: dict[str, Any],
+) -> None:
+    """Fill in the verdict on a job. `folders` are those to build in and to run in, both empty.
+
+    `errors` holds what each failing test said: {"code": name of the test, "message", "line": None}.
+    """
+    build, here = folders
+    crate, program = build / "crate", build / "tests"
+    for name, text in job["files"].items():
+        path = (crate / name).resolve()
+        if not path.is_relative_to(crate):
+            raise ValueError(f"files: {name!r} leads out of the crate")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+    command = [
+        *(chain.driver(False), "--test", f"--edition={job['edition']}", "--crate-name=candidate", "-Aunused"),
+        *(
+            "--error-format=json",
+            f"--remap-path-prefix={crate}/=",
+            "-Ccodegen-units=1",
+            "-Cdebuginfo=0",
+            "-Coverflow-checks=on",
+            "-Cstrip=symbols",
+        ),
+        *(part for name in job["features"] for part in ("--cfg", f'feature="{name}"')),
+        *(*chain.link, "-o", str(program), str(crate / job["root"])),
+    ]
+    options = {"cpu": limits.compile_cpu_s, "as": limits.compile_mem_mb * _MB, "fsize": _BUILT_MB * _MB}
+    built = supervisor.run(
+        [str(jail.folder / "jail"), *jail.compiler(command, options, build)],
+        env=chain.env(build, jail.folder),
+        cpu_s=limits.compile_cpu_s,
+        wall_s=limits.compile_wall_s,
+        output_kb=limits.output_kb,
+    )
+    verdict["cpu_ms"] += built.cpu_ms
+    report = compiler.read_report(built.stderr, range(0), "tests")
+    if wrong := compiler.failure(built, report, False):
+        errors = report.errors or [verdicts.note(None, f"the compiler ended with {built.code or built.signal}")]
+        verdict |= {"verdict": wrong, "errors": errors, "keep": built.timeout != "wall"}
+        return
+    verdict["compiles"] = True
+    shutil.rmtree(crate)
+    program.chmod(0o111)
+    options = {"cpu": limits.run_cpu_s, jail.memory: limits.run_mem_mb * _MB, "fsize": _MB, "cwd": str(here)}
+    ran = supervisor.run(
+        jail.candidate(program, ["--test-threads=1"], options, uid),
+        env={},
+        cpu_s=limits.run_cpu_s,
+        wall_s=limits.run_wall_s,
+        output_kb=limits.output_kb,
+        kill_over=True,
+    )
+    verdict["cpu_ms"] += ran.cpu_ms
+    _read(ran, verdict)
+
+
+def _read(ran: supervisor.Outcome, verdict: dict[str, Any]) -> None:
+    """What the test harness reported, as a verdict."""
+    summary = _SUMMARY.search(ran.stdout)
+    passed, failed = (int(summary[2]), int(summary[3])) if summary else (0, 0)
+    verdict |= {"tests_passed": passed, "tests_total": passed + failed, "keep": ran.timeout != "wall"}
+    if summary and summary[1] == b"FAILED" and ran.code == 101:
+        verdict["verdict"] = "tests_failed"
+    else:
+        complete = bool(summary) and summary[1] == b"ok"
+        verdict["verdict"] = verdicts.judgement(ran, passed, complete, passed)
+    text = ran.stdout.decode(errors="replace").replace("\r\n", "\n")
+    for name, said in _SAID.findall(text):
+        said = _THREAD.sub("panicked at ", said).partition("\nnote: run with")[0].strip()
+        verdict["errors"].append({"code": name, "message": said[:_MOST_MESSAGE], "line": None})
+    if not verdict["errors"] and verdict["verdict"] != "pass":
+        last = (ran.stderr.decode(errors="replace").strip() or text.strip()).splitlines()[-1:]
+        verdict["errors"] = [verdicts.note(None, " ".join(last)[:_MOST_MESSAGE] or verdict["verdict"])]
