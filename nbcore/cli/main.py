@@ -16,6 +16,7 @@ from typing import Annotated
 import typer
 
 from nbcore import runs
+from nbcore.cli.data import data_app
 from nbcore.cli.runs import Judged, Store, err, out, runs_app
 from nbcore.core import environment, output
 from nbcore.core.redact import redact
@@ -29,6 +30,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(runs_app, name="runs")
+app.add_typer(data_app, name="data")
 # typer brings its own copy of click since 0.26, and Colab may have an older typer: in both, this is click's UsageError.
 UsageError = typer.BadParameter.__base__
 

@@ -24,3 +24,12 @@ def replace_unknown_characters() -> None:
 def _plainer(error: UnicodeError) -> tuple[str, int]:
     assert isinstance(error, UnicodeEncodeError)  # nothing is read from these streams
     return "".join(PLAINER.get(character, "?") for character in error.object[error.start : error.end]), error.end
+
+
+def shown(text: str, longest: int = 200) -> str:
+    """The beginning of a text that somebody else wrote, on one line and safe for a terminal: line breaks, colour codes,
+    and characters that are invisible or turn the direction of writing, are spelled out as in a Python string."""
+    beginning = text[:longest] + ("…" if len(text) > longest else "")
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in beginning
+    )

@@ -1,0 +1,58 @@
+"""Rows kept in a file while they are worked on, so that memory holds a number for each and not its text."""
+
+from __future__ import annotations
+
+import json
+from array import array
+from collections.abc import Sequence
+from pathlib import Path
+
+from nbcore.core.records import Row
+
+
+class Spool:
+    """Rows that are appended once and read back by their index, in any order."""
+
+    def __init__(self, path: Path):
+        self.file = path.open("w+b")
+        self.offsets = array("Q", [0])
+
+    def append(self, row: Row) -> int:
+        """Keep a row; its index."""
+        self.file.seek(self.offsets[-1])
+        self.offsets.append(self.offsets[-1] + self.file.write(json.dumps(row, ensure_ascii=True).encode()))
+        return len(self) - 1
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, index: int) -> Row:
+        begin, end = self.offsets[index], self.offsets[index + 1]
+        self.file.seek(begin)
+        return json.loads(self.file.read(end - begin))
+
+    def close(self) -> None:
+        self.file.close()
+
+
+class Texts(Sequence[str]):
+    """The texts of some rows of a spool, each read when it is asked for."""
+
+    def __init__(self, spool: Spool, indexes: Sequence[int]):
+        self.spool, self.indexes = spool, indexes
+
+    def __len__(self) -> int:
+        return len(self.indexes)
+
+    def __getitem__(self, place: int) -> str:
+        return text_of(self.spool[self.indexes[place]])
+
+
+def text_of(row: Row) -> str:
+    """All that a row says, for whoever compares it with other texts: each message's content and tool calls."""
+    parts = []
+    for message in row["messages"]:
+        parts.append(message.get("content") or "")
+        if calls := message.get("tool_calls"):
+            parts.append(json.dumps(calls, sort_keys=True, ensure_ascii=False))
+    return "\n".join(part for part in parts if part)
