@@ -12,9 +12,11 @@ from nbcore.config.schema import AdapterTraining, Asking, Count, Generation, Pos
 class Ipo(AdapterTraining, Asking):
     """Prefer programs that pass over programs that do not: IPO on graded rollouts of the parent."""
 
-    ADDED = (*AdapterTraining.ADDED, "lora", "prompt_form")
+    ADDED = (*AdapterTraining.ADDED, "lora", "prompt_form", "pairs")
     phase: Literal["ipo"] = "ipo"
     """Names the phase."""
+    pairs: str | None = None
+    """A .jsonl file of pairs (id, prompt, chosen, rejected) to train on. Empty: pairs of the parent's own rollouts."""
     tasks: Tasks = Tasks(limit=300)
     """Tasks the rollouts are drawn on."""
     rollouts: Annotated[int, Field(ge=2)] = 8

@@ -4,19 +4,35 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
-from nbcore.config.schema import AdapterTraining, Asking, Count
+from nbcore.config.schema import AdapterTraining, Asking, Closed, Count, Generation, Tasks, needs_temperature
+
+
+class BestOfN(Closed):
+    """Sample several answers of the parent to each task, grade them, keep the best (RLAIF-lite)."""
+
+    tasks: Tasks = Tasks(limit=300)
+    """Training tasks with tests; those that every answer passes, or none, are left out."""
+    samples: Annotated[int, Field(ge=2)] = 8
+    """Answers to each task: the n of best-of-n."""
+    keep: Count = 1
+    """At most so many different answers of one task: fewest lints first, then the shortest."""
+    generation: Generation = Generation(temperature=1.0)
+    """How answers are drawn."""
+    _differing = field_validator("generation")(needs_temperature)
 
 
 class Sft(AdapterTraining, Asking):
     """Teach instruction → function; the loss falls on the assistant's tokens only."""
 
-    ADDED = (*AdapterTraining.ADDED, "prompt_form")
+    ADDED = (*AdapterTraining.ADDED, "prompt_form", "best_of_n")
     phase: Literal["sft"] = "sft"
     """Names the phase."""
     rows: str = "katas"
     """'katas' (its demonstrated training tasks), or a .jsonl file of rows."""
+    best_of_n: BestOfN | None = None
+    """Draw the rows from the parent instead: its own best answers to training tasks. Empty: `rows` as they are."""
     limit: Count | None = None
     """Use only so many rows, drawn with the run's seed."""
     max_length: Count = 256
@@ -25,6 +41,12 @@ class Sft(AdapterTraining, Asking):
     """Share of the rows held out for validation, chosen by a hash of the row id."""
     patience: Count = 2
     """Stop after so many epochs without a lower validation loss; the best checkpoint is kept."""
+
+    @model_validator(mode="after")
+    def _one_source(self):
+        if self.best_of_n and self.rows != "katas":
+            raise ValueError(f"best_of_n is set and rows is {self.rows!r}: the parent's answers are the rows; drop one")
+        return self
 
     @property
     def longest_row(self) -> int:

@@ -16,9 +16,9 @@ from trl import DPOConfig, DPOTrainer
 from nbcore import runs
 from nbcore.chat import template
 from nbcore.core import lines
-from nbcore.core.records import Pair, Task
-from nbcore.data import sources
-from nbcore.runs import activity, commit, pausing
+from nbcore.core.records import Pair
+from nbcore.data import preferences, sources
+from nbcore.runs import commit, pausing
 from nbcore.tasks import sets
 from nbcore.training import asking, fit, load, lora, order, private, rollout
 from nbcore.training.remembered import remembered
@@ -40,16 +40,7 @@ def data(run: runs.Run) -> dict[str, Any]:
     """
     config = run.config
     tokenizer = load.tokenizer(run)
-    if not (run.path / PAIRS).is_file():
-        text = "".join(json.dumps(pair, ensure_ascii=False) + "\n" for pair in _pairs(run, tokenizer))
-        pausing.write(run.path, lambda: commit.write_durably(run.path / PAIRS, text))
-        run.event("pairs", sha256=commit.sha256(run.path / PAIRS))
-        run.publish()
-    if any(row["sha256"] != commit.sha256(run.path / PAIRS) for row in run.events("pairs")[-1:]):
-        raise ValueError(
-            f"pairs: {run.path / PAIRS} is not what was written; delete it, and the rollouts are drawn anew"
-        )
-    pairs = [pair for _, pair in lines.parsed(run.path / PAIRS, Pair.parse, "pairs")]
+    pairs = _given(config.pairs) if config.pairs else _drawn(run, tokenizer)
     splits: dict[str, list[dict]] = {"train": [], "validation": []}
     counts = {"pairs": len(pairs), "tasks": len({pair["id"] for pair in pairs}), "too_long": 0}
     for pair in pairs:
@@ -73,7 +64,12 @@ def data(run: runs.Run) -> dict[str, Any]:
 
 def example(run: runs.Run) -> str:
     """The first task as the model will see it, before anything is generated."""
-    return asking.example(run, _tasks(run)[0])
+    if run.config.pairs:
+        tokenizer, pair = load.tokenizer(run), _given(run.config.pairs)[0]
+        ids = template.prompt_ids(tokenizer, [{"role": "user", "content": pair["prompt"]}])
+        seen = asking.text(tokenizer, ids)
+        return f"asked as {run.config.pairs} has it\nWhat the model will see of {pair['id']}:\n\n{seen}"
+    return asking.example(run, rollout.training_tasks(run, run.config.tasks)[0])
 
 
 def model(run: runs.Run) -> Any:
@@ -123,67 +119,60 @@ def _length(row: dict[str, Any]) -> int:
     return len(row["prompt_ids"]) + max(len(row["chosen_ids"]), len(row["rejected_ids"]))
 
 
-def _tasks(run: runs.Run) -> list[Task]:
-    wanted = run.config.tasks
-    return sets.tasks(wanted.source, "train", wanted.limit, run.config.seed, undemonstrated=wanted.undemonstrated)
+def _given(path: str) -> list[Pair]:
+    """The pairs of a person's file. Raises ValueError where it holds none."""
+    pairs = [pair for _, pair in lines.parsed(path, Pair.parse, "pairs")]
+    if not pairs:
+        raise ValueError(f"pairs: {path} is empty; a line is id, prompt, chosen, rejected")
+    return pairs
+
+
+def _drawn(run: runs.Run, tokenizer: Any) -> list[Pair]:
+    """The pairs of graded rollouts, written once and read back on a resume."""
+    if not (run.path / PAIRS).is_file():
+        text = "".join(json.dumps(pair, ensure_ascii=False) + "\n" for pair in _pairs(run, tokenizer))
+        pausing.write(run.path, lambda: commit.write_durably(run.path / PAIRS, text))
+        run.event("pairs", sha256=commit.sha256(run.path / PAIRS))
+        run.publish()
+    if any(row["sha256"] != commit.sha256(run.path / PAIRS) for row in run.events("pairs")[-1:]):
+        raise ValueError(
+            f"pairs: {run.path / PAIRS} is not what was written; delete it, and the rollouts are drawn anew"
+        )
+    return [pair for _, pair in lines.parsed(run.path / PAIRS, Pair.parse, "pairs")]
 
 
 def _pairs(run: runs.Run, tokenizer: Any) -> list[Pair]:
     """Pairs of two rollouts of one task: the chosen one passes, the rejected one does not. Both are complete, and no
     answer is taken twice."""
-    config, tasks, form = run.config, _tasks(run), asking.form(run)
+    config, form = run.config, asking.form(run)
+    tasks = rollout.training_tasks(run, config.tasks)
     if load.adapter_of(run.parent) is None:
         print(
             f"{run.id} draws its pairs from the bare base: where that has not learnt to answer, few tasks pass and "
             "few give a pair. More rollouts or tasks.limit help, running sft first helps more",
             flush=True,
         )
-    grader = rollout.grader(run, lint=False)
-    rollout.check_tasks(run, tasks, config.tasks.source, grader)
     shortest = min(len(template.prompt_ids(tokenizer, sets.question(task, form))) for task in tasks)
     if shortest + 2 > config.max_length:
         raise ValueError(
             f"max_length is {config.max_length}: the shortest prompt has {shortest} tokens, which leaves no room "
             "for an answer; raise it"
         )
-    doing = activity.Activity(run.path, Live("rollouts").tell)
-    doing("loading the model")
-    policy = load.policy(run, run.parent)
-    repeated = [task for task in tasks for _ in range(config.rollouts)]
-    solved = rollout.solve(policy, tokenizer, repeated, config.generation, config.seed, grader, doing, form)
+    solved = rollout.several(run, tokenizer, config.tasks, config.rollouts, config.generation, Live("rollouts").tell)
+    # From a cut answer the model would not learn to end.
+    mixed = preferences.groups(solved, lambda text: rollout.spoiled(tokenizer, text)).mixed
     asked = {task["id"]: sets.question(task, form)[0]["content"] for task in tasks}
-    pairs = []
-    for start in range(0, len(solved), config.rollouts):
-        group = [row for row in solved[start : start + config.rollouts] if _whole(tokenizer, row)]
-        chosen = list({row["completion"]: row for row in group if row["passed"]}.values())
-        rejected = list({row["completion"]: row for row in group if _fails_by_itself(row)}.values())
-        # Rejected answers nearest to passing first: a pair teaches most where the two differ least.
-        rejected.sort(key=lambda row: (-row["compiles"], -row["tests_passed"]))
-        for index in range(min(config.pairs_per_task, len(rejected)) if chosen else 0):
-            pairs.append(
-                {
-                    "id": rejected[index]["id"],
-                    "prompt": asked[rejected[index]["id"]],
-                    "chosen": chosen[index % len(chosen)]["completion"],
-                    "rejected": rejected[index]["completion"],
-                    "because": rejected[index]["verdict"],
-                }
-            )
+    pairs = [
+        preferences.pair(chosen, rejected, asked[id_])
+        for id_, group in mixed.items()
+        for chosen, rejected in preferences.paired(group, config.pairs_per_task)
+    ]
     if not pairs:
         raise ValueError(
             f"tasks: {len(tasks)} tasks with {config.rollouts} rollouts each gave no task that both passed and failed; "
             "raise rollouts or generation.temperature, or start from a better parent"
         )
     return pairs
-
-
-def _whole(tokenizer: Any, row: dict) -> bool:
-    # From a cut answer the model would not learn to end. A control token in the text would forge the end of a turn.
-    return not row["truncated"] and not any(token in row["completion"] for token in template.control_tokens(tokenizer))
-
-
-def _fails_by_itself(row: dict) -> bool:
-    return not row["passed"] and row["verdict"] != "infra_error"
 
 
 def _tokens(tokenizer: Any, pair: Pair) -> dict[str, list[int]]:

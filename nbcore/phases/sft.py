@@ -13,7 +13,9 @@ from trl import SFTConfig, SFTTrainer
 from nbcore import runs
 from nbcore.chat import template
 from nbcore.core import lines
-from nbcore.data import sources
+from nbcore.core.records import Row
+from nbcore.data import preferences, sources
+from nbcore.tasks import sets
 from nbcore.training import asking, fit, load, lora, order, rollout
 from nbcore.training.remembered import remembered
 from nbcore.view.live import Live
@@ -29,7 +31,11 @@ def data(run: runs.Run) -> dict[str, Any]:
     config = run.config
     tokenizer = load.tokenizer(run)
     form = asking.form(run)
-    rows = sources.rows(config.rows, config.limit, config.seed, form)
+    drawn: dict[str, int] = {}
+    if config.best_of_n:
+        rows, drawn = _best_of_n(run, tokenizer, form)
+    else:
+        rows = sources.rows(config.rows, config.limit, config.seed, form)
     splits: dict[str, list[dict]] = {"train": [], "validation": []}
     counts = {"rows": len(rows), "too_long": 0, "control_tokens_inside": 0, "trained_tokens": 0}
     for row in rows:
@@ -60,8 +66,24 @@ def data(run: runs.Run) -> dict[str, Any]:
         "validation": splits["validation"],
         "epoch": -(-len(splits["train"]) // batch),
         "tokenizer": tokenizer,
-        "report": {**counts, **asked_in, "sha256": lines.digest(rows)},
+        "report": {**counts, **drawn, **asked_in, "sha256": lines.digest(rows)},
     }
+
+
+def _best_of_n(run: runs.Run, tokenizer: Any, form: str) -> tuple[list[Row], dict[str, int]]:
+    """The parent's best answers as rows, and what became of all that it was asked. Raises ValueError where none is
+    left."""
+    wanted = run.config.best_of_n
+    solved = rollout.several(run, tokenizer, wanted.tasks, wanted.samples, wanted.generation, Live("rollouts").tell)
+    found = preferences.groups(solved, lambda text: rollout.spoiled(tokenizer, text))
+    asked = {task["id"]: sets.question(task, form)[0]["content"] for task in rollout.training_tasks(run, wanted.tasks)}
+    rows = preferences.best_of_n(found.mixed, lambda row: asked[row["id"]], wanted.keep)
+    if not rows:
+        raise ValueError(
+            f"best_of_n: no task was both passed and failed ({found.counts}); raise samples, tasks.limit or "
+            "generation.temperature, or start from a better parent"
+        )
+    return sets.drawn(rows, run.config.limit, run.config.seed), found.counts
 
 
 def example(run: runs.Run) -> str:

@@ -17,7 +17,14 @@ from nbcore.runs.run import SEEDLING, Run
 
 Inputs = dict[str, dict[str, str | None]]
 BASE = "model.base"
-FILES = ("source", "tasks.source", "rows", "corpus.sources")  # fields of a config that may name a .jsonl file
+FILES = (
+    "source",
+    "tasks.source",
+    "rows",
+    "corpus.sources",
+    "pairs",
+    "best_of_n.tasks.source",
+)  # fields of a config that may name a .jsonl file
 OF_A_BASE = (".safetensors", ".json", ".jinja", ".txt", ".model")  # weights, settings, tokenizer and chat template
 LARGE = 1 << 26  # bytes; above, a file is not read again while its size and times stay
 
@@ -27,7 +34,7 @@ def read_by(config: configs.Phase, parent: Run | None) -> Inputs:
     values = {leaf.path: leaf.value for leaf in configs.leaves(config)}
     inputs: Inputs = {}
     for field in FILES:
-        named = values.get(field, ())
+        named = values.get(field) or ()
         paths = [path for path in ([named] if isinstance(named, str) else named) if path not in configs.BUILT_IN]
         if paths:
             inputs[field] = {path: _sha256(Path(path)) for path in paths}

@@ -12,16 +12,17 @@ import torch
 
 from nbcore import runs
 from nbcore.chat import frame, template
-from nbcore.config import Generation, prompt_form
+from nbcore.config import Generation, Tasks, prompt_form
 from nbcore.core import lines
 from nbcore.core.records import Completion, Sample, Task, Verdict
 from nbcore.grading import verdicts
 from nbcore.grading.grader import RustGrader
-from nbcore.runs import activity, layout
+from nbcore.runs import activity, commit, layout, pausing
 from nbcore.tasks import checking, katas, sets
 from nbcore.training import asking, load
 from nbcore.training.generate import generate
 
+ROLLOUTS = "rollouts.jsonl"
 ENOUGH = 4  # an answer that is not over by then has lost its way, and would cost the most of all
 KEPT = (
     *("verdict", "passed", "compiles", "tests_passed", "tests_total", "clippy_warnings", "lints", "errors", "flags"),
@@ -70,6 +71,48 @@ def solve(
         }
         for task, done, verdict in zip(tasks, completions, judged, strict=True)
     ]
+
+
+def several(
+    run: runs.Run,
+    tokenizer: Any,
+    wanted: Tasks,
+    count: int,
+    generation: Generation,
+    show: Callable[[activity.Doing], None] = lambda doing: None,
+) -> list[dict]:
+    """`count` graded answers of the parent's policy to each training task, side by side, kept in rollouts.jsonl.
+
+    They cost minutes, so they are drawn once and read back on a resume. Raises ValueError where the file is not what
+    was written.
+    """
+    path = run.path / ROLLOUTS
+    if not path.is_file():
+        tasks = training_tasks(run, wanted)
+        form, judge = asking.form(run), grader(run, lint=False)
+        check_tasks(run, tasks, wanted.source, judge)
+        doing = activity.Activity(run.path, show)
+        doing("loading the model")
+        policy = load.policy(run, run.parent)
+        repeated = [task for task in tasks for _ in range(count)]
+        solved = solve(policy, tokenizer, repeated, generation, run.config.seed, judge, doing, form)
+        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in solved)
+        pausing.write(run.path, lambda: commit.write_durably(path, text))
+        run.event("rollouts", sha256=commit.sha256(path))
+        run.publish()
+    if any(row["sha256"] != commit.sha256(path) for row in run.events("rollouts")[-1:]):
+        raise ValueError(f"rollouts: {path} is not what was written; delete it, and they are drawn anew")
+    return lines.read(path)
+
+
+def training_tasks(run: runs.Run, wanted: Tasks) -> list[Task]:
+    """The training tasks that a run's rollouts are drawn on."""
+    return sets.tasks(wanted.source, "train", wanted.limit, run.config.seed, undemonstrated=wanted.undemonstrated)
+
+
+def spoiled(tokenizer: Any, text: str) -> bool:
+    """Whether an answer spells a control token, which in a row to train on would forge the end of a turn."""
+    return any(token in text for token in template.control_tokens(tokenizer))
 
 
 def graded(

@@ -101,3 +101,19 @@ def test_no_pairs_is_one_clear_error(chain):
     config = short("ipo", seed=3, rollouts=2, **{"tasks.limit": 2, "generation.max_new_tokens": 4})
     with pytest.raises(ValueError, match="no task that both passed and failed"):
         ipo.data(runs.open(config, chain, "sft"))
+
+
+def test_pairs_of_a_file_are_trained_on_without_any_rollouts(chain, tmp_path):
+    """A person's pairs, or those that `data pairs` made; another file under the same name is another run."""
+    elsewhere = runs.open(short("ipo", seed=21), chain, "sft")
+    write_pairs(elsewhere)
+    path = tmp_path / "mine.jsonl"
+    path.write_text((elsewhere.path / ipo.PAIRS).read_text())
+    run = runs.open(short("ipo", seed=22, pairs=str(path)), chain, "sft")
+    assert ipo.data(run)["report"]["pairs"] == 60 and not (run.path / ipo.PAIRS).exists()
+    assert "mine.jsonl" in ipo.example(run)
+    path.write_text("\n".join(path.read_text().splitlines()[1:]))
+    assert runs.open(short("ipo", seed=22, pairs=str(path)), chain, "sft").id != run.id
+    path.write_text("\n")
+    with pytest.raises(ValueError, match=r"pairs: .* is empty"):
+        ipo.data(runs.open(short("ipo", seed=23, pairs=str(path)), chain, "sft"))

@@ -7,8 +7,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from nbcore import config as configs
 from nbcore import runs
 from nbcore.chat import template
+from nbcore.core import lines
 from nbcore.phases import sft
 from nbcore.runs import checkpoints
 from tests.phases.short_runs import same_losses, short, walk
@@ -112,3 +114,34 @@ def test_killed_between_training_and_commit_it_trains_no_further(chain):
     sft.finish(run)
     assert sft.train(run)["step"] == first["step"], "a finished run is read, not trained"
     assert run.verify() == []
+
+
+def test_best_of_n_and_a_file_of_rows_exclude_each_other():
+    with pytest.raises(ValueError, match=r"best_of_n is set and rows is 'mine\.jsonl'"):
+        short("sft", rows="mine.jsonl", best_of_n={"samples": 4})
+
+
+def test_a_run_without_best_of_n_keeps_its_name():
+    """Fields that came later must not rename the runs of before."""
+    config = short("sft")
+    assert configs.digest(config) == configs.digest(configs.load(config, {"best_of_n": None}))
+    assert configs.digest(config) != configs.digest(configs.load(config, {"best_of_n.samples": 4}))
+
+
+@pytest.mark.slow
+def test_best_of_n_samples_grades_keeps_the_best_and_trains(chain):
+    """Eight answers to each of 32 tasks: what is trained on passes its tests, and a resume draws nothing anew."""
+    pool = {"tasks": {"limit": 32}, "samples": 8, "generation": {"temperature": 1.0, "max_new_tokens": 64}}
+    run = runs.open(short("sft", best_of_n=pool, limit=None, validation_share=0.4), chain, "sft")
+    report = sft.data(run)["report"]
+    assert report["always"] + report["never"] + report["mixed"] == report["tasks"] == 32
+    assert report["rows"] == report["mixed"] >= 4 and report["rollouts"] == 256
+    solved = lines.read(run.path / "rollouts.jsonl")
+    passing = {(row["id"], row["completion"]) for row in solved if row["passed"]}
+    assert len(solved) == 256 and len(passing) >= report["rows"]
+    written = (run.path / "rollouts.jsonl").read_bytes()
+    (run.path / "rollouts.jsonl").write_bytes(written[:-2])
+    with pytest.raises(ValueError, match=r"rollouts: .* is not what was written"):
+        sft.data.__wrapped__(run)
+    (run.path / "rollouts.jsonl").write_bytes(written)
+    assert walk(sft, run).finished and (run.path / "rollouts.jsonl").read_bytes() == written
