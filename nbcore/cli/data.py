@@ -7,12 +7,16 @@ from typing import Annotated
 
 import typer
 
+from nbcore.cli import made
 from nbcore.cli.runs import out
 
 data_app = typer.Typer(
     help="Rows of your own: make them ready, look through them, or make some up to try that with.",
     rich_markup_mode=None,
 )
+data_app.command()(made.mutants)
+data_app.command()(made.pairs)
+data_app.command("best-of-n")(made.best_of_n)
 
 
 @data_app.command()

@@ -26,13 +26,15 @@ class BestOfN(Closed):
 class Sft(AdapterTraining, Asking):
     """Teach instruction → function; the loss falls on the assistant's tokens only."""
 
-    ADDED = (*AdapterTraining.ADDED, "prompt_form", "best_of_n")
+    ADDED = (*AdapterTraining.ADDED, "prompt_form", "best_of_n", "metadata_comments")
     phase: Literal["sft"] = "sft"
     """Names the phase."""
     rows: str = "katas"
     """'katas' (its demonstrated training tasks), or a .jsonl file of rows."""
     best_of_n: BestOfN | None = None
     """Draw the rows from the parent instead: its own best answers to training tasks. Empty: `rows` as they are."""
+    metadata_comments: bool = False
+    """Put a comment header (function, algorithm, time, space) before each answer's code: for studies with a control."""
     limit: Count | None = None
     """Use only so many rows, drawn with the run's seed."""
     max_length: Count = 256

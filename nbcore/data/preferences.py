@@ -6,9 +6,13 @@ A task that every answer passes, or none, is left out: between its answers there
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, NamedTuple
 
+from nbcore.core import lines
 from nbcore.core.records import Pair, Row
+from nbcore.runs import layout
+from nbcore.tasks import katas
 
 Rollout = dict[str, Any]
 """A line of samples.jsonl or rollouts.jsonl: id, prompt, completion, truncated, and the fields of a verdict."""
@@ -22,6 +26,40 @@ class Groups(NamedTuple):
     """Of tasks that some answers pass and some fail."""
     counts: dict[str, int]
     """tasks, rollouts, and of these: ungraded, unfinished; of the tasks: always, never, mixed."""
+
+
+def read(samples: Path) -> tuple[list[Rollout], int]:
+    """The rollouts of a file, or of a run's folder (its rollouts.jsonl, else its samples.jsonl), and how many others
+    are left out because they answer held-out katas: rows made of these would make every evaluation worthless.
+
+    Raises FileNotFoundError, and ValueError naming file, line and what is wrong.
+    """
+    if samples.is_dir():
+        kept = [samples / name for name in (layout.ROLLOUTS, layout.SAMPLES) if (samples / name).is_file()]
+        if not kept:
+            raise FileNotFoundError(f"SAMPLES: {samples} has no rollouts.jsonl and no samples.jsonl; name another run")
+        samples = kept[0]
+    rows = [row for _, row in lines.parsed(samples, _checked, "SAMPLES")]
+    if not rows:
+        raise ValueError(f"SAMPLES: {samples} is empty; a line is {', '.join(_FIELDS)}")
+    held_out = {task["id"] for task in katas.load() if task["meta"]["split"] != "train"}
+    allowed = [row for row in rows if row.get("id") not in held_out]
+    return allowed, len(rows) - len(allowed)
+
+
+def _checked(row: Any) -> Rollout:
+    if not isinstance(row, dict):
+        raise ValueError(f"no mapping; a line is {', '.join(_FIELDS)}")
+    graded = "verdict" in row
+    for field in ("id", "prompt", "completion", "verdict") if graded else ():
+        if not isinstance(row.get(field), str):
+            raise ValueError(f"{field!r} is missing or no text; a line is {', '.join(_FIELDS)}")
+    if graded and not isinstance(row.get("passed"), bool):
+        raise ValueError("'passed' is missing, or neither true nor false")
+    for field in ("tests_passed", "clippy_warnings") if graded else ():
+        if not isinstance(row.get(field, 0), int):
+            raise ValueError(f"{field!r} is no whole number")
+    return row
 
 
 def groups(rollouts: Iterable[Rollout], spoiled: Callable[[str], bool] = lambda text: False) -> Groups:
@@ -59,7 +97,7 @@ def paired(group: list[Rollout], most: int) -> list[tuple[Rollout, Rollout]]:
     """
     chosen = list({row["completion"]: row for row in group if row["passed"]}.values())
     rejected = list({row["completion"]: row for row in group if not row["passed"]}.values())
-    rejected.sort(key=lambda row: (-row["compiles"], -row["tests_passed"]))
+    rejected.sort(key=lambda row: (-bool(row.get("compiles")), -row.get("tests_passed", 0)))
     return [(chosen[index % len(chosen)], row) for index, row in enumerate(rejected[:most] if chosen else [])]
 
 

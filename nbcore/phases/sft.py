@@ -14,7 +14,7 @@ from nbcore import runs
 from nbcore.chat import template
 from nbcore.core import lines
 from nbcore.core.records import Row
-from nbcore.data import preferences, sources
+from nbcore.data import metadata, preferences, sources
 from nbcore.tasks import sets
 from nbcore.training import asking, fit, load, lora, order, rollout
 from nbcore.training.remembered import remembered
@@ -36,6 +36,8 @@ def data(run: runs.Run) -> dict[str, Any]:
         rows, drawn = _best_of_n(run, tokenizer, form)
     else:
         rows = sources.rows(config.rows, config.limit, config.seed, form)
+    if config.metadata_comments:
+        rows, drawn["commented"] = metadata.commented(rows)
     splits: dict[str, list[dict]] = {"train": [], "validation": []}
     counts = {"rows": len(rows), "too_long": 0, "control_tokens_inside": 0, "trained_tokens": 0}
     for row in rows:

@@ -22,7 +22,6 @@ from nbcore.tasks import checking, katas, sets
 from nbcore.training import asking, load
 from nbcore.training.generate import generate
 
-ROLLOUTS = "rollouts.jsonl"
 ENOUGH = 4  # an answer that is not over by then has lost its way, and would cost the most of all
 KEPT = (
     *("verdict", "passed", "compiles", "tests_passed", "tests_total", "clippy_warnings", "lints", "errors", "flags"),
@@ -86,7 +85,7 @@ def several(
     They cost minutes, so they are drawn once and read back on a resume. Raises ValueError where the file is not what
     was written.
     """
-    path = run.path / ROLLOUTS
+    path = run.path / layout.ROLLOUTS
     if not path.is_file():
         tasks = training_tasks(run, wanted)
         form, judge = asking.form(run), grader(run, lint=False)

@@ -145,3 +145,15 @@ def test_best_of_n_samples_grades_keeps_the_best_and_trains(chain):
         sft.data.__wrapped__(run)
     (run.path / "rollouts.jsonl").write_bytes(written)
     assert walk(sft, run).finished and (run.path / "rollouts.jsonl").read_bytes() == written
+
+
+def test_metadata_comments_are_trained_and_counted_and_off_by_default(chain):
+    run = runs.open(short("sft", metadata_comments=True), chain, "lang_adapter")
+    rows = sft.data(run)
+    tokenizer = rows["tokenizer"]
+    first = rows["train"][0]
+    trained = [token for token, label in zip(first["input_ids"], first["labels"], strict=True) if label >= 0]
+    assert template.answer(tokenizer, trained)[0].startswith("// function: ")
+    assert rows["report"]["commented"] == rows["report"]["rows"]
+    plain = sft.data(runs.find(chain, "sft"))["report"]
+    assert "commented" not in plain and plain["sha256"] != rows["report"]["sha256"]
