@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,10 +27,17 @@ class Crate(NamedTuple):
     features: tuple[str, ...]
     licence: str
 
-    def job(self, fault: Fault | None = None) -> dict[str, Any]:
-        """What the grader is given: its tests, with this fault in it."""
+    @property
+    def tests(self) -> list[str]:
+        """The files whose tests can be tried: its lib.rs with the unit tests, then those of tests/."""
+        return [self.root, *(name for name in self.files if re.fullmatch(r"tests/\w[\w-]*\.rs", name))]
+
+    def job(self, tests: str, fault: Fault | None = None) -> dict[str, Any]:
+        """What the grader is given: the tests of one of these files, with this fault in the crate."""
         files = self.files if fault is None else self.files | {fault.file: fault.applied(self.files[fault.file])}
-        return crate.job(files, self.root, self.edition, self.features)
+        name = self.name.rpartition("-")[0].replace("-", "_")
+        library = None if tests == self.root else (self.root, name)
+        return crate.job(files, tests, self.edition, self.features, library)
 
 
 def read_crate(name: str | Path) -> Crate:

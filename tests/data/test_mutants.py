@@ -171,6 +171,30 @@ def test_every_mutant_compiles_and_is_caught(tmp_path):
     assert made(tmp_path, "out.jsonl") == report
 
 
+def test_a_persons_tasks_whose_solution_fails_its_tests_are_refused(tmp_path):
+    """Every fault of such a solution would be caught, and none would be one."""
+    task = {"id": "t", "prompt": "add", "signature": "pub fn add(a: i64, b: i64) -> i64 {", "solution": " a - b }"}
+    task["tests"] = "#[cfg(test)] mod tests { use super::*; #[test] fn t() { assert_eq!(add(1, 2), 3) } }"
+    path = tmp_path / "tasks.jsonl"
+    path.write_text(json.dumps(task) + "\n")
+    with pytest.raises(ValueError, match="solution"):
+        mutants.make(tmp_path / "out.jsonl", str(path), 1, jobs=1)
+    path.write_text(json.dumps(task | {"solution": " a + b }"}) + "\n")
+    report = mutants.make(tmp_path / "more.jsonl", str(path), 1, jobs=1)
+    assert report["mutants"] >= 1
+
+
+@pytest.mark.slow
+def test_integration_tests_catch_what_unit_tests_do_not_reach(tmp_path):
+    """itoa and semver have theirs in tests/; a file there that needs another crate is passed over."""
+    folder = crate_at(tmp_path / "small", "pub fn twice(x: i64) -> i64 { x * 2 }\n")
+    (folder / "tests").mkdir()
+    (folder / "tests" / "all.rs").write_text("#[test] fn t() { assert_eq!(small::twice(4), 8); }")
+    (folder / "tests" / "other.rs").write_text("use not_here::x; #[test] fn t() {}")
+    report = mutants.make(tmp_path / "out.jsonl", count=0, crates=[folder], jobs=1)
+    assert report["sources"]["small-0.1.0"]["kept"] >= 3 and not report["refused"]
+
+
 @pytest.mark.slow
 def test_an_interrupted_run_goes_on_to_the_same_bytes(tmp_path):
     """Ctrl-C after the first candidates, and a power cut within a line: OUT is not there until it is whole."""

@@ -1,4 +1,4 @@
-"""A crate's own unit tests, built and run in the jail: what `cargo test --lib` says of a crate that needs std alone.
+"""A crate's own tests, built and run in the jail: what `cargo test` says of a crate that needs std alone.
 
 The tests belong to the crate, so this is no verdict on a model's answer: a program could call its own tests passed.
 It is for code that is known, and for faults that were put into it. Build scripts and dependencies have no part in it.
@@ -26,10 +26,17 @@ _SAID = re.compile(r"^---- (\S+) stdout ----\n(.*?)(?=^---- |^failures:$|\Z)", r
 _THREAD = re.compile(r"^thread '[^']*' (?:\(\d+\) )?panicked at ", re.MULTILINE)  # 1.91 prints the thread's number too
 
 
-def job(files: dict[str, str], root: str, edition: str, features: tuple[str, ...] = ()) -> dict[str, Any]:
-    """What a worker is given. `files` are texts by their path in the crate, `root` is the path of its lib.rs."""
+def job(
+    files: dict[str, str],
+    root: str,
+    edition: str,
+    features: tuple[str, ...] = (),
+    library: tuple[str, str] | None = None,
+) -> dict[str, Any]:
+    """What a worker is given. `files` are texts by their path in the crate, `root` is the path of the file whose tests
+    run: its lib.rs, or one of tests/ beside the `library`, (path of its lib.rs, name of the crate in Rust)."""
     asked = {"language": LANGUAGE, "files": files, "root": root, "edition": edition, "features": list(features)}
-    return asked | {"text": "", "tests": "", "signature": None}
+    return asked | {"library": library, "text": "", "tests": "", "signature": None}
 
 
 def judge(
@@ -53,32 +60,23 @@ def judge(
             raise ValueError(f"files: {name!r} leads out of the crate")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, "utf-8")
-    command = [
-        *(chain.driver(False), "--test", f"--edition={job['edition']}", "--crate-name=candidate", "-Aunused"),
-        *(
-            "--error-format=json",
-            f"--remap-path-prefix={crate}/=",
-            "-Ccodegen-units=1",
-            "-Cdebuginfo=0",
-            "-Coverflow-checks=on",
-            "-Cstrip=symbols",
-        ),
+    common = [
+        *(chain.driver(False), f"--edition={job['edition']}", "-Aunused", "--error-format=json"),
+        *(f"--remap-path-prefix={crate}/=", "-Ccodegen-units=1", "-Cdebuginfo=0", "-Coverflow-checks=on"),
         *(part for name in job["features"] for part in ("--cfg", f'feature="{name}"')),
-        *(*chain.link, "-o", str(program), str(crate / job["root"])),
     ]
-    options = {"cpu": limits.compile_cpu_s, "as": limits.compile_mem_mb * _MB, "fsize": _BUILT_MB * _MB}
-    built = supervisor.run(
-        [str(jail.folder / "jail"), *jail.compiler(command, options, build)],
-        env=chain.env(build, jail.folder),
-        cpu_s=limits.compile_cpu_s,
-        wall_s=limits.compile_wall_s,
-        output_kb=limits.output_kb,
-    )
-    verdict["cpu_ms"] += built.cpu_ms
-    report = compiler.read_report(built.stderr, range(0), "tests")
-    if wrong := compiler.failure(built, report, False):
-        errors = report.errors or [verdicts.note(None, f"the compiler ended with {built.code or built.signal}")]
-        verdict |= {"verdict": wrong, "errors": errors, "keep": built.timeout != "wall"}
+    extern = []
+    if job["library"]:
+        path, name = job["library"]
+        built_at = build / f"lib{name}.rlib"
+        extern = ["--extern", f"{name}={built_at}"]
+        library = ["--crate-type=rlib", f"--crate-name={name}", "-o", str(built_at), str(crate / path)]
+        if not _compiled(jail, chain, limits, build, [*common, *library], verdict):
+            return
+    tests = ["--test", "--crate-name=candidate", "-Cstrip=symbols", *extern, *chain.link]
+    if not _compiled(
+        jail, chain, limits, build, [*common, *tests, "-o", str(program), str(crate / job["root"])], verdict
+    ):
         return
     verdict["compiles"] = True
     shutil.rmtree(crate)
@@ -94,6 +92,31 @@ def judge(
     )
     verdict["cpu_ms"] += ran.cpu_ms
     _read(ran, verdict)
+
+
+def _compiled(
+    jail: Jail,
+    chain: Toolchain,
+    limits: supervisor.Limits,
+    build: Path,
+    command: list[str],
+    verdict: dict[str, Any],
+) -> bool:
+    """Whether the compiler did it; else the verdict says why not."""
+    options = {"cpu": limits.compile_cpu_s, "as": limits.compile_mem_mb * _MB, "fsize": _BUILT_MB * _MB}
+    built = supervisor.run(
+        [str(jail.folder / "jail"), *jail.compiler(command, options, build)],
+        env=chain.env(build, jail.folder),
+        cpu_s=limits.compile_cpu_s,
+        wall_s=limits.compile_wall_s,
+        output_kb=limits.output_kb,
+    )
+    verdict["cpu_ms"] += built.cpu_ms
+    report = compiler.read_report(built.stderr, range(0), "tests")
+    if wrong := compiler.failure(built, report, False):
+        errors = report.errors or [verdicts.note(None, f"the compiler ended with {built.code or built.signal}")]
+        verdict |= {"verdict": wrong, "errors": errors, "keep": built.timeout != "wall"}
+    return not wrong
 
 
 def _read(ran: supervisor.Outcome, verdict: dict[str, Any]) -> None:
