@@ -44,7 +44,13 @@ def data(run: runs.Run) -> dict[str, Any]:
     splits: dict[str, list[dict]] = {"train": [], "validation": []}
     counts = {"pairs": len(pairs), "tasks": len({pair["id"] for pair in pairs}), "too_long": 0}
     for pair in pairs:
-        ids = _tokens(tokenizer, pair)
+        try:
+            ids = _tokens(tokenizer, pair)
+        except template.ForgedToken:
+            if not config.pairs:  # of our own rollouts such answers were left out before
+                raise
+            counts["control_tokens_inside"] = counts.get("control_tokens_inside", 0) + 1
+            continue
         if _length(ids) > config.max_length:
             counts["too_long"] += 1
             continue

@@ -112,7 +112,10 @@ def test_pairs_of_a_file_are_trained_on_without_any_rollouts(chain, tmp_path):
     run = runs.open(short("ipo", seed=22, pairs=str(path)), chain, "sft")
     assert ipo.data(run)["report"]["pairs"] == 60 and not (run.path / ipo.PAIRS).exists()
     assert "mine.jsonl" in ipo.example(run)
-    path.write_text("\n".join(path.read_text().splitlines()[1:]))
+    first, *others = path.read_text().splitlines()
+    path.write_text("\n".join([first.replace("Default", "<|return|>"), *others]))
+    changed = runs.open(short("ipo", seed=22, name="other", pairs=str(path)), chain, "sft")
+    assert ipo.data(changed)["report"]["control_tokens_inside"] == 1
     assert runs.open(short("ipo", seed=22, pairs=str(path)), chain, "sft").id != run.id
     path.write_text("\n")
     with pytest.raises(ValueError, match=r"pairs: .* is empty"):

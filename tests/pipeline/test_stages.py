@@ -164,6 +164,11 @@ def test_settings_that_fit_together_only_are_taken_together(tmp_path):
     assert loaded.stages[1].load().effective_batch == 21
 
 
+@pytest.mark.parametrize("path", sorted(TINY.parent.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_shipped_pipeline_loads_and_is_called_as_its_file(path):
+    assert pipelines.load(path).name == path.stem
+
+
 def test_a_phase_config_given_as_a_pipeline_is_answered_with_what_to_type():
     """It said "'stages': Field required"."""
     with pytest.raises(ValueError) as caught:
