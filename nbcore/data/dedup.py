@@ -52,17 +52,17 @@ def near(texts: Sequence[str], threshold: float = THRESHOLD) -> list[list[int]]:
     same: dict[bytes, int] = {}  # the first text with these very shingles
     first = np.ones(count, bool)
     for start, sets in _batches(texts):
-        for index, shingles in enumerate(sets, start):
-            earlier = same.setdefault(hashlib.sha256(shingles.tobytes()).digest()[:16], index)
+        for index, hashes in enumerate(sets, start):
+            earlier = same.setdefault(hashlib.sha256(hashes.tobytes()).digest()[:16], index)
             first[index] = earlier == index
             _unite(leader, earlier, index)
         bands[start : start + len(sets)] = _band_hashes(sets)
     same.clear()
-    shingles_of = lru_cache(maxsize=512)(lambda index: _shingles(texts[index]))
+    sets_of = lru_cache(maxsize=512)(lambda index: shingles(texts[index]))
     only_first = np.flatnonzero(first)
     for left, right in _candidates(bands, only_first):
         apart = _leader(leader, left) != _leader(leader, right)
-        if apart and _jaccard(shingles_of(left), shingles_of(right)) >= threshold:
+        if apart and _jaccard(sets_of(left), sets_of(right)) >= threshold:
             _unite(leader, left, right)
     groups: dict[int, list[int]] = {}
     for index in range(count):
@@ -78,7 +78,7 @@ def kept(group: Sequence[int], quality: Callable[[int], Any], name: Callable[[in
 
 def similarity(left: str, right: str) -> float:
     """The true Jaccard similarity of two texts, over the sets of their 5-grams of tokens."""
-    return _jaccard(_shingles(left), _shingles(right))
+    return _jaccard(shingles(left), shingles(right))
 
 
 @lru_cache(maxsize=200_000)
@@ -87,7 +87,7 @@ def _number(token: str) -> int:
     return int.from_bytes(hashlib.blake2b(token.encode(errors="replace"), digest_size=8).digest(), "little")
 
 
-def _shingles(text: str) -> np.ndarray:
+def shingles(text: str) -> np.ndarray:
     """The sorted distinct hashes (uint64) of the text's 5-grams; of a short text one hash, of all its tokens."""
     tokens = _TOKEN.findall(text)
     if len(tokens) < SHORT:
@@ -104,7 +104,7 @@ def _batches(texts: Sequence[str]) -> Iterator[tuple[int, list[np.ndarray]]]:
     """(index of the first, shingles of some texts in a row), few enough that memory stays flat."""
     start, sets, held = 0, [], 0
     for index in range(len(texts)):
-        sets.append(_shingles(texts[index]))
+        sets.append(shingles(texts[index]))
         held += len(sets[-1])
         if len(sets) == _BATCH_TEXTS or held > _BATCH_SHINGLES:
             yield start, sets

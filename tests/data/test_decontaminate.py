@@ -1,0 +1,73 @@
+"""What a text holds of the evaluation sets, however it was disguised, and what only looks like it."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nbcore.data import decontaminate
+from nbcore.tasks import katas
+from tests.data.disguises import DISGUISES
+
+TASK = {
+    "id": "mine/1",
+    "prompt": "Return the position of the lowest number of the list, the first one where there are several.",
+    "signature": "pub fn position_of_lowest(numbers: &[i64]) -> Option<usize> {",
+    "solution": "\n    let mut best = None;\n    for (i, &n) in numbers.iter().enumerate() {\n"
+    "        if best.map_or(true, |b: usize| n < numbers[b]) {\n            best = Some(i);\n        }\n"
+    "    }\n    best\n}",
+    "tests": "#[cfg(test)] mod tests {}",
+}
+
+
+@pytest.fixture(scope="module")
+def protected(tmp_path_factory):
+    file = tmp_path_factory.mktemp("tasks") / "mine.jsonl"
+    file.write_text(json.dumps(TASK) + "\n")
+    return decontaminate.Protected.of_the_project([file])
+
+
+def test_a_disguised_item_is_found(protected):
+    """95 % of the held-out katas and every item of a person's file, under five disguises."""
+    kata_items = random.Random(0).sample([item for item in protected.items if item.set != "mine.jsonl"], 50)
+    assert all(protected.hits(disguise(TASK["signature"] + TASK["solution"])) for disguise in DISGUISES)
+    caught = [bool(protected.hits(disguise(item.code))) for item in kata_items for disguise in DISGUISES]
+    assert sum(caught) >= 0.9 * len(caught)
+
+
+def test_a_hit_names_the_item_and_shows_it(protected):
+    (hit,) = protected.hits(TASK["prompt"])
+    assert (hit.id, hit.set, hit.rule) == ("mine/1", "mine.jsonl", "instruction") and "lowest" in hit.protected_text
+
+
+def test_training_katas_are_no_contamination(protected):
+    """They combine the same operations as the held-out ones; no composition is in both."""
+    texts = [task["prompt"] + "\n" + katas.code(task) for task in katas.load("train")[:600]]
+    assert sum(bool(protected.hits(text)) for text in texts) <= 3
+
+
+def test_common_code_is_no_contamination(protected):
+    code = "impl Point {\n    pub fn new(x: i64, y: i64) -> Self {\n        Self { x, y }\n    }\n}\nfn main() {}\n"
+    assert protected.hits(code) == [] and protected.hits("") == []
+
+
+def test_a_file_that_holds_no_task_is_named(tmp_path):
+    file = tmp_path / "no.jsonl"
+    file.write_text('{"id": "a"}\n')
+    with pytest.raises(ValueError, match=r"no\.jsonl:1"):
+        decontaminate.Protected.of_the_project([file])
+
+
+def test_the_hash_tells_protected_sets_apart(protected):
+    assert decontaminate.Protected(protected.items).sha256 == protected.sha256
+    assert decontaminate.Protected(protected.items[:-1]).sha256 != protected.sha256
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.text(alphabet="fn ({})<>\"'\\/*`;:a1 \n\ud800é", max_size=120))
+def test_any_text_is_judged(protected, text):
+    assert isinstance(protected.hits(text), list)
