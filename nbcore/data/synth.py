@@ -9,9 +9,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from nbcore.core.records import Row
+from nbcore.core.records import Row, Task
 from nbcore.data import sources
-from nbcore.tasks import katas
+from nbcore.tasks import katas, sets
 
 FORMATS = ("messages", "alpaca", "sharegpt", "csv")
 
@@ -31,10 +31,7 @@ def synth(count: int, out: str | Path, format: str = "messages", seed: int = 0) 
         raise ValueError(f"--out: {out} is no file in a folder that exists; name another, or make the folder")
     if out.suffix in (".gz", ".zst", ".parquet"):
         raise ValueError(f"--out: {out}: rows are written as plain text; name a .jsonl, .json or .csv file")
-    try:
-        tasks = katas.generate(seed, count, split="train")
-    except ValueError as error:
-        raise ValueError(f"count: {count} rows are more than the katas have ({error})") from None
+    tasks = _drawn(count, seed)
     content = _written([sources.demonstration(task) for task in tasks], format, out.suffix == ".json").encode()
     if out.exists() and out.read_bytes() not in (b"", content):
         raise ValueError(f"--out: {out} is there already with other content; name another file, or remove it")
@@ -42,6 +39,21 @@ def synth(count: int, out: str | Path, format: str = "messages", seed: int = 0) 
     fresh.write_bytes(content)
     os.replace(fresh, out)
     return len(tasks)
+
+
+def _drawn(count: int, seed: int) -> list[Task]:
+    """Shipped training katas, which the decontamination knows as what may be trained on; for more than there are,
+    others of the training compositions."""
+    shipped = katas.load("train")
+    tasks = sets.drawn(shipped, min(count, len(shipped) - 1), seed)
+    if len(tasks) == count:
+        return tasks
+    known = {task["id"] for task in tasks}
+    try:
+        others = [task for task in katas.generate(seed, count, split="train") if task["id"] not in known]
+    except ValueError as error:
+        raise ValueError(f"count: {count} rows are more than the katas have ({error})") from None
+    return [*tasks, *others[: count - len(tasks)]]
 
 
 def _written(rows: list[Row], format: str, as_list: bool) -> str:
