@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
-from nbcore.config.schema import Corpus, Count, Model, Training
+from nbcore.config.schema import Corpus, Count, Model, Packing, Training
 
 
 class LengthStage(NamedTuple):
@@ -19,6 +19,7 @@ class LengthStage(NamedTuple):
 class Pretrain(Training):
     """Train a small causal LM from scratch on Rust documents, one document a row."""
 
+    ADDED = (*Training.ADDED, "packing", "corpus.overlong", "corpus.fim_rate")
     phase: Literal["pretrain"] = "pretrain"
     """Names the phase."""
     architecture: dict[str, Any] = {}
@@ -27,6 +28,10 @@ class Pretrain(Training):
     """Train a tokenizer of this size on the documents. Empty: the seedling's tokenizer."""
     corpus: Corpus = Corpus(sources={"katas": 2000, "copies": 500})
     """Training documents."""
+    packing: Packing = "none"
+    """'bfd_split' puts several documents into one row of corpus.max_tokens, none seeing another, and loses no token:
+    one forward pass then holds batch_size × max_tokens of them. 'none' is one document a row: better for a small
+    model."""
     validation_documents: Count = 200
     """Held-out documents (katas of unseen compositions) for the evaluation loss."""
     stages: list[Annotated[LengthStage, Field(description="[length, steps]")]] = []

@@ -14,6 +14,8 @@ from nbcore.config.prompt_form import PromptForm
 BUILT_IN = ("katas", "files", "copies", "rust-src")  # sources of tasks, rows and documents; any other is a .jsonl file
 Count = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Overlong = Literal["drop", "truncate", "raise"]
+Packing = Literal["none", "bfd_split"]
 Positive = Annotated[float, Field(gt=0)]
 
 
@@ -123,7 +125,13 @@ class Corpus(Closed):
     after the other), 'copies' (chats that ask to repeat a name or a function),
     'rust-src' (the standard library's source, where the machine has it), or a .jsonl file of {"id", "text"}."""
     max_tokens: Count = 192
-    """A longer document is cut to this many tokens; the cut is counted and shown."""
+    """The longest row, in tokens."""
+    overlong: Overlong = "truncate"
+    """What happens to a longer document: 'drop' leaves it out, 'truncate' keeps its beginning (with packing it is split
+    over rows instead, and nothing is cut), 'raise' ends in an error that names it. All are counted and shown."""
+    fim_rate: Fraction = 0.0
+    """Share of the text documents that are told as fill-in-the-middle (prefix, suffix, then the middle): 0.5 is usual.
+    Chats and held-out documents never are, nor is what would not fit a row with its marks."""
 
 
 class Tasks(Closed):

@@ -6,7 +6,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from nbcore.config.schema import AdapterTraining, Asking, Closed, Count, Generation, Tasks, needs_temperature
+from nbcore.config.schema import (
+    AdapterTraining,
+    Asking,
+    Closed,
+    Count,
+    Generation,
+    Overlong,
+    Packing,
+    Tasks,
+    needs_temperature,
+)
 
 
 class BestOfN(Closed):
@@ -26,7 +36,7 @@ class BestOfN(Closed):
 class Sft(AdapterTraining, Asking):
     """Teach instruction → function; the loss falls on the assistant's tokens only."""
 
-    ADDED = (*AdapterTraining.ADDED, "prompt_form", "best_of_n", "metadata_comments")
+    ADDED = (*AdapterTraining.ADDED, "prompt_form", "best_of_n", "metadata_comments", "packing", "overlong")
     phase: Literal["sft"] = "sft"
     """Names the phase."""
     rows: str = "katas"
@@ -38,7 +48,13 @@ class Sft(AdapterTraining, Asking):
     limit: Count | None = None
     """Use only so many rows, drawn with the run's seed."""
     max_length: Count = 256
-    """Rows with more tokens are dropped, counted and shown."""
+    """The longest row, in tokens."""
+    overlong: Overlong = "drop"
+    """What happens to a longer row: 'drop' leaves it out, 'truncate' keeps its beginning, 'raise' ends in an error that
+    names it. All are counted and shown."""
+    packing: Packing = "none"
+    """'bfd_split' puts several rows into one of max_length, none seeing another, and loses no token: one forward pass
+    then holds batch_size × max_length of them. 'none' trains each row by itself."""
     validation_share: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """Share of the rows held out for validation, chosen by a hash of the row id."""
     patience: Count = 2

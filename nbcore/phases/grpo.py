@@ -17,7 +17,7 @@ from nbcore import runs
 from nbcore.chat import template
 from nbcore.grading import reward, verdicts
 from nbcore.tasks import sets
-from nbcore.training import asking, fit, load, logits, lora, order, private, rollout
+from nbcore.training import asking, fit, load, logits, lora, order, packing, private, rollout
 from nbcore.training.generate import completion
 from nbcore.training.remembered import remembered
 from nbcore.view.live import Live
@@ -77,6 +77,9 @@ def data(run: runs.Run) -> dict[str, Any]:
             "longest_prompt_tokens": longest,
             "prompt_form": form,
             "sha256": asking.digest(tasks, form),
+            "shown": packing.counted(
+                [{"input_ids": row["ids"]} for row in rendered], longest, truncated=0, dropped=0, fully_masked=0
+            ),
         },
     }
 

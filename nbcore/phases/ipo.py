@@ -20,7 +20,7 @@ from nbcore.core.records import Pair
 from nbcore.data import preferences, sources
 from nbcore.runs import commit, pausing
 from nbcore.tasks import sets
-from nbcore.training import asking, fit, load, lora, order, private, rollout
+from nbcore.training import asking, fit, load, lora, order, packing, private, rollout
 from nbcore.training.remembered import remembered
 from nbcore.view.live import Live
 
@@ -60,11 +60,21 @@ def data(run: runs.Run) -> dict[str, Any]:
             raise ValueError(f"tasks: no {split} pairs ({counts}); raise tasks.limit, rollouts or max_length")
         counts[split] = len(kept)
     batch = config.effective_batch
+    sides = [
+        {"input_ids": row["prompt_ids"] + row[side]}
+        for row in splits["train"]
+        for side in ("chosen_ids", "rejected_ids")
+    ]
     return {
         "train": order.in_order(splits["train"], config.max_steps, batch, config.seed, length=_length),
         "validation": splits["validation"],
         "tokenizer": tokenizer,
-        "report": {**counts, "prompt_form": asking.form(run), "sha256": lines.digest(pairs)},
+        "report": {
+            **counts,
+            "prompt_form": asking.form(run),
+            "sha256": lines.digest(pairs),
+            "shown": packing.counted(sides, config.max_length, truncated=0, dropped=counts["too_long"], fully_masked=0),
+        },
     }
 
 

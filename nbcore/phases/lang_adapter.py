@@ -14,7 +14,7 @@ from trl import SFTConfig, SFTTrainer
 from nbcore import runs
 from nbcore.core import lines
 from nbcore.data import sources
-from nbcore.training import corpus, fit, load, lora, order
+from nbcore.training import corpus, fit, load, lora, order, packing
 from nbcore.training.remembered import remembered
 
 
@@ -27,14 +27,23 @@ def data(run: runs.Run) -> dict[str, Any]:
     train = sources.documents(config.corpus.sources, "train", config.seed + 100)
     each = dict.fromkeys(config.corpus.sources, config.validation_documents)
     heldout = sources.documents(each, "heldout", config.seed)
-    rows, counts = corpus.encode(tokenizer, train, config.corpus.max_tokens)
-    validation, _ = corpus.encode(tokenizer, heldout, config.corpus.max_tokens)
+    limit = config.corpus.max_tokens
+    rows, counts = corpus.rows(tokenizer, train, config)
+    validation, heldout_counts = corpus.encode(tokenizer, heldout, limit, config.corpus.overlong)
+    if config.packing != "none":
+        rows = packing.pack(rows, limit)
     batch = config.effective_batch
     return {
         "train": order.in_order(rows, config.max_steps, batch, config.seed),
         "validation": validation,
         "tokenizer": tokenizer,
-        "report": {**counts, "validation": len(validation), "sha256": lines.digest(train)},
+        "report": {
+            **counts,
+            "validation": len(validation),
+            "validation_cut": heldout_counts["cut"],
+            "sha256": lines.digest(train),
+            "shown": corpus.shown(rows, counts, limit),
+        },
     }
 
 
@@ -53,11 +62,13 @@ def trainer(run: runs.Run) -> SFTTrainer:
     arguments = fit.arguments(
         SFTConfig,
         run,
-        max_length=config.corpus.max_tokens,
+        **packing.arguments(config.packing, config.corpus.max_tokens),
         eval_strategy="steps",
         eval_steps=max(1, config.max_steps // 4),
     )
     policy = model(run)
+    if config.packing != "none":
+        packing.isolated(policy)
     lora.choose_loss(arguments, policy)
     return SFTTrainer(
         model=policy,

@@ -15,7 +15,7 @@ from nbcore import runs
 from nbcore.core import lines
 from nbcore.core.records import Document
 from nbcore.data import sources
-from nbcore.training import corpus, fit, load, order
+from nbcore.training import corpus, fit, load, order, packing
 from nbcore.training import tokenizer as tokenizers
 from nbcore.training.remembered import remembered
 
@@ -27,17 +27,28 @@ def data(run: runs.Run) -> dict[str, Any]:
     train = sources.documents(config.corpus.sources, "train", config.seed)
     heldout = sources.documents({"katas": config.validation_documents}, "heldout", config.seed)
     tokenizer = _tokenizer(run, train)
-    rows, counts = corpus.encode(tokenizer, train, config.corpus.max_tokens)
-    validation, _ = corpus.encode(tokenizer, heldout, config.corpus.max_tokens)
+    limit, packed = config.corpus.max_tokens, config.packing != "none"
+    rows, counts = corpus.rows(tokenizer, train, config)
+    validation, heldout_counts = corpus.encode(tokenizer, heldout, limit, config.corpus.overlong)
     sequence: list[dict] = []
     for number, (length, steps) in enumerate(stages(config)):
-        cut = [{"input_ids": row["input_ids"][:length], "labels": row["labels"][:length]} for row in rows]
+        if packed:
+            cut = packing.pack(rows, length)
+        else:
+            cut = [{"input_ids": row["input_ids"][:length], "labels": row["labels"][:length]} for row in rows]
+            counts[f"cut_at_{length}"] = sum(len(row["input_ids"]) > length for row in rows)
         sequence += order.in_order(cut, steps, config.effective_batch, config.seed + number)
     return {
         "train": sequence,
         "validation": validation,
         "tokenizer": tokenizer,
-        "report": {**counts, "validation": len(validation), "sha256": lines.digest(train)},
+        "report": {
+            **counts,
+            "validation": len(validation),
+            "validation_cut": heldout_counts["cut"],
+            "sha256": lines.digest(train),
+            "shown": corpus.shown(packing.pack(rows, limit) if packed else rows, counts, limit),
+        },
     }
 
 
@@ -78,12 +89,15 @@ def trainer(run: runs.Run) -> SFTTrainer:
     arguments = fit.arguments(
         SFTConfig,
         run,
-        max_length=config.corpus.max_tokens,
+        **packing.arguments(config.packing, config.corpus.max_tokens),
         eval_strategy="steps",
         eval_steps=max(1, config.max_steps // 5),
     )
+    untrained = model(run)
+    if config.packing != "none":
+        packing.isolated(untrained)
     return SFTTrainer(
-        model=model(run),
+        model=untrained,
         args=arguments,
         train_dataset=Dataset.from_list(rows["train"]),
         eval_dataset=Dataset.from_list(rows["validation"]),

@@ -16,7 +16,7 @@ from nbcore.core import lines
 from nbcore.core.records import Row
 from nbcore.data import metadata, preferences, sources
 from nbcore.tasks import sets
-from nbcore.training import asking, fit, load, lora, order, rollout
+from nbcore.training import asking, fit, load, lora, order, packing, rollout
 from nbcore.training.remembered import remembered
 from nbcore.view.live import Live
 
@@ -40,6 +40,7 @@ def data(run: runs.Run) -> dict[str, Any]:
         rows, drawn["commented"] = metadata.commented(rows)
     splits: dict[str, list[dict]] = {"train": [], "validation": []}
     counts = {"rows": len(rows), "too_long": 0, "control_tokens_inside": 0, "trained_tokens": 0}
+    lost = {"truncated": 0, "fully_masked": 0}
     for row in rows:
         try:
             ids, labels = template.render(tokenizer, row["messages"])
@@ -49,7 +50,18 @@ def data(run: runs.Run) -> dict[str, Any]:
         except ValueError as error:
             raise ValueError(f"{error} (row {row['id']!r} of rows: {config.rows})") from None
         if len(ids) > config.max_length:
-            counts["too_long"] += 1
+            if config.overlong == "raise":
+                raise ValueError(
+                    f"overlong is 'raise': row {row['id']!r} of rows: {config.rows!r} has {len(ids)} tokens, and "
+                    f"max_length is {config.max_length}; raise that, shorten the row, or choose drop or truncate"
+                )
+            if config.overlong == "drop":
+                counts["too_long"] += 1
+                continue
+            lost["truncated"] += 1
+            ids, labels = ids[: config.max_length], labels[: config.max_length]
+        if all(label == template.IGNORED for label in labels[1:]):  # the first token is given, never predicted
+            lost["fully_masked"] += 1
             continue
         counts["trained_tokens"] += sum(label != template.IGNORED for label in labels)
         split = "validation" if sources.in_share(row["id"], config.validation_share) else "train"
@@ -57,18 +69,29 @@ def data(run: runs.Run) -> dict[str, Any]:
     for split, kept in splits.items():
         if not kept:
             raise ValueError(
-                f"rows: {config.rows!r} leaves no {split} rows ({counts}); raise max_length ({config.max_length}), "
-                "limit, or validation_share"
+                f"rows: {config.rows!r} leaves no {split} rows ({counts | lost}); raise max_length "
+                f"({config.max_length}), limit, or validation_share"
             )
         counts[split] = len(kept)
     asked_in = {"prompt_form": form} if config.rows == "katas" else {}  # other rows bring questions of their own
     batch = config.effective_batch
+    first, dropped = splits["train"][0], counts["too_long"] + counts["control_tokens_inside"]
+    if config.packing != "none":
+        splits["train"] = packing.pack(splits["train"], config.max_length)
+    train = order.in_order(splits["train"], config.max_steps, batch, config.seed)
     return {
-        "train": order.in_order(splits["train"], config.max_steps, batch, config.seed),
+        "train": train,
+        "first": train[0] if config.packing == "none" else first,
         "validation": splits["validation"],
         "epoch": -(-len(splits["train"]) // batch),
         "tokenizer": tokenizer,
-        "report": {**counts, **drawn, **asked_in, "sha256": lines.digest(rows)},
+        "report": {
+            **counts,
+            **drawn,
+            **asked_in,
+            "sha256": lines.digest(rows),
+            "shown": packing.counted(splits["train"], config.max_length, dropped=dropped, **lost),
+        },
     }
 
 
@@ -91,7 +114,7 @@ def _best_of_n(run: runs.Run, tokenizer: Any, form: str) -> tuple[list[Row], dic
 def example(run: runs.Run) -> str:
     """The first row as the model will see it before it answers."""
     rows = data(run)
-    row = rows["train"][0]
+    row = rows["first"]
     prompt = [token for token, label in zip(row["input_ids"], row["labels"], strict=True) if label == template.IGNORED]
     asked_in = rows["report"].get("prompt_form")
     words = asking.described(asked_in) if asked_in else f"asked as {run.config.rows} has it"
@@ -106,10 +129,11 @@ def model(run: runs.Run) -> Any:
 def trainer(run: runs.Run) -> SFTTrainer:
     """The trainer as it stands before its first step; it evaluates after every epoch."""
     rows = data(run)
-    arguments = fit.arguments(
-        SFTConfig, run, max_length=run.config.max_length, eval_strategy="steps", eval_steps=rows["epoch"]
-    )
+    lengths = packing.arguments(run.config.packing, run.config.max_length)
+    arguments = fit.arguments(SFTConfig, run, **lengths, eval_strategy="steps", eval_steps=rows["epoch"])
     policy = model(run)
+    if run.config.packing != "none":
+        packing.isolated(policy)
     lora.choose_loss(arguments, policy)
     return SFTTrainer(
         model=policy,

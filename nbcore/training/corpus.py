@@ -9,19 +9,31 @@ from typing import Any
 
 from nbcore.chat import template
 from nbcore.core.records import Document
+from nbcore.data import fim
+from nbcore.training import packing
 from nbcore.training.tokenizer import PAD
 
 
-def encode(tokenizer: Any, documents: list[Document], max_tokens: int) -> tuple[list[dict], dict[str, int]]:
+def encode(
+    tokenizer: Any,
+    documents: list[Document],
+    max_tokens: int,
+    overlong: str = "truncate",
+    fim_rate: float = 0.0,
+    seed: int = 0,
+) -> tuple[list[dict], dict[str, int]]:
     """([{"id", "input_ids", "labels"}], counts of documents, tokens and cuts). Loss falls on every token.
 
     Text that spells a control token is set apart and counted: it would be read as one. So is what carries no loss:
-    blank text, a single token, or what max_tokens cuts down to one. Raises ValueError where no document is left.
+    blank text, a single token, or what max_tokens cuts down to one. A document of more than max_tokens is cut to them,
+    or dropped, or raises, or is kept whole for packing to split (`overlong`: truncate, drop, raise, split); each is
+    counted. `fim_rate` of the texts become fill-in-the-middle. Raises ValueError where no document is left.
     """
     end = tokenizer.convert_tokens_to_ids(PAD)
     if end is None or end == tokenizer.unk_token_id:
         end = tokenizer.eos_token_id
-    control = template.control_tokens(tokenizer)
+    marks = fim.names(tokenizer) if fim_rate else None
+    control = [*template.control_tokens(tokenizer), *(marks or ())]  # Qwen's marks are no special tokens of it
     rows, counts = [], {"documents": 0, "tokens": 0, "cut": 0, "control_tokens_inside": 0}
     for document in documents:
         if "messages" in document:
@@ -36,9 +48,21 @@ def encode(tokenizer: Any, documents: list[Document], max_tokens: int) -> tuple[
         if min(tokens, max_tokens) < 2:  # the first token of a row is given, never predicted
             counts["too_short"] = counts.get("too_short", 0) + 1
             continue
+        if len(ids) > max_tokens and overlong != "truncate":
+            if overlong == "raise":
+                raise ValueError(
+                    f"corpus.overlong is 'raise': document {document['id']!r} has {len(ids)} tokens, and "
+                    f"corpus.max_tokens is {max_tokens}; raise that, shorten the document, or choose drop or truncate"
+                )
+            counts[overlong] = counts.get(overlong, 0) + 1
+            if overlong == "drop":
+                continue
+        if marks and "text" in document and "messages" not in document:
+            ids = _filled(tokenizer, document, ids, end, max_tokens, marks, fim_rate, seed, counts)
         counts["documents"] += 1
-        counts["cut"] += len(ids) > max_tokens
-        ids = ids[:max_tokens]
+        if overlong == "truncate":
+            counts["cut"] += len(ids) > max_tokens
+            ids = ids[:max_tokens]
         counts["tokens"] += len(ids)
         rows.append({"id": document["id"], "input_ids": ids, "labels": list(ids)})
     if not rows:
@@ -52,3 +76,41 @@ def encode(tokenizer: Any, documents: list[Document], max_tokens: int) -> tuple[
             flush=True,
         )
     return rows, counts
+
+
+def _filled(
+    tokenizer: Any,
+    document: Document,
+    plain: list[int],
+    end: int,
+    max_tokens: int,
+    marks: fim.Marks,
+    rate: float,
+    seed: int,
+    counts: dict[str, int],
+) -> list[int]:
+    # Of a document that does not fit its row the middle, told last, would be cut off or part from its marks.
+    parts = fim.cut(document["text"], document["id"], seed, rate)
+    if parts is None:
+        return plain
+    ids = [*fim.encode(tokenizer, parts, marks), end]
+    if len(ids) > max_tokens:
+        counts["fim_too_long"] = counts.get("fim_too_long", 0) + 1
+        return plain
+    counts[f"fim_{parts.order}"] = counts.get(f"fim_{parts.order}", 0) + 1
+    return ids
+
+
+def rows(tokenizer: Any, documents: list[Document], config: Any) -> tuple[list[dict], dict[str, Any]]:
+    """`encode` as a phase's config says; where rows are to be packed, a long document stays whole for that."""
+    wanted = config.corpus
+    overlong = "split" if config.packing != "none" and wanted.overlong == "truncate" else wanted.overlong
+    return encode(tokenizer, documents, wanted.max_tokens, overlong, wanted.fim_rate, config.seed)
+
+
+def shown(rows: list[dict], counts: dict[str, int], limit: int) -> dict[str, Any]:
+    """What a notebook shows before the first step, of rows as they are trained and of what `encode` counted."""
+    dropped = counts.get("drop", 0) + counts["control_tokens_inside"]
+    return packing.counted(
+        rows, limit, truncated=counts["cut"], dropped=dropped, fully_masked=counts.get("too_short", 0)
+    )

@@ -33,6 +33,18 @@ def facts(values: Mapping[str, Any]) -> Html:
     return Html(grid([], [[name, plain(value)] for name, value in values.items()]), text)
 
 
+def data_report(report: Mapping[str, Any]) -> Html:
+    """What a phase will train on, before its first step: a table of the rows in numbers, and its other counts below.
+
+    `report["shown"]`: rows, tokens, truncated, dropped, fully_masked, longest, fill (0..1).
+    """
+    values = {name.replace("_", " "): f"{value:,}" for name, value in report["shown"].items() if name != "fill"}
+    values["fill"] = f"{100 * report['shown']['fill']:.2f} %"
+    rest = facts({name: value for name, value in report.items() if name != "shown"})
+    head, line = list(values), list(values.values())
+    return Html(f"{grid(head, [line])}<br>{rest.markup}", f"{aligned([head, line])}\n\n{rest.text}")
+
+
 def rows(rows: Iterable[Any], tokenizer: Any = None, count: int = 3) -> Html:
     """The first rows of a dataset, field by field; with a tokenizer, their length in tokens as well."""
     blocks, lines = [], []
