@@ -1,6 +1,8 @@
 """Packing: no token lost, no document seen by another, the same loss as without."""
 
+import json
 import random
+import signal
 
 import pytest
 import torch
@@ -20,9 +22,11 @@ from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from nbcore import runs
 from nbcore.chat import template
-from nbcore.phases import sft
+from nbcore.phases import lang_adapter, pretrain, sft
+from nbcore.runs import lease
 from nbcore.training import load, packing
-from tests.phases.short_runs import short
+from tests.phases.children import go
+from tests.phases.short_runs import losses, short, walk
 
 SMALL = {"vocab_size": 512, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "head_dim": 16}
 HEADS = {"num_attention_heads": 2, "num_key_value_heads": 1}
@@ -141,7 +145,7 @@ def unpacked(packed):
 
 @pytest.mark.parametrize("length", [2048, 4096, 8192])
 def test_rows_are_full(length):
-    """Tokens in are tokens out, in as few rows as can hold them: what is not full is the last row alone."""
+    """Tokens in are tokens out, in as few rows as could hold them or one more: of thousands, all but a thousandth are full."""
     rows = [
         {"input_ids": list(range(n)), "labels": list(range(n))}
         for n in (int(random.Random(number).lognormvariate(7, 1.2)) + 2 for number in range(1200))
@@ -149,4 +153,68 @@ def test_rows_are_full(length):
     packed = packing.pack(rows, length)
     shown = packing.counted(packed, length)
     assert shown["tokens"] == sum(len(row["input_ids"]) for row in rows)
-    assert len(packed) == -(-shown["tokens"] // length)
+    assert len(packed) <= -(-shown["tokens"] // length) + 1
+
+
+@pytest.mark.parametrize("phase", [pretrain, lang_adapter])
+def test_a_packed_corpus_keeps_every_token(phase, tmp_path):
+    """'truncate' is the default for a long document, and with packing it must not cut one."""
+    name = phase.__name__.rpartition(".")[2]
+    text = "\n".join(f'{{"id": "d{n}", "text": "{"let a = 1; " * (n % 40 + 1)}"}}' for n in range(200))
+    (tmp_path / "long.jsonl").write_text(text)
+    settings = {"corpus.sources": {str(tmp_path / "long.jsonl"): 200}, "corpus.max_tokens": 64, "max_steps": 100}
+    if phase is pretrain:
+        settings["stages"] = []
+    config = short(name, **settings, packing="bfd_split")
+    run = runs.open(config, tmp_path)
+    rows = phase.data(run)
+    report = rows["report"]
+    assert report["split"] > 50 and report["cut"] == 0 and report["shown"]["tokens"] == report["tokens"]
+    assert sum({id(row): len(row["input_ids"]) for row in rows["train"]}.values()) == report["tokens"]
+    assert report["shown"]["longest"] == 64 and report["shown"]["fill"] > 0.95
+    for policy, dropped in (("truncate", 0), ("drop", report["split"])):
+        other = phase.data(runs.open(short(name, **settings, **{"name": policy, "corpus.overlong": policy}), tmp_path))
+        assert other["report"]["shown"]["dropped"] == dropped
+        assert other["report"]["shown"]["truncated"] == report["split"] - dropped
+    with pytest.raises(ValueError, match=r"corpus.overlong is 'raise': document 'd\d+' has \d+ tokens"):
+        phase.data(runs.open(short(name, **settings, **{"name": "raises", "corpus.overlong": "raise"}), tmp_path))
+
+
+@pytest.mark.slow
+def test_a_packed_run_resumes_exactly(tmp_path):
+    """Rows that are packed in another order after a restart train on other batches."""
+    config = short("lang_adapter", packing="bfd_split", batch_size=2)
+    whole = walk(lang_adapter, runs.open(config, tmp_path / "whole"))
+    run = runs.open(config, tmp_path / "killed")
+    lease.release(run.path)
+    assert go(run.store, run.id, end_at=(3, 0)) == -signal.SIGKILL
+    assert not run.finished and go(run.store, run.id) == 0
+    assert losses(run) == losses(whole)
+    weights = "adapter/adapter_model.safetensors"
+    assert (run.path / weights).read_bytes() == (whole.path / weights).read_bytes()
+
+
+@pytest.mark.parametrize("policy", ["drop", "truncate"])
+def test_long_rows_of_sft(policy, tmp_path):
+    """A row cut before its answer has nothing to train on, and must not be a row."""
+    lines = []
+    for n in range(60):
+        asked = "say " * (n if n < 30 else 1)
+        messages = [
+            {"role": "user", "content": asked},
+            {"role": "assistant", "content": "x = 1; " * (40 if n % 2 else 1)},
+        ]
+        lines.append(json.dumps({"id": f"r{n}", "messages": messages}))
+    (tmp_path / "rows.jsonl").write_text("\n".join(lines))
+    settings = {"rows": str(tmp_path / "rows.jsonl"), "limit": None, "max_length": 40, "validation_share": 0.3}
+    report = sft.data(runs.open(short("sft", **settings, overlong=policy), tmp_path))["report"]
+    shown = report["shown"]
+    lost = shown["dropped"] + shown["fully_masked"]
+    assert report["train"] + report["validation"] + lost == report["rows"] == 60
+    assert shown["longest"] <= 40
+    if policy == "truncate":
+        assert shown["dropped"] == 0 and shown["truncated"] > shown["fully_masked"] > 0
+    else:
+        assert shown["truncated"] == shown["fully_masked"] == 0 and shown["dropped"] > 20
+    with pytest.raises(ValueError, match=r"overlong is 'raise': row 'r\d+' of rows"):
+        sft.data(runs.open(short("sft", **settings, overlong="raise", name="raises"), tmp_path))

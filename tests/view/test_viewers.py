@@ -276,3 +276,13 @@ def test_live_draws_where_a_person_watches_and_prints_under_papermill():
     kinds = {allow: {message["msg_type"] for message in messages} for allow, messages in seen.items()}
     assert "update_display_data" in kinds[True] and "stream" not in kinds[True]
     assert "update_display_data" not in kinds[False] and "stream" in kinds[False]
+
+
+def test_the_table_before_the_first_step():
+    """Rows that were cut or left out in silence are found months later, or never."""
+    shown = {"rows": 1200, "tokens": 2_457_600, "truncated": 3, "dropped": 0, "fully_masked": 1, "longest": 2048}
+    text = str(view.data_report({"documents": 9, "shown": {**shown, "fill": 0.99971}}))
+    head, line, *_ = text.splitlines()
+    assert head.split() == ["rows", "tokens", "truncated", "dropped", "fully", "masked", "longest", "fill"]
+    assert line.split() == ["1,200", "2,457,600", "3", "0", "1", "2,048", "99.97", "%"]
+    assert "documents" in text and "shown" not in text
