@@ -29,7 +29,7 @@ def data(run: runs.Run) -> dict[str, Any]:
     heldout = sources.documents(each, "heldout", config.seed)
     limit = config.corpus.max_tokens
     rows, counts = corpus.rows(tokenizer, train, config)
-    validation, heldout_counts = corpus.encode(tokenizer, heldout, limit, config.corpus.overlong)
+    validation, heldout_counts = corpus.encode(tokenizer, heldout, limit)  # cut and counted, always
     if config.packing != "none":
         rows = packing.pack(rows, limit)
     batch = config.effective_batch

@@ -29,7 +29,7 @@ def data(run: runs.Run) -> dict[str, Any]:
     tokenizer = _tokenizer(run, train)
     limit, packed = config.corpus.max_tokens, config.packing != "none"
     rows, counts = corpus.rows(tokenizer, train, config)
-    validation, heldout_counts = corpus.encode(tokenizer, heldout, limit, config.corpus.overlong)
+    validation, heldout_counts = corpus.encode(tokenizer, heldout, limit)  # cut and counted, always
     sequence: list[dict] = []
     for number, (length, steps) in enumerate(stages(config)):
         if packed:
