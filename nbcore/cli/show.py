@@ -42,7 +42,7 @@ def page(run: runs.Run, width: int) -> str:
         ("stands on", [*_ancestors(run), f"base model {info.get('base') or run.config.model.base or 'of its parent'}"]),
         ("settings", [BETWEEN.join(_settings(run.config))]),
         ("other than", _differences(run.config)),
-        ("data", [BETWEEN.join(f"{name} {value}" for name, value in info.get("data", {}).items() if name != "sha256")]),
+        ("data", [BETWEEN.join(_data(info.get("data", {})))]),
         ("made with", [BETWEEN.join(_made_with(info))]),
         ("checkpoints", [f"step {each.step}, {size(each.bytes())}" for each in checkpoints.listing(run.path)]),
         ("events", [_event(row) for row in run.events()]),
@@ -148,6 +148,11 @@ def _differences(config: configs.Phase) -> list[str]:
     changed = [leaf for leaf in configs.leaves(config) if leaf.path in usual and usual[leaf.path] != leaf.value]
     words = [f"{leaf.path} {leaf.value} instead of {usual[leaf.path]}" for leaf in changed]
     return [f"configs/{config.phase}/{shipped.name}: {BETWEEN.join(words)}"] if words else []
+
+
+def _data(report: dict[str, Any]) -> list[str]:
+    """The counts of a phase's data; "shown" repeats them as its notebook's table has them."""
+    return [f"{name} {value}" for name, value in report.items() if name not in ("sha256", "shown")]
 
 
 def _made_with(info: Mapping[str, Any]) -> list[str]:

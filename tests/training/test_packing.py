@@ -145,7 +145,7 @@ def unpacked(packed):
 
 @pytest.mark.parametrize("length", [2048, 4096, 8192])
 def test_rows_are_full(length):
-    """Tokens in are tokens out, in as few rows as could hold them or one more: of thousands, all but a thousandth are full."""
+    """Tokens in are tokens out, in as few rows as could hold them, or one more."""
     rows = [
         {"input_ids": list(range(n)), "labels": list(range(n))}
         for n in (int(random.Random(number).lognormvariate(7, 1.2)) + 2 for number in range(1200))
@@ -200,9 +200,10 @@ def test_long_rows_of_sft(policy, tmp_path):
     lines = []
     for n in range(60):
         asked = "say " * (n if n < 30 else 1)
+        answer = "x = 1; " * (40 if n % 2 else 1)
         messages = [
             {"role": "user", "content": asked},
-            {"role": "assistant", "content": "x = 1; " * (40 if n % 2 else 1)},
+            {"role": "assistant", "content": answer},
         ]
         lines.append(json.dumps({"id": f"r{n}", "messages": messages}))
     (tmp_path / "rows.jsonl").write_text("\n".join(lines))
