@@ -7,6 +7,7 @@ SPM: prefix mark, suffix mark, suffix, middle mark, prefix and middle as one tex
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 PSM, SPM = "psm", "spm"
@@ -82,3 +83,19 @@ def encode(tokenizer: Any, parts: Cut, marks: Marks) -> list[int]:
     if parts.order == PSM:
         return [prefix, *ids(parts.prefix), suffix, *ids(parts.suffix), middle, *ids(parts.middle)]
     return [prefix, suffix, *ids(parts.suffix), middle, *ids(parts.prefix + parts.middle)]
+
+
+def filling(tokenizer: Any, rate: float, seed: int) -> tuple[tuple[str, ...], Callable[[Any], Any]]:
+    """(marks that no text may hold, document -> (order, ids) or None): what a corpus is encoded with.
+
+    Raises ValueError where the tokenizer has no marks and the rate is not 0.
+    """
+    if rate == 0:
+        return (), lambda document: None
+    marks = names(tokenizer)
+
+    def fill(document: Any) -> tuple[str, list[int]] | None:
+        parts = cut(document["text"], document["id"], seed, rate)
+        return None if parts is None else (parts.order, encode(tokenizer, parts, marks))
+
+    return tuple(marks), fill

@@ -13,7 +13,7 @@ from trl import SFTConfig, SFTTrainer
 
 from nbcore import runs
 from nbcore.core import lines
-from nbcore.data import sources
+from nbcore.data import fim, sources
 from nbcore.training import corpus, fit, load, lora, order, packing
 from nbcore.training.remembered import remembered
 
@@ -28,7 +28,8 @@ def data(run: runs.Run) -> dict[str, Any]:
     each = dict.fromkeys(config.corpus.sources, config.validation_documents)
     heldout = sources.documents(each, "heldout", config.seed)
     limit = config.corpus.max_tokens
-    rows, counts = corpus.rows(tokenizer, train, config)
+    filling = fim.filling(tokenizer, config.corpus.fim_rate, config.seed)
+    rows, counts = corpus.rows(tokenizer, train, config, *filling)
     validation, heldout_counts = corpus.encode(tokenizer, heldout, limit)  # cut and counted, always
     if config.packing != "none":
         rows = packing.pack(rows, limit)

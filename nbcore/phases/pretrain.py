@@ -14,7 +14,7 @@ from trl import SFTConfig, SFTTrainer
 from nbcore import runs
 from nbcore.core import lines
 from nbcore.core.records import Document
-from nbcore.data import sources
+from nbcore.data import fim, sources
 from nbcore.training import corpus, fit, load, order, packing
 from nbcore.training import tokenizer as tokenizers
 from nbcore.training.remembered import remembered
@@ -28,7 +28,8 @@ def data(run: runs.Run) -> dict[str, Any]:
     heldout = sources.documents({"katas": config.validation_documents}, "heldout", config.seed)
     tokenizer = _tokenizer(run, train)
     limit, packed = config.corpus.max_tokens, config.packing != "none"
-    rows, counts = corpus.rows(tokenizer, train, config)
+    filling = fim.filling(tokenizer, config.corpus.fim_rate, config.seed)
+    rows, counts = corpus.rows(tokenizer, train, config, *filling)
     validation, heldout_counts = corpus.encode(tokenizer, heldout, limit)  # cut and counted, always
     sequence: list[dict] = []
     for number, (length, steps) in enumerate(stages(config)):

@@ -5,11 +5,11 @@ A small model trained on windows learns nothing it can use; rows aligned to docu
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from nbcore.chat import template
 from nbcore.core.records import Document
-from nbcore.data import fim
 from nbcore.training import packing
 from nbcore.training.tokenizer import PAD
 
@@ -19,21 +19,21 @@ def encode(
     documents: list[Document],
     max_tokens: int,
     overlong: str = "truncate",
-    fim_rate: float = 0.0,
-    seed: int = 0,
+    forbidden: tuple[str, ...] = (),
+    fill: Callable[[Document], tuple[str, list[int]] | None] = lambda document: None,
 ) -> tuple[list[dict], dict[str, int]]:
     """([{"id", "input_ids", "labels"}], counts of documents, tokens and cuts). Loss falls on every token.
 
     Text that spells a control token is set apart and counted: it would be read as one. So is what carries no loss:
     blank text, a single token, or what max_tokens cuts down to one. A document of more than max_tokens is cut to them,
     or dropped, or raises, or is kept whole for packing to split (`overlong`: truncate, drop, raise, split); each is
-    counted. `fim_rate` of the texts become fill-in-the-middle. Raises ValueError where no document is left.
+    counted. `fill` gives (order, ids) of a text that is to be told as fill-in-the-middle, and `forbidden` are the marks
+    that no text may hold then (data/fim.py); what would not fit with its marks stays as it is. Raises ValueError where no document is left.
     """
     end = tokenizer.convert_tokens_to_ids(PAD)
     if end is None or end == tokenizer.unk_token_id:
         end = tokenizer.eos_token_id
-    marks = fim.names(tokenizer) if fim_rate else None
-    control = [*template.control_tokens(tokenizer), *(marks or ())]  # Qwen's marks are no special tokens of it
+    control = [*template.control_tokens(tokenizer), *forbidden]  # Qwen's marks are no special tokens of it
     rows, counts = [], {"documents": 0, "tokens": 0, "cut": 0, "control_tokens_inside": 0}
     for document in documents:
         if "messages" in document:
@@ -57,8 +57,13 @@ def encode(
             counts[overlong] = counts.get(overlong, 0) + 1
             if overlong == "drop":
                 continue
-        if marks and "text" in document and "messages" not in document:
-            ids = _filled(tokenizer, document, ids, end, max_tokens, marks, fim_rate, seed, counts)
+        if "messages" not in document and (filled := fill(document)):
+            kind, inner = filled
+            if len(inner) < max_tokens:  # else the middle, told last, would be cut off or part from its marks
+                ids = [*inner, end]
+            else:
+                kind = "too_long"
+            counts[f"fim_{kind}"] = counts.get(f"fim_{kind}", 0) + 1
         counts["documents"] += 1
         if overlong == "truncate":
             counts["cut"] += len(ids) > max_tokens
@@ -78,34 +83,11 @@ def encode(
     return rows, counts
 
 
-def _filled(
-    tokenizer: Any,
-    document: Document,
-    plain: list[int],
-    end: int,
-    max_tokens: int,
-    marks: fim.Marks,
-    rate: float,
-    seed: int,
-    counts: dict[str, int],
-) -> list[int]:
-    # Of a document that does not fit its row the middle, told last, would be cut off or part from its marks.
-    parts = fim.cut(document["text"], document["id"], seed, rate)
-    if parts is None:
-        return plain
-    ids = [*fim.encode(tokenizer, parts, marks), end]
-    if len(ids) > max_tokens:
-        counts["fim_too_long"] = counts.get("fim_too_long", 0) + 1
-        return plain
-    counts[f"fim_{parts.order}"] = counts.get(f"fim_{parts.order}", 0) + 1
-    return ids
-
-
-def rows(tokenizer: Any, documents: list[Document], config: Any) -> tuple[list[dict], dict[str, Any]]:
+def rows(tokenizer: Any, documents: list[Document], config: Any, *filling: Any) -> tuple[list[dict], dict[str, Any]]:
     """`encode` as a phase's config says; where rows are to be packed, a long document stays whole for that."""
     wanted = config.corpus
     overlong = "split" if config.packing != "none" and wanted.overlong == "truncate" else wanted.overlong
-    return encode(tokenizer, documents, wanted.max_tokens, overlong, wanted.fim_rate, config.seed)
+    return encode(tokenizer, documents, wanted.max_tokens, overlong, *filling)
 
 
 def shown(rows: list[dict], counts: dict[str, int], limit: int) -> dict[str, Any]:

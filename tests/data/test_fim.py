@@ -85,10 +85,10 @@ def test_documents_of_a_corpus():
         {"id": "long", "text": "let a = 1;\n" * 50, "source": "x"},
     ]
     plain, _ = corpus.encode(SEEDLING, texts + others, 64)
-    rows, counts = corpus.encode(SEEDLING, texts + others, 64, "split", 1.0, 7)
+    rows, counts = corpus.encode(SEEDLING, texts + others, 64, "split", *fim.filling(SEEDLING, 1.0, 7))
     assert counts["fim_psm"] + counts["fim_spm"] == 60 and counts["fim_too_long"] == 1
     assert counts["control_tokens_inside"] == 1 and counts["split"] == 1
     assert rows[60] == plain[60] and len(rows[61]["input_ids"]) > 64
-    backwards, _ = corpus.encode(SEEDLING, (texts + others)[::-1], 64, "split", 1.0, 7)
+    backwards, _ = corpus.encode(SEEDLING, (texts + others)[::-1], 64, "split", *fim.filling(SEEDLING, 1.0, 7))
     assert backwards[::-1] == rows
     assert all(row["labels"] == row["input_ids"] for row in rows)  # loss falls on every token
