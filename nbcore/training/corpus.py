@@ -28,7 +28,8 @@ def encode(
     blank text, a single token, or what max_tokens cuts down to one. A document of more than max_tokens is cut to them,
     or dropped, or raises, or is kept whole for packing to split (`overlong`: truncate, drop, raise, split); each is
     counted. `fill` gives (order, ids) of a text that is to be told as fill-in-the-middle, and `forbidden` are the marks
-    that no text may hold then (data/fim.py); what would not fit with its marks stays as it is. Raises ValueError where no document is left.
+    that no text may hold then (data/fim.py); what would not fit with its marks stays as it is.
+    Raises ValueError where no document is left.
     """
     end = tokenizer.convert_tokens_to_ids(PAD)
     if end is None or end == tokenizer.unk_token_id:
