@@ -19,7 +19,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -32,6 +32,7 @@ LONG, SHORT = 13, 10  # tokens in a row
 LIKE = 0.5  # Jaccard
 LEAST_WEIGHT = 3  # of a function that is known by what it does; below, it is anybody's one-liner
 SAYS_ENOUGH = 8  # of one that is also known with other types, or with things added
+SPLIT_WEIGHT = 16  # of one that is also known when its parts are in another order
 LEAST_WORDS = 7
 WHOLE = 40  # words: a shorter instruction is found only where the whole of it stands
 
@@ -67,11 +68,12 @@ class Protected:
         allowed = _Generic(generic)
         self._allowed_functions = allowed.functions
         for number, item in enumerate(self.items):
-            for run in {*_runs(item.code, LONG), *_runs(item.code, SHORT)} - allowed.runs:
+            known = list(fingerprints.functions(item.code))
+            for run in {*_runs(known, LONG), *_runs(known, SHORT)} - allowed.runs:
                 self._runs.setdefault(run, number)
             for run in set(_word_runs(item.prompt)) - allowed.word_runs:
                 self._word_runs[run].append(number)
-            for function in list(fingerprints.functions(item.code))[-1:]:
+            for function in known[-1:]:
                 if function.name not in allowed.names and len(function.types) > 4:
                     self._signatures.setdefault((function.name, function.types), number)
                 if _weight(function.body) >= LEAST_WEIGHT:
@@ -93,7 +95,7 @@ class Protected:
         """What of the protected set the text holds, one hit an item, by the first rule that finds it."""
         found: dict[int, tuple[str, str]] = {}
         for view in _views(text):
-            functions = list(fingerprints.functions(view))
+            functions = complete = list(fingerprints.functions(view))
             body = fingerprints.significant(list(fingerprints.tokens(view))) if not functions else ()
             if body:
                 functions = [fingerprints.Function("", "", body)]  # a solution without its head
@@ -103,8 +105,8 @@ class Protected:
                 number = self._signatures.get((function.name, function.types), None)
                 if number is not None:
                     found.setdefault(number, ("signature", f"{function.name}{function.types}"))
-            self._by_runs(view, found)
-            self._by_whole(view, found)
+            self._by_runs(view, complete, found)
+            self._by_whole(view, complete, found)
         return [
             Hit(self.items[number].id, self.items[number].set, rule, shown) for number, (rule, shown) in found.items()
         ]
@@ -120,13 +122,17 @@ class Protected:
                 same_types = function.types in ("", protected.types)
                 if _weight(wanted) < SAYS_ENOUGH and not (same_types and wanted == function.body):
                     continue
-                if len(wanted) <= len(function.body) <= room and _in_order(wanted, function.body):
+                if not len(wanted) <= len(function.body) <= room:
+                    continue
+                # An expression that was split into statements does the same in another order.
+                split = same_types and _weight(wanted) >= SPLIT_WEIGHT and not Counter(wanted) - Counter(function.body)
+                if split or _in_order(wanted, function.body):
                     yield number
 
-    def _by_runs(self, view: str, found: dict[int, tuple[str, str]]) -> None:
+    def _by_runs(self, view: str, functions: list[fingerprints.Function], found: dict[int, tuple[str, str]]) -> None:
         shorter: dict[int, set] = defaultdict(set)
         for size in (LONG, SHORT):
-            for run in _runs(view, size):
+            for run in _runs(functions, size):
                 number = self._runs.get(run)
                 if number is not None and size == LONG:
                     found.setdefault(number, ("ngram", " ".join(run)))
@@ -142,8 +148,7 @@ class Protected:
                 if len(fingerprints.words(prompt)) >= WHOLE or spoken.issuperset(_word_runs(prompt)):
                     found.setdefault(number, ("instruction", prompt))
 
-    def _by_whole(self, view: str, found: dict[int, tuple[str, str]]) -> None:
-        functions = list(fingerprints.functions(view))
+    def _by_whole(self, view: str, functions: list[fingerprints.Function], found: dict[int, tuple[str, str]]) -> None:
         if functions and all((function.types, function.body) in self._allowed_functions for function in functions):
             return  # nothing but what training katas do
         shingles = dedup.shingles(view)
@@ -196,9 +201,9 @@ class _Generic:
     """What training katas contain, which is evidence of nothing."""
 
     def __init__(self, items: Sequence[Item]):
-        self.runs = {run for item in items for size in (LONG, SHORT) for run in _runs(item.code, size)}
         self.word_runs = {run for item in items for run in _word_runs(item.prompt)}
         known = [function for item in items for function in fingerprints.functions(item.code)]
+        self.runs = {*_runs(known, LONG), *_runs(known, SHORT)}
         self.names = {function.name for function in known}
         self.functions = {(function.types, function.body) for function in known}
 
@@ -210,9 +215,9 @@ def _views(text: str) -> list[str]:
     return [text]
 
 
-def _runs(code: str, size: int) -> Iterator[tuple[str, ...]]:
+def _runs(functions: Iterable[fingerprints.Function], size: int) -> Iterator[tuple[str, ...]]:
     """Runs of `size` significant tokens."""
-    for function in fingerprints.functions(code):
+    for function in functions:
         body = function.body
         for start in range(len(body) - size + 1):
             run = body[start : start + size]

@@ -24,7 +24,7 @@ SHORT = 10  # tokens: below, only the same tokens are a copy
 BANDS, ROWS = 42, 6  # proposes 99.5 % of the pairs at J = 0.7, and 48 % of those at 0.5, which verifying then refuses
 _SEED = 42
 _BATCH_TEXTS, _BATCH_SHINGLES = 256, 500_000
-_TOKEN = re.compile(r"\w+|[^\w\s]")
+TOKEN = re.compile(r"\w+|[^\w\s]")
 _WEIGHTS = np.array(
     [0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB, 0xD6E8FEB86659FD93, 0xA24BAED4963EE407], np.uint64
 )
@@ -89,7 +89,7 @@ def _number(token: str) -> int:
 
 def shingles(text: str) -> np.ndarray:
     """The sorted distinct hashes (uint64) of the text's 5-grams; of a short text one hash, of all its tokens."""
-    tokens = _TOKEN.findall(text)
+    tokens = TOKEN.findall(text)
     if len(tokens) < SHORT:
         return np.array([_number("short " + " ".join(tokens))], np.uint64)
     numbers = np.fromiter(map(_number, tokens), np.uint64, len(tokens))

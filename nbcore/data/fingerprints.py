@@ -98,6 +98,13 @@ def significant(code: list[str]) -> tuple[str, ...]:
         if token == "dbg" and after == "!":
             place += 2
             continue
+        if token == "::" and after == "<":
+            place = _past_angles(code, place + 1)
+            continue
+        if token == ":" and "let" in code[max(0, place - 3) : place]:
+            while place < len(code) and code[place] not in ("=", ";"):
+                place += 1
+            continue
         if word := _kept(token, before, after):
             kept.append(word)
         place += 1
@@ -117,7 +124,9 @@ def _kept(token: str, before: str, after: str) -> str:
         return token
     if token in _KEYWORDS:
         return token
-    if re.match(r"[^\W\d]", token):
+    if token[0] == "_" or token[0].isalpha():
+        if before == "." and after == "::":
+            return token  # a method with its type arguments
         if token in _TYPES or token in _NOISE or after == "::":
             return ""
         if after == "!" or (after == "(" and before in (".", "::")):
@@ -148,6 +157,17 @@ def _past_parentheses(code: list[str], place: int) -> int:
     depth = 0
     while place < len(code):
         depth += {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}.get(code[place], 0)
+        place += 1
+        if depth == 0:
+            break
+    return place
+
+
+def _past_angles(code: list[str], place: int) -> int:
+    """Past the type arguments that begin there; `>=` may close one, as in `let v: Vec<i64>= ...`."""
+    depth = 0
+    while place < len(code) and code[place] not in (";", "{"):
+        depth += {"<": 1, ">": -1, ">=": -1}.get(code[place], 0)
         place += 1
         if depth == 0:
             break

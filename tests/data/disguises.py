@@ -57,10 +57,16 @@ def in_json(code: str) -> str:
     return json.dumps({"instruction": "Complete this.", "output": code})
 
 
+def annotated(code: str) -> str:
+    """Variables and collections with their types spelled out."""
+    code = re.sub(r"\blet mut (\w+) = Vec::new\(\)", r"let mut \1: Vec<_> = Vec::new()", code)
+    return code.replace(".collect()", ".collect::<Vec<_>>()")
+
+
 DISGUISES = (
     lambda code: embedded(reformatted(renamed(code))),
     lambda code: in_tests(commented(renamed(code))),
     lambda code: logged(commented(renamed(code))),
     lambda code: in_json(literals(renamed(code))),
-    lambda code: embedded(commented(literals(renamed(code)))),
+    lambda code: embedded(commented(literals(renamed(annotated(code))))),
 )
