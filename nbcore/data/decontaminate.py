@@ -16,9 +16,11 @@ what a shipped training kata contains (a run of tokens or words, a whole functio
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import re
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
@@ -162,9 +164,15 @@ class Protected:
 
 
 def task_items(file: str | Path) -> list[Item]:
-    """The items of a file of tasks, one JSON object a line. ValueError names the file and line that is none."""
+    """The items of a file of tasks, one JSON object a line, gzip or not. ValueError names the file and line that is
+    none."""
     items = []
-    for number, line in enumerate(Path(file).read_text(encoding="utf-8-sig").split("\n"), 1):
+    raw = Path(file).read_bytes()
+    try:
+        text = (gzip.decompress(raw) if raw.startswith(b"\x1f\x8b") else raw).decode("utf-8-sig")
+    except (UnicodeDecodeError, OSError, EOFError, zlib.error):
+        raise ValueError(f"{file} is no file of tasks; it is JSON lines in UTF-8, or those in whole gzip") from None
+    for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         try:

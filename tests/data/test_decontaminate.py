@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import random
 
@@ -36,7 +37,7 @@ def test_a_disguised_item_is_found(protected):
     kata_items = random.Random(0).sample([item for item in protected.items if item.set != "mine.jsonl"], 50)
     assert all(protected.hits(disguise(TASK["signature"] + TASK["solution"])) for disguise in DISGUISES)
     caught = [bool(protected.hits(disguise(item.code))) for item in kata_items for disguise in DISGUISES]
-    assert sum(caught) >= 0.9 * len(caught)
+    assert sum(caught) >= 0.95 * len(caught)
 
 
 def test_a_hit_names_the_item_and_shows_it(protected):
@@ -60,6 +61,17 @@ def test_a_file_that_holds_no_task_is_named(tmp_path):
     file.write_text('{"id": "a"}\n')
     with pytest.raises(ValueError, match=r"no\.jsonl:1"):
         decontaminate.Protected.of_the_project([file])
+    for broken in (b"\xff\xfe\x00", gzip.compress(b"{}")[:-9]):
+        file.write_bytes(broken)
+        with pytest.raises(ValueError, match=r"no\.jsonl is no file of tasks"):
+            decontaminate.task_items(file)
+
+
+def test_humaneval_s_own_lines_are_tasks(tmp_path):
+    line = {"task_id": "HumanEval/0", "prompt": "def f(x):\n    pass", "canonical_solution": "    return x"}
+    file = tmp_path / "HumanEval.jsonl.gz"
+    file.write_bytes(gzip.compress(json.dumps(line).encode()))
+    assert [item.id for item in decontaminate.task_items(file)] == ["HumanEval/0"]
 
 
 def test_the_hash_tells_protected_sets_apart(protected):
