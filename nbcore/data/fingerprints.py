@@ -82,7 +82,7 @@ def types_of(head: list[str]) -> str:
         parameter = after == ":" and re.match(r"[^\W\d]", token)
         if not parameter and not token.startswith("'") and token not in {"mut", "pub", ","}:
             kept.append(token)
-    return "".join(kept)
+    return re.sub(r"\(&?self", "(", "".join(kept), count=1)  # a function put into an impl is still the same
 
 
 def significant(code: list[str]) -> tuple[str, ...]:
