@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from nbcore.core.conversation import BadRecord
+
 DEEPEST = 100  # lists and mappings inside one another that are accepted; Python's own limit is about a thousand
 _FORMATS = {b"\x1f\x8b": "gzip", b"PK": "a zip archive", b"PAR1": "Parquet"}
 _ARRAY = "the beginning of a JSON array; write each of its mappings on a line of its own (jq -c '.[]' does)"
@@ -62,26 +64,28 @@ def numbered(path: str | Path, field: str, remedy: str) -> Iterator[tuple[int, b
 
 
 def value(line: bytes) -> Any:
-    """What one line of JSON says. Raises ValueError with what is wrong and the remedy."""
+    """What one line of JSON says. Raises BadRecord, a ValueError, with what is wrong and the remedy."""
     try:
         text = line.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise ValueError(
-            f"not UTF-8 (byte 0x{line[error.start]:02x} at {error.start}); save the file as UTF-8"
+        raise BadRecord(
+            f"not UTF-8 (byte 0x{line[error.start]:02x} at {error.start}); save the file as UTF-8", "not_utf8"
         ) from None
     try:
         parsed = json.loads(text)
     except RecursionError:
-        raise ValueError(f"not JSON that can be read: nested too deep; at most {DEEPEST} levels") from None
+        raise BadRecord(
+            f"not JSON that can be read: nested too deep; at most {DEEPEST} levels", "nested_too_deep"
+        ) from None
     except ValueError as error:  # a JSONDecodeError, or plain ValueError for a number of more than 4300 digits
         if text.strip() == "[":
-            raise ValueError(_ARRAY) from None
+            raise BadRecord(_ARRAY, "not_json") from None
         message = error.msg if isinstance(error, json.JSONDecodeError) else error
-        raise ValueError(f"not JSON ({message}); each line is one JSON mapping") from None
+        raise BadRecord(f"not JSON ({message}); each line is one JSON mapping", "not_json") from None
     if text.count("[") + text.count("{") > DEEPEST and _depth(parsed) > DEEPEST:
-        raise ValueError(f"nested too deep ({_depth(parsed)} levels); at most {DEEPEST}")
+        raise BadRecord(f"nested too deep ({_depth(parsed)} levels); at most {DEEPEST}", "nested_too_deep")
     if isinstance(parsed, list) and parsed and isinstance(parsed[0], dict):
-        raise ValueError(_ARRAY)
+        raise BadRecord(_ARRAY, "no_object")
     return parsed
 
 

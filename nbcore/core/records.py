@@ -8,22 +8,13 @@ ValueError with field, value and remedy in one line; its caller adds the file an
 from __future__ import annotations
 
 import re
-import reprlib
 from collections.abc import Mapping
 from typing import Any, NotRequired, TypedDict
 
+from nbcore.core.conversation import BadRecord, check_messages, check_text, check_tools, shortened
+
 EDITIONS = ("2015", "2018", "2021", "2024")
 LANGUAGES = ("rust", "python")
-FOLLOWS = {  # the role of a message -> the roles that may come after it; None: before the first
-    None: ("system", "user"),
-    "system": ("user",),
-    "user": ("assistant",),
-    "assistant": ("user", "tool"),
-    "tool": ("assistant", "tool"),
-}
-ORDER = "a conversation is system (if any), user, assistant, user, assistant and so on"
-_short = reprlib.Repr()
-_short.maxstring = _short.maxother = 60
 
 
 class Task(TypedDict):
@@ -43,19 +34,23 @@ class Task(TypedDict):
         """The task, checked. Raises ValueError with field, value and remedy."""
         _has(value, "id", "prompt", "tests")
         for field in ("id", "prompt", "tests"):
-            _text(value, field)
+            check_text(value, field)
         for field in ("signature", "solution", "family"):
-            _text(value, field, optional=True)
+            check_text(value, field, optional=True)
         _edition(value)
         _meta(value)
         return value
 
 
 class Message(TypedDict):
-    """One turn of a conversation."""
+    """One turn of a conversation. Only an assistant that calls tools may leave `content` None."""
 
     role: str
-    content: str
+    content: str | None
+    tool_calls: NotRequired[list[dict[str, Any]]]
+    """Of the assistant: [{"function": {"name", "arguments"}}]; the result comes as a message of the role tool."""
+    tool_call_id: NotRequired[str]
+    name: NotRequired[str]
 
 
 class Row(TypedDict):
@@ -63,6 +58,8 @@ class Row(TypedDict):
 
     id: str
     messages: list[Message]
+    tools: NotRequired[list[dict[str, Any]]]
+    """The tools that the assistant may call, each described by a mapping."""
     meta: NotRequired[dict[str, Any]]
 
     @staticmethod
@@ -74,9 +71,11 @@ class Row(TypedDict):
                 "write role and content for from and value, user for human, assistant for gpt"
             )
         _has(value, "id", "messages")
-        _text(value, "id")
+        check_text(value, "id")
         _meta(value)
-        _conversation(value["messages"])
+        if value.get("tools") is not None:
+            check_tools(value["tools"])
+        check_messages(value["messages"])
         return value
 
 
@@ -87,13 +86,15 @@ class Document(TypedDict):
     text: NotRequired[str]
     messages: NotRequired[list[Message]]
     source: NotRequired[str]
+    meta: NotRequired[dict[str, Any]]
+    """Where it comes from: repo, path, revision, licence, tags; whatever of these is known."""
 
     @staticmethod
     def parse(value: Any) -> Document:
         """The document, checked. Raises ValueError with field, value and remedy."""
         _has(value, "id", "text")
-        _text(value, "id")
-        _text(value, "text")
+        check_text(value, "id")
+        check_text(value, "text")
         return value
 
 
@@ -116,21 +117,17 @@ class Sample(TypedDict):
         """
         if not isinstance(value, Mapping):
             raise ValueError(f"a sample is a mapping, this is {type(value).__name__}")
-        _text(value, "id")
+        check_text(value, "id")
         given = [field for field in ("completion", "code") if isinstance(value.get(field), str)]
         if len(given) != 1:
             raise ValueError("needs exactly one of 'completion' and 'code', as text")
         if not isinstance(value.get("tests"), str):
-            raise ValueError(
-                f"'tests' is {_short.repr(value.get('tests'))}; it must be Rust text with #[test] functions"
-            )
+            raise ValueError(f"'tests' is {shortened(value.get('tests'))}; it must be Rust text with #[test] functions")
         for field in ("tests", "signature"):
-            _text(value, field, optional=True)
+            check_text(value, field, optional=True)
         _edition(value)
         if (value.get("language") or "rust") not in LANGUAGES:
-            raise ValueError(
-                f"'language' is {_short.repr(value['language'])}; it must be one of {', '.join(LANGUAGES)}"
-            )
+            raise ValueError(f"'language' is {shortened(value['language'])}; it must be one of {', '.join(LANGUAGES)}")
         if value.get("language") == "python":
             python_function(value.get("signature") or "")
         return value
@@ -182,7 +179,7 @@ class Pair(TypedDict):
         _has(value, *fields)
         for field in fields:
             if not isinstance(value[field], str):
-                raise ValueError(f"{field!r} is {_short.repr(value[field])}; it must be text")
+                raise ValueError(f"{field!r} is {shortened(value[field])}; it must be text")
         return value
 
 
@@ -199,60 +196,16 @@ def python_function(prompt: str) -> str:
 def _has(value: Any, *fields: str) -> None:
     names = ", ".join(fields)
     if not isinstance(value, Mapping):
-        raise ValueError(f"{_short.repr(value)} is no mapping; a line has {names}")
+        raise BadRecord(f"{shortened(value)} is no mapping; a line has {names}", "no_object")
     if missing := [field for field in fields if field not in value]:
-        raise ValueError(f"{missing[0]!r} is missing; a line has {names}")
-
-
-def _text(value: Mapping[str, Any], field: str, *, optional: bool = False, name: str | None = None) -> None:
-    text, name = value.get(field), name or field
-    if optional and text is None:
-        return
-    if not isinstance(text, str):
-        left_out = ", or left out" if optional else ""
-        raise ValueError(f"{name!r} is {_short.repr(text)}; it must be text{left_out}")
-    if "\0" in text:
-        raise ValueError(f"{name!r} holds a NUL character at {text.index(chr(0))}; take it out")
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise ValueError(
-            f"{name!r} holds half of a surrogate pair, {text[error.start]!r} at {error.start}, which no file can hold; "
-            "take it out"
-        ) from None
+        raise BadRecord(f"{missing[0]!r} is missing; a line has {names}", "missing_content")
 
 
 def _meta(value: Mapping[str, Any]) -> None:
     if not isinstance(value.get("meta", {}), Mapping):
-        raise ValueError(f"'meta' is {_short.repr(value['meta'])}; it must be a mapping, or left out")
+        raise ValueError(f"'meta' is {shortened(value['meta'])}; it must be a mapping, or left out")
 
 
 def _edition(value: Mapping[str, Any]) -> None:
     if str(value.get("edition") or "2021") not in EDITIONS:
-        raise ValueError(f"'edition' is {_short.repr(value['edition'])}; it must be one of {', '.join(EDITIONS)}")
-
-
-def _conversation(messages: Any) -> None:
-    if not isinstance(messages, list) or not messages:
-        raise ValueError(f"'messages' is {_short.repr(messages)}; it must be a list of {{role, content}}")
-    before = None
-    for number, message in enumerate(messages):
-        name = f"messages[{number}]"
-        if not isinstance(message, Mapping):
-            raise ValueError(f"'{name}' is {_short.repr(message)}; it must be a mapping of role and content")
-        role = message.get("role")
-        if not isinstance(role, str) or role not in FOLLOWS:
-            meant = {"human": "user", "gpt": "assistant", "model": "assistant", "bot": "assistant"}.get(str(role))
-            remedy = f"write {meant}" if meant else f"it must be one of {', '.join(filter(None, FOLLOWS))}"
-            raise ValueError(f"'{name}.role' is {_short.repr(role)}; {remedy}")
-        if role not in FOLLOWS[before]:
-            place = f"after {before!r}" if before else "in the first message"
-            raise ValueError(f"'{name}.role' is {role!r} {place}; {ORDER}")
-        _text(message, "content", name=f"{name}.content")
-        if role == "assistant" and not message["content"].strip():
-            raise ValueError(f"'{name}.content' is blank; an empty answer teaches nothing: fill it, or drop the line")
-        before = role
-    if before != "assistant":
-        raise ValueError(
-            f"'messages' ends with the role {before!r}; the last message must be the assistant's, which is trained"
-        )
+        raise ValueError(f"'edition' is {shortened(value['edition'])}; it must be one of {', '.join(EDITIONS)}")
