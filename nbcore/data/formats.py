@@ -1,6 +1,6 @@
 """The one reader of files that people bring, under the name that data has for it; it stands in `nbcore.core.formats`,
 where task sets and runs may import it, too."""
 
-from nbcore.core.formats import Loaded, SetAside, Unreadable, files, format_of, load, read, revision
+from nbcore.core.formats import SetAside, Unreadable, files, format_of, read, revision
 
-__all__ = ["Loaded", "SetAside", "Unreadable", "files", "format_of", "load", "read", "revision"]
+__all__ = ["SetAside", "Unreadable", "files", "format_of", "read", "revision"]

@@ -3,15 +3,14 @@
     files(inputs)              the files that a path, a folder or a data set of the Hub stands for
     read(path, kind)           its records, and what was set aside of it and why
     format_of(path)            "alpaca", "sharegpt", "csv", "prompt_completion", "messages", "text", "document", "task"
-    load(source, kind, field)  all records of an input in memory, for a run; says what was set aside
 
+`loading.load` reads all of an input into memory for a run, and says what was set aside.
 What a file is shows in its content, whatever it is called. It stands on the lowest floor because task sets, runs and
 data read through it; `nbcore.data.formats` is its name for the rest.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,11 +18,11 @@ from typing import Any, NamedTuple
 from nbcore.core import lines as json_lines
 from nbcore.core.conversation import BadRecord
 from nbcore.core.formats import json_text, shapes, tables
-from nbcore.core.formats.content import BLOCK, LONGEST, Cut, Line, Unreadable, content, cut_off, packing
+from nbcore.core.formats.content import BLOCK, LONGEST, Cut, Line, Unreadable, cut_off, opened, packing
 from nbcore.core.formats.places import files, revision
 from nbcore.core.output import shown
 
-__all__ = ["Loaded", "SetAside", "Unreadable", "files", "format_of", "load", "read", "revision"]
+__all__ = ["SetAside", "Unreadable", "files", "format_of", "read", "records", "revision"]
 
 KINDS = ("rows", "documents", "tasks")
 EXCERPT = 200  # characters of a bad record's text
@@ -41,14 +40,6 @@ class SetAside(NamedTuple):
     """Its beginning."""
 
 
-class Loaded(NamedTuple):
-    """What a run reads of an input."""
-
-    records: list[Any]
-    set_aside: dict[str, int]
-    """How many by reason."""
-
-
 class _Found(NamedTuple):
     """What stands at one place of a file: a mapping, or why there is none."""
 
@@ -63,7 +54,7 @@ def read(path: str | Path, kind: str, field: str = "IN") -> Iterator[Any]:
     Raises Unreadable naming field, file and what was expected, where the file is of no use as a whole, and
     FileNotFoundError.
     """
-    for line, record in _records(Path(path), kind, field):
+    for line, record in records(Path(path), kind, field):
         if isinstance(record, BadRecord):
             text = line.text[: 4 * EXCERPT].decode("utf-8", "replace")[:EXCERPT]
             yield SetAside(str(path), line.number, record.reason, text)
@@ -91,45 +82,8 @@ def format_of(path: str | Path, field: str = "IN") -> str:
     return "unknown"
 
 
-def load(source: str | Path, kind: str, field: str) -> Loaded:
-    """All records of a file, a folder or a data set of the Hub. What is set aside is printed in one line.
-
-    Raises FileNotFoundError, and ValueError naming field, file, line, value and remedy where no record is good.
-    """
-    named = files(source, field)
-    records, ids, reasons, first, unread = [], set(), Counter(), "", 0
-    for path in named:
-        try:
-            for line, record in _records(path, kind, field):
-                if not isinstance(record, BadRecord) and record["id"] in ids:
-                    words = f"'id' {shown(record['id'], 60)!r} stands more than once, or the same content does"
-                    record = BadRecord(f"{words}; the first stays", "duplicate_id")
-                if isinstance(record, BadRecord):
-                    reasons[record.reason] += 1
-                    first = first or f"{shown(str(path))}:{line.number}: {record}"
-                else:
-                    ids.add(record["id"])
-                    records.append(record)
-        except Unreadable as error:
-            if len(named) == 1:
-                raise
-            unread += 1
-            first = first or str(error).removeprefix(f"{field}: ")
-    if not records:
-        raise ValueError(f"{field}: {first or f'{source} is empty; it needs at least one line of JSON'}")
-    if reasons:
-        words = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
-        total = len(records) + reasons.total()
-        print(f"{field}: {shown(str(source))}: {reasons.total()} of {total} {kind} set aside ({words}); first: {first}")
-    if unread:
-        print(f"{field}: {shown(str(source))}: {unread} of {len(named)} files are no {kind}; the first: {first}")
-    if unread:
-        reasons["unreadable"] = unread
-    return Loaded(records, dict(sorted(reasons.items())))
-
-
-def _records(path: Path, kind: str, field: str) -> Iterator[tuple[Line, Any]]:
-    """(where it begins, the record, or the BadRecord that says why there is none)."""
+def records(path: Path, kind: str, field: str) -> Iterator[tuple[Line, Any]]:
+    """(where it begins, the record, or the BadRecord that says why there is none) of each. Raises as `read` does."""
     assert kind in KINDS, f"kind {kind!r}; one of {', '.join(KINDS)}"
     known = _known(path, field, kind)
     if known == "empty":
@@ -167,7 +121,7 @@ def _known(path: Path, field: str, kind: str | None = None) -> str | tables.Head
             raise Unreadable("is no file; name the files in it, or save it as one")
         if packing(path) == "parquet":
             return "parquet"
-        head = content(path).head
+        head = opened(path).head
     except FileNotFoundError:
         raise FileNotFoundError(f"{field}: no file {path}; give a file of {kind or 'rows'}") from None
     except Unreadable as error:
@@ -210,7 +164,7 @@ def _mappings(path: Path, known: str | tables.Header, field: str) -> Iterator[_F
         except Unreadable as error:
             raise Unreadable(f"{field}: {path}: {error}") from None
         return
-    text = content(path)
+    text = opened(path)
     if isinstance(known, tables.Header):
         for line, row in tables.csv_rows(text.blocks, known):
             yield _Found(line, row, line.problem)
@@ -250,7 +204,7 @@ def _document(path: Path) -> tuple[Line, Any]:
     """A file of plain text as one document, or why it is none."""
     whole, line = bytearray(), Line(1, b"")
     try:
-        for block in content(path).blocks:
+        for block in opened(path).blocks:
             whole += block
             if len(whole) > LONGEST:
                 line = Line(1, bytes(whole[:BLOCK]))

@@ -51,6 +51,8 @@ class Line(NamedTuple):
     text: bytes
     problem: BadRecord | None = None
     """Why it is not whole."""
+    ended: bool = True
+    """Whether a line break follows it; the last line of a file cut off has none."""
 
 
 class Content(NamedTuple):
@@ -69,7 +71,7 @@ def packing(path: Path) -> str | None:
     return {b"\x28\xb5\x2f\xfd": "zstd", b"PAR1": "parquet"}.get(beginning)
 
 
-def content(path: Path) -> Content:
+def opened(path: Path) -> Content:
     """The text of a file. Raises Unreadable for what is no text, without the name of the file; OSError."""
     packed = packing(path)
     if packed == "parquet":
@@ -116,7 +118,7 @@ def lines(blocks: Iterator[bytes]) -> Iterator[Line]:
         yield Line(number, b"".join(parts), cut_off(error))
         return
     if size:
-        yield _line(number, parts, size, b"")
+        yield _line(number, parts, size, b"")._replace(ended=False)
 
 
 def _line(number: int, parts: list[bytes], size: int, last: bytes) -> Line:

@@ -67,7 +67,7 @@ def _lines(blocks: Iterator[bytes]) -> Iterator[Line]:
 
 def _perhaps_cut(line: Line) -> Line:
     """The last record of a text, with what is said of it where its brackets are still open."""
-    if line.problem is not None:
+    if line.problem is not None or line.ended:
         return line
     depth, position, inside = 0, 0, False
     while (match := _STRUCTURE.search(line.text, position)) is not None:

@@ -53,7 +53,8 @@ def csv_rows(blocks: Iterator[bytes], header: Header) -> Iterator[tuple[Line, di
             return
         first, width = used[0], len(header.columns)
         if problem is not None:
-            if problem.reason != "cut_off" or _are_rows(used[1:], header):
+            # A row that is read to its end but is not UTF-8 has no other row in it.
+            if problem.reason == "not_csv" or (problem.reason == "cut_off" and _are_rows(used[1:], header)):
                 again.extendleft(reversed(used[1:]))
             yield first._replace(problem=problem), None
         elif not row:

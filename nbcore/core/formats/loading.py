@@ -1,0 +1,56 @@
+"""All records of an input for a run, and what is said of those that are set aside."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from nbcore.core import formats
+from nbcore.core.conversation import BadRecord
+from nbcore.core.output import shown
+
+
+class Loaded(NamedTuple):
+    """What a run reads of an input."""
+
+    records: list[Any]
+    set_aside: dict[str, int]
+    """How many by reason."""
+
+
+def load(source: str | Path, kind: str, field: str) -> Loaded:
+    """All records of a file, a folder or a data set of the Hub. What is set aside is printed in one line.
+
+    Raises FileNotFoundError, and ValueError naming field, file, line, value and remedy where no record is good.
+    """
+    named = formats.files(source, field)
+    records, ids, reasons, first, unread = [], set(), Counter(), "", 0
+    for path in named:
+        try:
+            for line, record in formats.records(path, kind, field):
+                if not isinstance(record, BadRecord) and record["id"] in ids:
+                    words = f"'id' {shown(record['id'], 60)!r} stands more than once, or the same content does"
+                    record = BadRecord(f"{words}; the first stays", "duplicate_id")
+                if isinstance(record, BadRecord):
+                    reasons[record.reason] += 1
+                    first = first or f"{shown(str(path))}:{line.number}: {record}"
+                else:
+                    ids.add(record["id"])
+                    records.append(record)
+        except formats.Unreadable as error:
+            if len(named) == 1:
+                raise
+            unread += 1
+            first = first or str(error).removeprefix(f"{field}: ")
+    if not records:
+        raise ValueError(f"{field}: {first or f'{source} is empty; it needs at least one line of JSON'}")
+    if reasons:
+        words = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
+        total = len(records) + reasons.total()
+        print(f"{field}: {shown(str(source))}: {reasons.total()} of {total} {kind} set aside ({words}); first: {first}")
+    if unread:
+        print(f"{field}: {shown(str(source))}: {unread} of {len(named)} files are no {kind}; the first: {first}")
+    if unread:
+        reasons["unreadable"] = unread
+    return Loaded(records, dict(sorted(reasons.items())))
