@@ -41,13 +41,14 @@ def prompt_ids(tokenizer: Any, messages: list[dict]) -> list[int]:
     return rendered(tokenizer, messages, tokenize=True, add_generation_prompt=True)
 
 
-def render(tokenizer: Any, messages: list[dict]) -> tuple[list[int], list[int]]:
+def render(tokenizer: Any, messages: list[dict], tools: list[dict] | None = None) -> tuple[list[int], list[int]]:
     """(input_ids, labels) of a conversation whose last message is the assistant's; elsewhere all labels are -100.
 
     What is trained reads back as the answer: `answer` of the trained ids is the message's text, white space at its ends
     apart, which some templates trim. Raises ValueError naming tokenizer and remedy where the template cannot be trained
-    with, and ForgedToken for a single message that would not read back.
+    with, where there are tools or calls of them, and ForgedToken for a single message that would not read back.
     """
+    _refuse_tools(messages, tools)
     if not messages or messages[-1]["role"] != "assistant":
         raise ValueError("messages: the last one must be the assistant's")
     around = _trainable(tokenizer)
@@ -124,6 +125,16 @@ def refuse_control_tokens(tokenizer: Any, messages: list[dict]) -> None:
             for token in tokens:
                 if token in text:
                     raise ForgedToken(f"messages: {name} of the {message['role']} holds the control token {token!r}")
+
+
+def _refuse_tools(messages: list[dict], tools: list[dict] | None) -> None:
+    # Many templates leave out what they do not know: the model would learn to answer calls that it never sees.
+    if tools or any(message.get("tool_calls") for message in messages):
+        what = "'tools'" if tools else "'tool_calls'"
+        raise ValueError(
+            f"messages: {what} cannot be rendered for training yet; take the rows with tools out of the file, or write "
+            "call and result as plain content"
+        )
 
 
 def _trainable(tokenizer: Any) -> Frame:

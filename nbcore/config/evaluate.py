@@ -16,7 +16,7 @@ class Evaluate(Phase, Asking):
     phase: Literal["evaluate"] = "evaluate"
     """Names the phase."""
     source: str = "katas"
-    """'katas', or a .jsonl file of tasks."""
+    """'katas', or a file or folder of tasks."""
     heldout: Count = 300
     """Tasks of unseen compositions; of a file, the first so many in the order of the seed."""
     unseen: Annotated[int, Field(ge=0)] = 100

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from nbcore.config.prompt_form import PromptForm
 
-BUILT_IN = ("katas", "files", "copies", "rust-src")  # sources of tasks, rows and documents; any other is a .jsonl file
+BUILT_IN = ("katas", "files", "copies", "rust-src")  # sources of tasks, rows and documents; any other is a file
 Count = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Overlong = Literal["drop", "truncate", "raise"]
@@ -138,7 +138,7 @@ class Tasks(Closed):
     """Rust tasks with hidden tests."""
 
     source: str = "katas"
-    """'katas', or a .jsonl file of tasks."""
+    """'katas', or a file or folder of tasks."""
     undemonstrated: bool = False
     """Only tasks that SFT was shown no solution of: there tests can teach what demonstrations did not."""
     limit: Count | None = None

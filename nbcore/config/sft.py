@@ -40,7 +40,7 @@ class Sft(AdapterTraining, Asking):
     phase: Literal["sft"] = "sft"
     """Names the phase."""
     rows: str = "katas"
-    """'katas' (its demonstrated training tasks), or a .jsonl file of rows."""
+    """'katas' (its demonstrated training tasks), or a file or folder of rows in any common format."""
     best_of_n: BestOfN | None = None
     """Draw the rows from the parent instead: its own best answers to training tasks. Empty: `rows` as they are."""
     metadata_comments: bool = False

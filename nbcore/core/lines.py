@@ -101,23 +101,6 @@ def parsed(path: str | Path, parse: Callable[[Any], Any], field: str) -> Iterato
             raise ValueError(f"{field}: {path}:{number}: {error}") from None
 
 
-def objects(path: str | Path, parse: Callable[[Any], Any], field: str) -> list[Any]:
-    """The records of a .jsonl file, each checked by `parse`. Raises as `parsed` does, and ValueError for a file without
-    records and for an id that stands on two lines."""
-    records, lines = [], {}
-    for number, record in parsed(path, parse, field):
-        first = lines.setdefault(record["id"], number)
-        if first != number:
-            raise ValueError(
-                f"{field}: {path}:{number}: 'id' {record['id']!r} stands on more than one line ({first} and {number}); "
-                "ids are unique"
-            )
-        records.append(record)
-    if not records:
-        raise ValueError(f"{field}: {path} is empty; it needs at least one line of JSON")
-    return records
-
-
 def digest(rows: Iterable[dict]) -> str:
     """sha256 over the rows as canonical JSON, so that equal data has an equal digest."""
     total = hashlib.sha256()

@@ -85,7 +85,7 @@ def with_header(row: Row, task: Task | None = None) -> Row:
     """The row with the header before the code of its last answer: in its first Rust block, or where the whole answer is
     code. A row whose answer holds no function is handed back as it is."""
     *before, answer = row["messages"]
-    content = answer["content"]
+    content = answer["content"] or ""  # None where the answer is a call of a tool
     block = _FENCE.search(content)
     code = block[2] if block else content
     if (told := of(code, task)) is None:

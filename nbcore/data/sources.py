@@ -1,4 +1,4 @@
-"""Where documents and rows come from: the katas, the machine's Rust source, or a .jsonl file.
+"""Where documents and rows come from: the katas, the machine's Rust source, or files that a person brings.
 
 Everything is deterministic in (source, split, seed), so a resumed run sees exactly the data it began with.
 """
@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import random
+from typing import Any
 
 from nbcore.config import prompt_form
-from nbcore.core import lines
+from nbcore.core.formats import loading
 from nbcore.core.records import Document, Row, Task
 from nbcore.data import rust_source
 from nbcore.tasks import katas, sets
@@ -17,10 +18,11 @@ from nbcore.tasks import katas, sets
 VALIDATION_SHARE = 20  # of a source without splits of its own, one document in so many is held out, by its hash
 
 
-def documents(counts: dict[str, int], split: str, seed: int) -> list[Document]:
+def documents(counts: dict[str, int], split: str, seed: int, report: dict[str, Any] | None = None) -> list[Document]:
     """Documents {"id", "text" or "messages", "source"} of a split ("train" or "heldout"), shuffled.
 
-    `counts` says how many to draw from each source at most. Raises ValueError naming an empty source.
+    `counts` says how many to draw from each source at most. `report` gets "set_aside", how many documents of files were
+    bad, by reason, where any were. Raises ValueError naming an empty source.
     """
     collected = []
     for source, limit in counts.items():
@@ -32,9 +34,10 @@ def documents(counts: dict[str, int], split: str, seed: int) -> list[Document]:
             functions = katas.generate(seed + 2, 2 * limit, split=split)
             chosen = [_file(pair) for pair in zip(functions[::2], functions[1::2], strict=True)]
         else:
-            everything = rust_source.documents()
-            if source != "rust-src":
-                everything = lines.objects(source, Document.parse, "corpus.sources")
+            if source == "rust-src":
+                everything = rust_source.documents()
+            else:
+                everything = loading.load(source, "documents", "corpus.sources").told(report)
             chosen = [row for row in everything if _held_out(row["id"]) == (split == "heldout")]
             random.Random(seed).shuffle(chosen)
             # No other field of the file: where a line has `messages` too, they would be read instead of its text.
@@ -49,12 +52,15 @@ def documents(counts: dict[str, int], split: str, seed: int) -> list[Document]:
     return collected
 
 
-def rows(source: str, limit: int | None, seed: int, form: str = prompt_form.BARE) -> list[Row]:
-    """Rows {"id", "messages"} for SFT: the demonstrated training katas, asked in a prompt form, or a .jsonl file."""
+def rows(
+    source: str, limit: int | None, seed: int, form: str = prompt_form.BARE, counts: dict[str, Any] | None = None
+) -> list[Row]:
+    """Rows {"id", "messages"} for SFT: the demonstrated training katas, asked in a prompt form, or those of a file or
+    folder in any common format. `counts` gets "set_aside", how many rows of it were bad, by reason, where any were."""
     if source == "katas":
         loaded = [demonstration(task, form) for task in katas.load("train", demonstrated=True)]
     else:
-        loaded = lines.objects(source, Row.parse, "rows")
+        loaded = loading.load(source, "rows", "rows").told(counts)
     return sets.drawn(loaded, limit, seed)
 
 

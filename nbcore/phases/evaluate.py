@@ -33,7 +33,8 @@ def data(run: runs.Run) -> dict[str, Any]:
     """Held-out tasks of unseen compositions and of unseen families, and held-out documents."""
     config = run.config
     source = config.source
-    tasks = {"heldout": sets.tasks(source, "heldout", config.heldout, config.seed)}
+    read: dict[str, Any] = {}
+    tasks = {"heldout": sets.tasks(source, "heldout", config.heldout, config.seed, counts=read)}
     if config.unseen and source == "katas":
         tasks["unseen_family"] = sets.tasks(source, "unseen_family", config.unseen, config.seed)
     documents = []
@@ -49,6 +50,7 @@ def data(run: runs.Run) -> dict[str, Any]:
         "documents": documents,
         "report": {
             **{name: len(group) for name, group in tasks.items()},
+            **read,
             "documents": len(documents),
             "prompt_form": form,
             "sha256": asking.digest(everything, form),

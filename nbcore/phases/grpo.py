@@ -49,7 +49,8 @@ def data(run: runs.Run) -> dict[str, Any]:
     """Prompts, each with the id of its task; the hidden tests stay in "tasks", where only the reward looks."""
     config = run.config
     wanted = config.tasks
-    tasks = sets.tasks(wanted.source, "train", wanted.limit, config.seed, undemonstrated=wanted.undemonstrated)
+    read: dict[str, Any] = {}
+    tasks = rollout.training_tasks(run, wanted, read)
     prompts = config.effective_batch // config.group_size
     if len(tasks) < prompts:
         raise ValueError(
@@ -74,6 +75,7 @@ def data(run: runs.Run) -> dict[str, Any]:
         "tokenizer": tokenizer,
         "report": {
             "tasks": len(tasks),
+            **read,
             "longest_prompt_tokens": longest,
             "prompt_form": form,
             "sha256": asking.digest(tasks, form),

@@ -24,7 +24,8 @@ def data(run: runs.Run) -> dict[str, Any]:
     config = run.config
     tokenizer = load.tokenizer(run)
     # Not the seed itself: pretraining draws with that, and reading the same katas twice teaches nothing new.
-    train = sources.documents(config.corpus.sources, "train", config.seed + 100)
+    read: dict[str, Any] = {}
+    train = sources.documents(config.corpus.sources, "train", config.seed + 100, read)
     each = dict.fromkeys(config.corpus.sources, config.validation_documents)
     heldout = sources.documents(each, "heldout", config.seed)
     limit = config.corpus.max_tokens
@@ -40,6 +41,7 @@ def data(run: runs.Run) -> dict[str, Any]:
         "tokenizer": tokenizer,
         "report": {
             **counts,
+            **read,
             "validation": len(validation),
             "validation_cut": heldout_counts["cut"],
             "sha256": lines.digest(train),

@@ -24,7 +24,8 @@ from nbcore.training.remembered import remembered
 def data(run: runs.Run) -> dict[str, Any]:
     """Token rows in the order they are trained in, one stage after the other, and held-out rows."""
     config = run.config
-    train = sources.documents(config.corpus.sources, "train", config.seed)
+    read: dict[str, Any] = {}
+    train = sources.documents(config.corpus.sources, "train", config.seed, read)
     heldout = sources.documents({"katas": config.validation_documents}, "heldout", config.seed)
     tokenizer = _tokenizer(run, train)
     limit, packed = config.corpus.max_tokens, config.packing != "none"
@@ -45,6 +46,7 @@ def data(run: runs.Run) -> dict[str, Any]:
         "tokenizer": tokenizer,
         "report": {
             **counts,
+            **read,
             "validation": len(validation),
             "validation_cut": heldout_counts["cut"],
             "sha256": lines.digest(train),

@@ -31,11 +31,11 @@ def data(run: runs.Run) -> dict[str, Any]:
     config = run.config
     tokenizer = load.tokenizer(run)
     form = asking.form(run)
-    drawn: dict[str, int] = {}
+    drawn: dict[str, Any] = {}  # what became of what was read, for the report
     if config.best_of_n:
         rows, drawn = _best_of_n(run, tokenizer, form)
     else:
-        rows = sources.rows(config.rows, config.limit, config.seed, form)
+        rows = sources.rows(config.rows, config.limit, config.seed, form, drawn)
     if config.metadata_comments:
         rows, drawn["commented"] = metadata.commented(rows)
     splits: dict[str, list[dict]] = {"train": [], "validation": []}
@@ -43,7 +43,7 @@ def data(run: runs.Run) -> dict[str, Any]:
     lost = {"truncated": 0, "fully_masked": 0}
     for row in rows:
         try:
-            ids, labels = template.render(tokenizer, row["messages"])
+            ids, labels = template.render(tokenizer, row["messages"], row.get("tools"))
         except template.ForgedToken:
             counts["control_tokens_inside"] += 1
             continue

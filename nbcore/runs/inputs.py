@@ -11,6 +11,7 @@ import functools
 from pathlib import Path
 
 from nbcore import config as configs
+from nbcore.core import formats
 from nbcore.core.base_model import local_folder
 from nbcore.runs import commit, layout
 from nbcore.runs.run import SEEDLING, Run
@@ -24,7 +25,7 @@ FILES = (
     "corpus.sources",
     "pairs",
     "best_of_n.tasks.source",
-)  # fields of a config that may name a .jsonl file
+)  # fields of a config that may name a file or folder
 OF_A_BASE = (".safetensors", ".json", ".jinja", ".txt", ".model")  # weights, settings, tokenizer and chat template
 LARGE = 1 << 26  # bytes; above, a file is not read again while its size and times stay
 
@@ -37,7 +38,7 @@ def read_by(config: configs.Phase, parent: Run | None) -> Inputs:
         named = values.get(field) or ()
         paths = [path for path in ([named] if isinstance(named, str) else named) if path not in configs.BUILT_IN]
         if paths:
-            inputs[field] = {path: _sha256(Path(path)) for path in paths}
+            inputs[field] = {name: sha256 for path in paths for name, sha256 in _named(path).items()}
     base = _base(config, parent)
     if folder := _folder(base):
         files = sorted(path for path in folder.rglob("*") if path.suffix in OF_A_BASE and path.is_file())
@@ -53,7 +54,9 @@ def changed(run: Run, now: Inputs) -> list[str]:
     differing = []
     for field, then in run.info.get("inputs", {}).items():
         files = now.get(field, {})
+        missing = tuple(f"{path}/" for path, sha256 in files.items() if sha256 is None)
         there = [path for path in then | files if files and files.get(path, "gone") is not None]
+        there = [path for path in there if not path.startswith(missing)]  # a folder that is not there now
         differing += [f"{field}: {path}" for path in there if then.get(path) != files.get(path)]
     return differing
 
@@ -100,6 +103,18 @@ def _folder(base: str | None) -> Path | None:
         return local_folder(base)
     except ValueError:  # no model is there: a run that is opened says so
         return None
+
+
+def _named(path: str) -> dict[str, str | None]:
+    """Name -> sha256 of the file that an input stands for, or of each file in its folder; a data set of the Hub is its
+    pinned revision."""
+    if pinned := formats.revision(path):
+        return {path: pinned}
+    folder = Path(path).expanduser()
+    if not folder.is_dir():
+        return {path: _sha256(folder)}
+    files = {f"{path}/{file.relative_to(folder).as_posix()}": _sha256(file) for file in formats.files(folder)}
+    return files or {path: None}
 
 
 def _sha256(path: Path) -> str | None:

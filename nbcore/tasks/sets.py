@@ -6,20 +6,29 @@ import random
 from typing import Any
 
 from nbcore.config import prompt_form
-from nbcore.core import lines
+from nbcore.core.formats import loading
 from nbcore.core.records import Message, Sample, Task
 from nbcore.tasks import checking, katas
 
 
-def tasks(source: str, split: str, limit: int | None, seed: int, *, undemonstrated: bool = False) -> list[Task]:
-    """Tasks with hidden tests: the shipped katas of a split, or a .jsonl file (whose tasks are all of one split).
+def tasks(
+    source: str,
+    split: str,
+    limit: int | None,
+    seed: int,
+    *,
+    undemonstrated: bool = False,
+    counts: dict[str, Any] | None = None,
+) -> list[Task]:
+    """Tasks with hidden tests: the shipped katas of a split, or a person's file or folder of them (all of one split).
 
-    `undemonstrated` keeps only those that SFT has no demonstration of, where the source tells.
+    `undemonstrated` keeps only those that SFT has no demonstration of, where the source tells. `counts` gets
+    "set_aside", how many tasks of the file were bad, by reason, where any were.
     """
     if source == "katas":
         loaded = katas.load(split)
     else:
-        loaded = lines.objects(source, Task.parse, "tasks.source")
+        loaded = loading.load(source, "tasks", "tasks.source").told(counts)
         checking.refuse_untested(loaded, source)
     if undemonstrated:
         loaded = [task for task in loaded if not task.get("meta", {}).get("demonstrated")]

@@ -104,9 +104,10 @@ def several(
     return lines.read(path)
 
 
-def training_tasks(run: runs.Run, wanted: Tasks) -> list[Task]:
-    """The training tasks that a run's rollouts are drawn on."""
-    return sets.tasks(wanted.source, "train", wanted.limit, run.config.seed, undemonstrated=wanted.undemonstrated)
+def training_tasks(run: runs.Run, wanted: Tasks, counts: dict[str, Any] | None = None) -> list[Task]:
+    """The training tasks that a run's rollouts are drawn on. `counts` gets how many of a file were set aside."""
+    only = wanted.undemonstrated
+    return sets.tasks(wanted.source, "train", wanted.limit, run.config.seed, undemonstrated=only, counts=counts)
 
 
 def spoiled(tokenizer: Any, text: str) -> bool:

@@ -54,6 +54,18 @@ def test_the_last_message_must_be_the_assistants():
         template.render(TOKENIZER, talk("q", "a")[:1])
 
 
+@pytest.mark.parametrize("where", ["tools", "tool_calls"])
+def test_tools_are_refused_in_one_line(where):
+    """Templates leave out what they do not know: the model would learn to answer calls that it never sees."""
+    messages = talk("q", "a")
+    if where == "tool_calls":
+        call = {"role": "assistant", "content": None, "tool_calls": [{"function": {"name": "f", "arguments": "{}"}}]}
+        messages[1:1] = [call, {"role": "tool", "content": ""}]
+    with pytest.raises(ValueError, match=f"^messages: '{where}' cannot be rendered for training yet; take") as caught:
+        template.render(TOKENIZER, messages, [{"type": "function"}] if where == "tools" else None)
+    assert "\n" not in str(caught.value)
+
+
 def test_a_template_that_does_not_continue_its_prompt_is_refused():
     """Its mask would cover the wrong tokens."""
     import copy

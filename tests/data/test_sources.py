@@ -29,24 +29,39 @@ def test_odd_line_ends_are_content(tmp_path):
     assert sorted(d["text"] for d in read) == sorted(d["text"] for d in documents)
 
 
-def test_a_bad_row_or_document_is_named_by_field_file_and_line(tmp_path):
-    """The whole list stands in tests/core/test_records.py: here is that a person's files go through it."""
+def test_a_bad_row_or_document_is_set_aside_and_named_by_field_file_and_line(tmp_path, capsys):
+    """One bad row of a hundred thousand ended the run. The whole list stands in tests/core/test_formats.py."""
     path = jsonl(tmp_path / "rows.jsonl", row("a", "fn a() {}"), row("b", None))
-    with pytest.raises(ValueError, match=rf"^rows: {path}:2: 'messages\[1\].content' is None; it must be text"):
+    report = {}
+    assert [each["id"] for each in sources.rows(path, None, 0, counts=report)] == ["a"]
+    assert report == {"set_aside": {"missing_content": 1}}
+    said = (
+        f"rows: {path}: 1 of 2 rows set aside (1 missing_content); first: {path}:2: 'messages[1].content' is None; it"
+    )
+    assert capsys.readouterr().out.startswith(said)
+    good = [{"id": str(n), "text": f"fn a{n}() {{}}"} for n in range(9)]
+    path, report = jsonl(tmp_path / "corpus.jsonl", *good, {"id": "b", "text": 5}), {}
+    assert sources.documents({path: 10}, "train", 0, report) and report == {"set_aside": {"content_not_text": 1}}
+    assert f"corpus.sources: {path}: 1 of 10 documents set aside" in capsys.readouterr().out
+    sources.documents({path: 10}, "train", 1)
+    assert not capsys.readouterr().out, "said once"
+    path = jsonl(tmp_path / "bad.jsonl", row("b", None))
+    with pytest.raises(ValueError, match=rf"^rows: {path}:1: 'messages\[1\].content' is None; it must be text"):
         sources.rows(path, None, 0)
-    path = jsonl(tmp_path / "corpus.jsonl", {"id": "a", "text": "fn a() {}"}, {"id": "b", "text": 5})
-    with pytest.raises(ValueError, match=f"^corpus.sources: {path}:2: 'text' is 5; it must be text"):
-        sources.documents({path: 10}, "train", 0)
 
 
-def test_two_rows_or_documents_of_one_id_are_named_with_both_lines(tmp_path):
+def test_of_two_rows_or_documents_of_one_id_the_first_stays(tmp_path, capsys):
     """The id's hash settles the split: a corpus of one id ended in "has no train documents"."""
     path = jsonl(tmp_path / "rows.jsonl", row("a", "fn a() {}"), row("b", "fn b() {}"), row("a", "fn c() {}"))
-    with pytest.raises(ValueError, match=f"^rows: {path}:3: 'id' 'a' stands on more than one line .1 and 3."):
-        sources.rows(path, None, 0)
-    path = jsonl(tmp_path / "corpus.jsonl", *({"id": "same", "text": f"fn a{n}() {{}}"} for n in range(3)))
-    with pytest.raises(ValueError, match=f"^corpus.sources: {path}:2: 'id' 'same' stands on more than one line"):
-        sources.documents({path: 10}, "train", 0)
+    assert sources.rows(path, None, 0) == [row("a", "fn a() {}"), row("b", "fn b() {}")]
+    assert f"first: {path}:3: 'id' 'a' stands on more than one line" in capsys.readouterr().out
+
+
+def test_any_format_and_a_folder_of_them_are_rows(tmp_path):
+    (tmp_path / "a.csv").write_text("question;answer\nq;fn a() {}\n")
+    (tmp_path / "b.json").write_text('[{"instruction": "q2", "input": "", "output": "fn b() {}"}]')
+    said = [[message["content"] for message in each["messages"]] for each in sources.rows(str(tmp_path), None, 0)]
+    assert said == [["q", "fn a() {}"], ["q2", "fn b() {}"]]
 
 
 def test_a_document_is_its_text_whatever_else_the_line_has(tmp_path):

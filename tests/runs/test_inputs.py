@@ -58,6 +58,29 @@ def test_documents_are_known_by_content_too(tmp_path, rows):
     assert runs.open(asked, tmp_path / "store") != first
 
 
+@pytest.mark.parametrize("what", ["edited", "gone", "new"])
+def test_the_files_of_a_folder_are_known_by_content_too(tmp_path, what):
+    folder = tmp_path / "rows"
+    (folder / "more").mkdir(parents=True)
+    for name in ("a.csv", "more/b.jsonl"):
+        (folder / name).write_text(name)
+    asked = config(rows=str(folder))
+    first = runs.open(asked, tmp_path / "store").finish({})
+    assert list(first.info["inputs"]["rows"]) == [f"{folder}/a.csv", f"{folder}/more/b.jsonl"]
+    folder.rename(tmp_path / "elsewhere")
+    assert runs.open(asked, tmp_path / "store") == first, "a folder that is gone tells nothing"
+    (tmp_path / "elsewhere").rename(folder)
+    assert runs.open(asked, tmp_path / "store") == first
+    path = folder / ("more/b.jsonl" if what != "new" else "c.json")
+    path.unlink() if what == "gone" else path.write_text("other")
+    assert runs.open(asked, tmp_path / "store") != first
+
+
+def test_a_data_set_of_the_hub_is_its_revision(tmp_path):
+    name = "hf://datasets/a/b@" + "0123456789" * 4
+    assert runs.open(config(rows=name), tmp_path).info["inputs"] == {"rows": {name: "0123456789" * 4}}
+
+
 def test_an_unfinished_run_with_a_checkpoint_is_not_left_in_silence(tmp_path, rows, monkeypatch):
     """Steps were trained on the old rows: the person says what is to become of them."""
     asked = config(rows=str(rows))

@@ -71,14 +71,14 @@ def format_of(path: str | Path, field: str = "IN") -> str:
         return "csv"
     if known in ("text", "empty"):
         return known
-    fields: list[str] = []
+    first = None
     for each in _mappings(path, known, field):
         if isinstance(each.value, dict):
             if name := shapes.shape(each.value):
                 return name
-            fields = fields or list(each.value)
-    if fields:
-        raise _no_shape(path, field, fields, shapes.EXPECTED["rows"])
+            first = first or each
+    if first:
+        raise _no_shape(path, field, first, "rows")
     return "unknown"
 
 
@@ -181,19 +181,23 @@ def _mappings(path: Path, known: str | tables.Header, field: str) -> Iterator[_F
 
 def _require_shape(path: Path, known: str, kind: str, field: str) -> None:
     """Raises Unreadable where no record of a file has the fields of its kind; reads on to the first that has."""
-    fields: list[str] = []
+    first = None
     for each in _mappings(path, known, field):
         if isinstance(each.value, dict):
             if shapes.fits(each.value, kind) or shapes.partly(each.value, kind):
                 return
-            fields = fields or list(each.value)
-    if fields:
-        raise _no_shape(path, field, fields, shapes.EXPECTED[kind])
+            first = first or each
+    if first:
+        raise _no_shape(path, field, first, kind)
 
 
-def _no_shape(path: Path, field: str, fields: list[str], expected: str) -> Unreadable:
-    names = shown(", ".join(fields[:8]), 100)
-    return Unreadable(f"{field}: {path}: no record has a known shape; the first has {names}, expected is {expected}")
+def _no_shape(path: Path, field: str, first: _Found, kind: str) -> Unreadable:
+    missing = {"rows": "messages", "documents": "text", "tasks": "prompt"}[kind]
+    names = shown(", ".join(list(first.value)[:8]), 100) or "no field"
+    return Unreadable(
+        f"{field}: {path}:{first.line.number}: {missing!r} is missing, and no record has a known shape: the first has "
+        f"{names}, expected is {shapes.EXPECTED[kind]}"
+    )
 
 
 def _expected(kind: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +18,12 @@ class Loaded(NamedTuple):
     records: list[Any]
     set_aside: dict[str, int]
     """How many by reason."""
+
+    def told(self, counts: dict[str, Any] | None) -> list[Any]:
+        """The records; where some were set aside, a run's report has "set_aside" of them."""
+        if counts is not None and self.set_aside:
+            counts["set_aside"] = dict(Counter(counts.get("set_aside", {})) + Counter(self.set_aside))
+        return self.records
 
 
 def load(source: str | Path, kind: str, field: str) -> Loaded:
@@ -48,9 +55,15 @@ def load(source: str | Path, kind: str, field: str) -> Loaded:
     if reasons:
         words = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
         total = len(records) + reasons.total()
-        print(f"{field}: {shown(str(source))}: {reasons.total()} of {total} {kind} set aside ({words}); first: {first}")
+        _say(f"{field}: {shown(str(source))}: {reasons.total()} of {total} {kind} set aside ({words}); first: {first}")
     if unread:
-        print(f"{field}: {shown(str(source))}: {unread} of {len(named)} files are no {kind}; the first: {first}")
+        _say(f"{field}: {shown(str(source))}: {unread} of {len(named)} files are no {kind}; the first: {first}")
     if unread:
         reasons["unreadable"] = unread
     return Loaded(records, dict(sorted(reasons.items())))
+
+
+@functools.cache
+def _say(line: str) -> None:
+    # Once in a process: a phase reads the same file for its rows, its held-out rows and its example.
+    print(line, flush=True)
