@@ -232,6 +232,11 @@ def test_a_file_that_is_wrong_as_a_whole_is_named_with_what_was_expected(tmp_pat
     assert "\n" not in str(caught.value)
 
 
+def test_a_file_with_nothing_but_bad_rows_is_told_row_by_row(tmp_path):
+    path = written(tmp_path / "rows.jsonl", '{\n\n{"x": 1}\n')
+    assert both(path) == ([], [(1, "not_json"), (3, "unknown_shape")]) and formats.format_of(path) == "unknown"
+
+
 def test_plain_text_and_source_files_are_documents(tmp_path):
     texts = {
         "a.rs": "#![allow(x)]\nfn main() {}\n",

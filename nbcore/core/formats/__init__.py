@@ -71,13 +71,15 @@ def format_of(path: str | Path, field: str = "IN") -> str:
         return "csv"
     if known in ("text", "empty"):
         return known
-    first = None
+    first, broken = None, False
     for each in _mappings(path, known, field):
         if isinstance(each.value, dict):
             if name := shapes.shape(each.value):
                 return name
             first = first or each
-    if first:
+        else:
+            broken = True
+    if first and not broken:
         raise _no_shape(path, field, first, "rows")
     return "unknown"
 
@@ -180,14 +182,17 @@ def _mappings(path: Path, known: str | tables.Header, field: str) -> Iterator[_F
 
 
 def _require_shape(path: Path, known: str, kind: str, field: str) -> None:
-    """Raises Unreadable where no record of a file has the fields of its kind; reads on to the first that has."""
-    first = None
+    """Raises Unreadable where all of a file are whole records of another shape; reads on to the first that fits. A file
+    with broken records too is told row by row."""
+    first, broken = None, False
     for each in _mappings(path, known, field):
         if isinstance(each.value, dict):
             if shapes.fits(each.value, kind) or shapes.partly(each.value, kind):
                 return
             first = first or each
-    if first:
+        else:
+            broken = True
+    if first and not broken:
         raise _no_shape(path, field, first, kind)
 
 
