@@ -1,8 +1,9 @@
-"""A bound on the time that a worker spends on reading what a model wrote."""
+"""Bounds on time: for reading what a model wrote, and how much slower the clock runs on a busy machine."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 from collections.abc import Iterator
 
@@ -31,3 +32,8 @@ def patience() -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+
+
+def load() -> float:
+    """How many programs want each processor: the clock runs slower for a sample by as much."""
+    return max(1.0, os.getloadavg()[0] / len(os.sched_getaffinity(0)))

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from nbcore.grading import verdicts
-from nbcore.grading.patience import patience
+from nbcore.grading.patience import load, patience
 from nbcore.grading.python import judge
 from nbcore.grading.rust import compiler, crate, harness, hidden, signatures, structure, syntax
 from nbcore.grading.rust.answer import extract
@@ -28,6 +28,7 @@ from nbcore.grading.sandbox import canaries, forkserver, jail, supervisor
 _BUILT_MB = 64
 _CHATTER = 16  # times more may be printed to stdout, which nobody reads, than to stderr
 _MB = 1 << 20
+_LONG = 64 << 10  # characters of a program
 
 
 class Worker:
@@ -76,7 +77,7 @@ class Worker:
             call if self.server else [str(self.jail.folder / "jail"), *call],
             env=self._env,
             cpu_s=limits.compile_cpu_s,
-            wall_s=limits.compile_wall_s * _load(),
+            wall_s=limits.compile_wall_s * load(),
             output_kb=limits.output_kb,
             stdin=source,
             server=self.server,
@@ -129,6 +130,9 @@ class Worker:
                 # HumanEval-X has a task without tests. It can pass, emptily: reward.py pays for no tests.
                 verdict["flags"] = flags + ["no_tests"] * (verdict["tests_total"] == 0)
                 refused = [verdicts.note(flag, "refused before compiling") for flag in refusals]
+                if not refused and len(code) > _LONG and (errors := self._no_rust(code, job["edition"], verdict)):
+                    verdict |= {"verdict": "compile_error", "errors": errors}
+                    return
                 if not refused:
                     verdict["flags"] += structure.noted(code, job["signature"])
                     source = harness.build(code, job["tests"], job["signature"], job["edition"])
@@ -140,6 +144,13 @@ class Worker:
             verdict |= {"verdict": "compile_error" if honest else "rejected", "errors": refused}
         elif self._built(source, job["edition"], verdict):
             self._run(source, verdict)
+
+    def _no_rust(self, code: str, edition: str, verdict: dict[str, Any]) -> list[dict[str, Any]]:
+        """The compiler's errors of grammar in a long candidate by itself: reading what is no Rust takes us time by the
+        square of its length, and whether that ends in time would depend on the machine."""
+        built = self._compile(code.encode(errors="surrogatepass"), edition, "check")
+        verdict["cpu_ms"] += built.cpu_ms
+        return compiler.grammar(built) if built.code == 1 else []
 
     def _built(self, source: harness.Source, edition: str, verdict: dict[str, Any]) -> bool:
         """Whether there is a program to run."""
@@ -175,7 +186,7 @@ class Worker:
             self.jail.candidate(binary, (), options | {"cwd": str(self.here)}, self.uid),
             env={},
             cpu_s=limits.run_cpu_s,
-            wall_s=limits.run_wall_s * _load(),
+            wall_s=limits.run_wall_s * load(),
             output_kb=limits.output_kb,
             stdin=nonce.encode(),
             stdout_kb=limits.output_kb * _CHATTER,
@@ -207,11 +218,6 @@ class Worker:
 
 def _cases(job: dict[str, Any]) -> int:
     return 1 if job["language"] == "python" else hidden.count(job["tests"])
-
-
-def _load() -> float:
-    """How many programs want each processor: the clock runs slower for a sample by as much."""
-    return max(1.0, os.getloadavg()[0] / len(os.sched_getaffinity(0)))
 
 
 def _obstacle(error: Exception) -> str:

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from nbcore.grading import batch
+from nbcore.grading import batch, reward
 from nbcore.grading.grader import KINDS, Limits, RustGrader
 from nbcore.grading.rust import compiler, expected, hidden
-from tests.grading import hostile
+from tests.grading import hostile, hostile_kinds
 
 pytestmark = pytest.mark.skipif(shutil.which("rustc") is None, reason="rustc is not installed")
 
@@ -406,6 +406,12 @@ def five(name, text, field="code"):
     return {"id": name, field: text, "tests": TESTS_OF_FIVE, "signature": SIGNATURE}
 
 
+def typed(name, signature, test, code):
+    """A task with types of its own, and one test of this body."""
+    tests = f"#[cfg(test)]\nmod tests {{\nuse super::*;\n#[test]\nfn c0() {{ {test} }}\n}}"
+    return {"id": name, "code": code, "signature": signature, "tests": tests}
+
+
 def shared_hostile():
     """(sample, what is expected of it), in the order of the manifests; empty where the data is not here."""
     pairs = []
@@ -461,12 +467,11 @@ def test_hostile_samples(tmp_path):
         assert time.monotonic() - started < 2 * expect["max_wall_s"] + 2
         said = json.dumps({**verdict, "code": None})
         assert "root:x:" not in said and len(said) < 10_000
-    for name, code, acceptable in hostile.SAMPLES:
+    for name, code, acceptable in hostile.SAMPLES + hostile_kinds.SAMPLES:
         verdict = grader.grade([five(name, code)])[0]
         assert verdict["verdict"] in acceptable, verdict
-    for name, (signature, test), code, acceptable in hostile.TASKS:
-        tests = f"#[cfg(test)]\nmod tests {{\nuse super::*;\n#[test]\nfn c0() {{ {test} }}\n}}"
-        verdict = grader.grade([{"id": name, "code": code, "signature": signature, "tests": tests}])[0]
+    for name, (signature, test), code, acceptable in hostile.TASKS + hostile_kinds.TASKS:
+        verdict = grader.grade([typed(name, signature, test, code)])[0]
         assert verdict["verdict"] in acceptable, verdict
     for one, acceptable in typed_tasks():
         verdict = grader.grade([one])[0]
@@ -481,6 +486,37 @@ def test_hostile_samples(tmp_path):
         pytest.skip(f"{DATA} is not here: only our own {len(hostile.SAMPLES)} were tried")
 
 
+@pytest.mark.slow
+def test_honest_programs_and_answers_pass_and_are_no_hacks():
+    """A word, a shape or a form of answer that looked like an attack cost its author the reward."""
+    grader = RustGrader(jobs=2)
+    honest = [five(name, code) for name, code in hostile_kinds.HONEST]
+    answers = [five(name, text, "completion") for name, text in hostile_kinds.ANSWERS]
+    verdicts = grader.grade(honest + answers)
+    grader.close()
+    lost = {v["id"]: (v["verdict"], v["flags"]) for v in verdicts if not v["passed"] or reward.is_hack(v)}
+    assert lost == {}
+
+
+OF_MODULES = [task for task in hostile_kinds.TASKS if "module" in task[0] or "truth" in task[0]]
+
+
+def test_what_a_signature_gives_in_a_module_is_pinned_too(grader):
+    """A result of a type that is greater than all, or a truth that is neither, passed where no value was told."""
+    found = grader.grade([typed(name, signature, test, code) for name, (signature, test), code, _ in OF_MODULES])
+    wrong = [(verdict, task[3]) for verdict, task in zip(found, OF_MODULES, strict=True)]
+    assert [(v["id"], v["verdict"], v["errors"]) for v, acceptable in wrong if v["verdict"] not in acceptable] == []
+
+
+def test_a_long_text_that_is_no_rust_has_one_verdict_on_a_busy_machine_too(grader):
+    """Our reader takes seconds for it, and whether it came to its end in time depended on what else was running."""
+    long = [five(str(n), text + GOOD) for n, text in enumerate(("a:b," * 60_000, "a," * 100_000))]
+    answer = five("blocks", ("```rust\n" + "a:b," * 30_000 + GOOD + "\n```\n") * 2, "completion")
+    for verdict in grader.grade([*long, answer]):
+        assert (verdict["verdict"], verdict["errors"][0]["line"]) == ("compile_error", 1), verdict["errors"]
+        assert verdict["errors"][0]["message"].startswith("expected one of")
+
+
 def mixed(count):
     """`count` distinct samples, some of every kind that ends soon."""
     quick = [one for one in hostile.SAMPLES if not one[2] & {"run_timeout", "compile_timeout", "compile_resource"}]
@@ -491,6 +527,16 @@ def mixed(count):
 def bare(verdicts):
     """The verdicts without their times."""
     return {v["id"]: {key: value for key, value in v.items() if not key.endswith("_ms")} for v in verdicts}
+
+
+def different(expected, found):
+    """By sample, the fields that differ: (as expected, as found). A thousand whole verdicts tell a reader nothing."""
+    pairs = {name: (expected.get(name, {}), found.get(name, {})) for name in expected | found}
+    return {
+        name: {key: (one.get(key), other.get(key)) for key in one | other if one.get(key) != other.get(key)}
+        for name, (one, other) in pairs.items()
+        if one != other
+    }
 
 
 @pytest.mark.slow
@@ -504,7 +550,8 @@ def test_same_verdicts_in_any_order_with_any_workers_under_load():
     try:
         for jobs in (2, 4):
             grader = RustGrader(jobs=jobs)
-            assert bare(grader.grade(random.Random(jobs).sample(batch, len(batch)))) == expected
+            again = bare(grader.grade(random.Random(jobs).sample(batch, len(batch))))
+            assert different(expected, again) == {}
             grader.close()
     finally:
         for pid in load:
@@ -565,4 +612,4 @@ def test_killed_workers_lose_no_sample():
     thread.join()
     grader.close()
     for verdicts in found:
-        assert verdicts == expected
+        assert different(expected, verdicts) == {}

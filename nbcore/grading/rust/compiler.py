@@ -14,6 +14,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -194,6 +195,12 @@ def read_report(stderr: bytes, ours: range, module: str) -> Report:
     once = () if real else tuple(sorted(set(denied)))
     counted = Counter(name.removeprefix("clippy::") for name, _ in sorted(lints))
     return Report(errors[:_MAX_ERRORS], dict(counted), once, sorted(set(flags)), linking)
+
+
+def grammar(built: supervisor.Outcome) -> list[dict[str, Any]]:
+    """The errors without a code, which are of grammar and macros, in a text that was compiled by itself."""
+    nothing_of_ours = range(sys.maxsize, sys.maxsize)
+    return [error for error in read_report(built.stderr, nothing_of_ours, "\0").errors if error["code"] is None]
 
 
 def first_message(stderr: bytes) -> str:

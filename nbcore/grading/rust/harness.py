@@ -24,7 +24,7 @@ import secrets
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from nbcore.grading.rust import hidden, signatures
+from nbcore.grading.rust import hidden, shapes, signatures
 from nbcore.grading.rust.expected import Expected
 from nbcore.grading.rust.lexer import blank
 from nbcore.grading.rust.pins import pins
@@ -118,12 +118,12 @@ def build(code: str, tests: str, signature: str | None, edition: str, telling: b
     head, rest = top, _rename_main(signatures.same_types(asked, own_code, real), f"own_main_{key}")
     uses, own = signatures.uses(asked, real)
     given, written = signatures.given(asked, signature or "")
-    pinned, wrapped = pins(asked, written)
+    pinned, wrapped = pins(asked, written, signature or "", real)
     plain = frozenset(name for name, node in items(asked) if name in wrapped and not part_of(node, "type_parameters"))
-    prepared = hidden.functions(tests, telling, plain)
+    tree = parse(rest)
+    prepared = hidden.functions(tests, telling, plain, shapes.shapes((asked, tree), parse(tests), mentioned))
     body, expects = prepared.drawn(key)
     defined = {name for name, _ in items(asked)}
-    tree = parse(rest)
     std = sorted((mentioned & _HOME.keys()) - own - defined - theirs)
     # What the tests name and the task does not define is the candidate's, but for a trait, which would bring its
     # methods along, and a constant of a name that the tests bind, which would turn the binding into a pattern.

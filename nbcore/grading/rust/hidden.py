@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from nbcore.grading.rust.expected import Expected
+from nbcore.grading.rust.shapes import Shape
 from nbcore.grading.rust.syntax import attributes, edited, introduced, name_of, parse, text_of, walk
 from nbcore.grading.rust.telling import COIN, KEY, Rewriter, Told
 
@@ -110,12 +111,14 @@ class Prepared(NamedTuple):
 
 
 @functools.lru_cache(maxsize=4096)
-def functions(tests: str, telling: bool = True, pinned: frozenset[str] = frozenset()) -> Prepared:
+def functions(
+    tests: str, telling: bool = True, pinned: frozenset[str] = frozenset(), shapes: tuple[Shape, ...] = ()
+) -> Prepared:
     """What is built of the hidden tests; `telling`: their assertions tell their values, rather than panic.
 
-    pinned: functions whose types the signature fixes.
+    pinned: functions whose types the signature fixes. shapes: how values of the program's own types are shown.
     """
-    rewriter, tests = Rewriter(tests, pinned), _moved(tests)
+    rewriter, tests = Rewriter(tests, pinned, shapes), _moved(tests)
     raw, edits, cases = tests.encode(errors="replace"), [], []
 
     def visit(parent: Any, path: tuple[str, ...]) -> None:

@@ -10,6 +10,7 @@ from nbcore.grading.rust.lexer import tokens
 from nbcore.grading.rust.syntax import imported, introduced, name_of, parse, part_of, text_of
 
 _MOST_BLOCKS = 100  # of an answer that anybody would read
+_MOST_TEXT = 64 << 10  # characters of them; what is no Rust takes time by the square of its length to read
 
 
 class _Item(NamedTuple):
@@ -36,7 +37,7 @@ def join(blocks: Sequence[str], chosen: int) -> str:
     An item is needed when what is there so far mentions it and does not define it; of several, the nearest one before
     the block counts, then the first behind it. A block is taken whole where nothing in it is there twice.
     """
-    if not 1 < len(blocks) <= _MOST_BLOCKS:
+    if not 1 < len(blocks) <= _MOST_BLOCKS or sum(map(len, blocks)) > _MOST_TEXT:
         return blocks[chosen]
     read = {index: _read(text) for index, text in enumerate(blocks)}
     there = {key for item in read[chosen].items for key in item.keys}

@@ -1,14 +1,43 @@
-"""Rust's literals: the text that one stands for, how `{:?}` shows it, and when a number shown is the one meant."""
+"""Rust's literals: what one stands for, how `{:?}` shows it, and when a number shown is the one meant."""
 
 from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from nbcore.grading.rust.syntax import COMMENTS, text_of
 
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "0": "\0", "\\": "\\", "'": "'", '"': '"'}
 _SHOWN = {character: f"\\{letter}" for letter, character in _ESCAPES.items()}
 _ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u\{([0-9a-fA-F_]+)\}|\n\s*|(.))", re.DOTALL)
 _LARGEST_SINGLE = 3.4e38
+_NUMBER = re.compile(r"(0x[0-9a-fA-F_]+|0o[0-7_]+|0b[01_]+|[0-9][0-9_]*?)(?:_?[iu](?:8|16|32|64|128|size))?")
+_FLOAT = re.compile(r"([0-9][0-9_]*(?:\.[0-9][0-9_]*|\.)?(?:[eE][+-]?[0-9_]+)?)(?:_?(f32|f64))?")
+_BOUND = re.compile(r"(?:std::)?(i|u)(8|16|32|64|128)::(MIN|MAX)")
+
+
+class Expected(NamedTuple):
+    """A value as it must be shown: the pattern has a group for each floating point number."""
+
+    pattern: str
+    numbers: tuple[tuple[float, str], ...] = ()
+    """Each with its type, "" where the literal does not say."""
+
+    def fits(self, told: str) -> bool:
+        """Whether a told value is this one."""
+        found = re.fullmatch(self.pattern, told)
+        return found is not None and all(
+            same_number(text, *number) for text, number in zip(found.groups(), self.numbers, strict=True)
+        )
+
+
+class Unknown(Exception):
+    """Not a value that can be read from the text."""
+
+
+Inner = Callable[[Any], Expected]
 
 
 def plain(text: str) -> str:
@@ -48,3 +77,85 @@ def same_number(told: str, wanted: float, kind: str) -> bool:
 
 def _single(value: float) -> float:
     return struct.unpack("f", struct.pack("f", value))[0]
+
+
+def integer(node: Any, inner: Inner) -> Expected:
+    return real(text_of(node)) if text_of(node).endswith(("f32", "f64")) else Expected(str(whole(node)))
+
+
+def whole(node: Any) -> int:
+    """The number that an expression of integer literals comes to. Raises Unknown for any other."""
+    text = text_of(node)
+    if node.type == "integer_literal" and (found := _NUMBER.fullmatch(text)):
+        return int(found[1].replace("_", ""), 10 if found[1].isdecimal() or found[1][1:2] not in "xob" else 0)
+    if node.type == "parenthesized_expression":
+        return whole(only(node))
+    if node.type == "unary_expression" and text.startswith("-"):
+        return -whole(only(node))
+    if node.type == "scoped_identifier" and (found := _BOUND.fullmatch(text)):
+        bits, signed = int(found[2]), found[1] == "i"
+        if found[3] == "MIN":
+            return -(1 << bits - 1) if signed else 0
+        return (1 << bits - signed) - 1
+    if node.type == "binary_expression":
+        left, sign, right = node.children
+        operation = {"+": int.__add__, "-": int.__sub__, "*": int.__mul__}.get(text_of(sign))
+        if operation is not None:
+            return operation(whole(left), whole(right))
+    raise Unknown
+
+
+def real(text: str, sign: str = "") -> Expected:
+    if not (found := _FLOAT.fullmatch(text)):
+        raise Unknown
+    return Expected(r"(-?\d+(?:\.\d+)?(?:e-?\d+)?)", ((float(sign + found[1].replace("_", "")), found[2] or ""),))
+
+
+def unary(node: Any, inner: Inner) -> Expected:
+    operand, sign = only(node), text_of(node)[0]
+    if sign == "-" and operand.type == "float_literal":
+        return real(text_of(operand), "-")
+    if sign == "!" and operand.type == "boolean_literal":
+        return Expected("false" if text_of(operand) == "true" else "true")
+    return Expected(str(whole(node)))
+
+
+def string(node: Any, inner: Inner) -> Expected:
+    text = text_of(node)
+    if text.startswith("b"):
+        return several([Expected(str(byte)) for byte in plain(text[2:-1]).encode("latin-1")], r"\[{}\]")
+    if not text.startswith('"'):
+        raise Unknown
+    return quoted(plain(text[1:-1]))
+
+
+def raw(node: Any, inner: Inner) -> Expected:
+    if not (found := re.fullmatch(r'r(#*)"(.*)"\1', text_of(node), re.DOTALL)):
+        raise Unknown
+    return quoted(found[2])
+
+
+def character(node: Any, inner: Inner) -> Expected:
+    text = text_of(node)
+    value = plain(text[text.index("'") + 1 : -1])
+    if len(value) != 1:
+        raise Unknown
+    return Expected(str(ord(value)) if text.startswith("b") else f"'{shown(value, chr(39))}'")
+
+
+def quoted(value: str) -> Expected:
+    letters = "".join(shown(character, '"') for character in value)
+    return Expected(f'"{letters}"')
+
+
+def several(values: list[Expected], form: str) -> Expected:
+    """Values between commas, in the brackets of `form`."""
+    numbers = tuple(number for value in values for number in value.numbers)
+    return Expected(form.replace("{}", ", ".join(value.pattern for value in values)), numbers)
+
+
+def only(node: Any) -> Any:
+    inside = [child for child in node.named_children if child.type not in COMMENTS]
+    if len(inside) != 1:
+        raise Unknown
+    return inside[0]

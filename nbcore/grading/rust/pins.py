@@ -6,11 +6,15 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from nbcore.grading.rust import signatures
 from nbcore.grading.rust.syntax import introduced, items, name_of, part_of, text_of
 
 
-def pins(asked: Any, given: set[str]) -> tuple[str, set[str]]:
-    """The pins, and the names of the functions that they define; those in `given` the task defines itself.
+def pins(asked: Any, given: set[str], signature: str, real: str, where: str = "super") -> tuple[str, set[str]]:
+    """The pins, and the names of the functions and modules that they define; those in `given` the task defines itself.
+
+    where: the path from the pins to the candidate's module that they are about. A module of the signature is pinned by
+    one of the same name, which has its types and wrappers of its functions.
 
     A free function is called through a wrapper of the same signature. The methods of an impl must fit a trait that
     declares them as the task does; fields and variants must have the real types of these names.
@@ -19,11 +23,25 @@ def pins(asked: Any, given: set[str]) -> tuple[str, set[str]]:
     for name, node in items(asked):
         if node.type == "function_item" and name not in given:
             names.add(name)
-            lines.append(_wrapper(node, name))
+            lines.append(("" if where == "super" else "pub ") + _wrapper(node, name, where))
         elif node.type in ("struct_item", "enum_item") and node.child_by_field_name("body") is not None:
             lines.append(f"const _: () = {{ {' '.join(_parts(node, name))} }};")
     lines += [_impl(node) for node in asked.children if node.type == "impl_item"]
+    for name, body in signatures.modules(asked):
+        names.add(name)
+        lines.append(_module(name, body, signature, real, f"super::{where}::{name}"))
     return "\n".join(lines), names
+
+
+def _module(name: str, body: Any, signature: str, real: str, where: str) -> str:
+    """A module like the task's, around the candidate's types and functions."""
+    of_std, _ = signatures.uses(body, real)
+    others = [text_of(node) for node in body.children if node.type == "use_declaration" and "std" not in text_of(node)]
+    types = [type_name for type_name, node in items(body) if node.type in signatures.TYPES]
+    given, written = signatures.given(body, signature)
+    pinned, _ = pins(body, written, signature, real, where)
+    taken = f"pub(crate) use {where}::{{{', '.join(types)}}};" if types else ""
+    return f"pub mod {name} {{ {of_std} {' '.join(others)} {taken}\n{given}\n{pinned} }}"
 
 
 def _parts(item: Any, name: str) -> Iterator[str]:
@@ -78,13 +96,13 @@ def _modifiers(node: Any) -> list[str]:
     return [word for child in _of(node, "function_modifiers") for word in text_of(child).split()]
 
 
-def _wrapper(node: Any, name: str) -> str:
+def _wrapper(node: Any, name: str, where: str) -> str:
     kinds, modifiers = _parameters(node), [word for word in _modifiers(node) if word in ("const", "async")]
     takes = ", ".join(f"p{number}: {kind}" for number, kind in enumerate(kinds))
     gives = f" -> {part_of(node, 'return_type')}" if part_of(node, "return_type") else ""
     given = ", ".join(f"p{number}" for number in range(len(kinds)))
     generic = part_of(node, "type_parameters")
-    call = f"super::{name}{_turbofish(node)}({given})" + ".await" * ("async" in modifiers)
+    call = f"{where}::{name}{_turbofish(node)}({given})" + ".await" * ("async" in modifiers)
     return f"{' '.join([*modifiers, 'fn'])} {name}{generic}({takes}){gives} {_where(node)} {{ {call} }}"
 
 

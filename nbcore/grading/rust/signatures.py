@@ -8,8 +8,8 @@ from typing import Any
 
 from nbcore.grading.rust.answer import target
 from nbcore.grading.rust.lexer import blank
+from nbcore.grading.rust.shapes import derived
 from nbcore.grading.rust.syntax import (
-    attributes,
     conditional,
     edited,
     imported,
@@ -21,7 +21,7 @@ from nbcore.grading.rust.syntax import (
     walk,
 )
 
-_TYPES = ("struct_item", "enum_item", "trait_item", "union_item")
+TYPES = ("struct_item", "enum_item", "trait_item", "union_item")
 _VALUES = ("const_item", "static_item", "type_item")
 # Methods that std's traits bring, by trait. Of Iterator's those that a test is likely to call.
 _STD_METHODS = {
@@ -74,12 +74,20 @@ def as_given(asked: Any, signature: str, code: str, called: set[str]) -> str:
     Raises Mismatch where such a method is not there, and where a method of the candidate's own stands ahead of one
     that a trait of the task's brings and that the tests call.
     """
+    if not any(node.type in ("impl_item", "const_item", "static_item", "mod_item") for node in asked.children):
+        return code
+    tree, edits = parse(code), []
+    for part, theirs in _scopes(asked, tree):
+        edits += _written_edits(part, theirs, signature)
+        _no_shadows(part, tree, called)
+    return edited(code.encode(errors="replace"), edits).decode()
+
+
+def _written_edits(asked: Any, tree: Any, signature: str) -> list[tuple[int, int, bytes]]:
+    """What puts the task's constants, and the methods that it has written, in place of the candidate's."""
     impls = [node for node in asked.children if node.type == "impl_item"]
     values = {name_of(node): node for node in asked.children if node.type in ("const_item", "static_item")}
     written = [(block, part) for block in impls for part in _members(block) if _is_written(part, signature)]
-    if not impls and not values:
-        return code
-    tree = parse(code)
     pairs = [pair for pair in introduced(tree) if not conditional(pair[1])]
     edits = [
         _instead(node, values[name_of(node)]) for node, _ in pairs if node.type in _VALUES and name_of(node) in values
@@ -91,8 +99,29 @@ def as_given(asked: Any, signature: str, code: str, called: set[str]) -> str:
         if not found:
             raise Mismatch("signature_mismatch", f"`{name_of(part)}` must be there as the task has it")
         edits += [_instead(own, part) for own in found if _body(own) != _body(part)]
-    _no_shadows(asked, tree, called)
-    return edited(code.encode(errors="replace"), edits).decode()
+    return edits
+
+
+def modules(asked: Any) -> Iterator[tuple[str, Any]]:
+    """The modules of a signature: name and body."""
+    for node in asked.children:
+        body = node.child_by_field_name("body") if node.type == "mod_item" else None
+        if body is not None:
+            yield name_of(node), body
+
+
+def _scopes(asked: Any, tree: Any) -> Iterator[tuple[Any, Any]]:
+    """The signature with the candidate, then each of its modules with the candidate's of that name."""
+    yield asked, tree
+    for name, body in modules(asked):
+        found = [
+            node.child_by_field_name("body")
+            for node, before in introduced(tree)
+            if node.type == "mod_item" and name_of(node) == name and not conditional(before)
+        ]
+        if len(found) != 1 or found[0] is None:
+            raise Mismatch("signature_mismatch", f"module `{name}` must be there once")
+        yield from _scopes(body, found[0])
 
 
 def _is_written(node: Any, signature: str) -> bool:
@@ -109,8 +138,8 @@ def _no_shadows(asked: Any, tree: Any, called: set[str]) -> None:
     own: dict[str, set[str]] = {}
     brought = {name_of(node): _functions(node) for node in asked.children if node.type == "trait_item"}
     for node, before in introduced(asked):
-        if node.type in _TYPES:
-            for trait in _derived(before):
+        if node.type in TYPES:
+            for trait in derived(before):
                 traits.setdefault(name_of(node), set()).update(_STD_METHODS.get(text_of(trait), "").split())
         elif node.type == "impl_item":
             trait, kind = _whose(node)
@@ -150,36 +179,51 @@ def same_types(asked: Any, code: str, real: str) -> str:
 
     Each must be there once, unconditionally, with the same body: else a variant could be a function, a trait have one
     method more. Where the task derives equality it must be derived, and of the real PartialEq: one written by hand may
-    call all things equal.
+    call all things equal. Where it derives Debug, one written by hand gives way to that: it is how values are told.
     """
-    wanted = {name_of(node): (node, before) for node, before in introduced(asked) if node.type in _TYPES}
-    if not wanted:
+    if not any(node.type in (*TYPES, "mod_item") for node in asked.children):
         return code
+    edits = [edit for part, theirs in _scopes(asked, parse(code)) for edit in _type_edits(part, theirs, real)]
+    return edited(code.encode(errors="replace"), edits).decode() if edits else code
+
+
+def _type_edits(asked: Any, tree: Any, real: str) -> list[tuple[int, int, bytes]]:
+    wanted = {name_of(node): (node, before) for node, before in introduced(asked) if node.type in TYPES}
     given: dict[str, list[tuple[Any, list[Any]]]] = {}
-    for node, before in introduced(parse(code)):
+    shown = []  # impls of Debug
+    for node, before in introduced(tree):
         if node.type.endswith("_item"):
             given.setdefault(name_of(node), []).append((node, before))
+        if node.type == "impl_item" and _whose(node)[0] == "Debug":
+            shown.append(node)
     edits = []
     for name, (node, before) in wanted.items():
         found = given.get(name, [])
         if len(found) != 1 or conditional(found[0][1]) or _body(found[0][0]) != _body(node):
             raise Mismatch("signature_mismatch", f"`{name}` must be defined once, as the task has it")
-        if any(text_of(trait) == "PartialEq" for trait in _derived(before)):
-            equal = [trait for trait in _derived(found[0][1]) if text_of(trait) == "PartialEq"]
-            if not equal:
-                raise Mismatch("signature_mismatch", f"`{name}` must derive PartialEq, as the task has it")
-            edits += [(trait.start_byte, trait.end_byte) for trait in equal]
-    raw = code.encode(errors="replace")
-    for start, end in sorted(edits, reverse=True):
-        raw = raw[:start] + f"::{real}::cmp::PartialEq".encode() + raw[end:]
-    return raw.decode() if edits else code
+        asked_for = {text_of(trait) for trait in derived(before)}
+        there = {text_of(trait): trait for trait in derived(found[0][1])}
+        if "PartialEq" in asked_for and "PartialEq" not in there:
+            raise Mismatch("signature_mismatch", f"`{name}` must derive PartialEq, as the task has it")
+        for trait, home in (("PartialEq", "cmp"), ("Debug", "fmt")):
+            if trait in asked_for and trait in there:
+                edits.append((_path_start(there[trait]), there[trait].end_byte, f"::{real}::{home}::{trait}".encode()))
+        by_hand = [node for node in shown if _whose(node)[1] == name]
+        if "Debug" in asked_for - there.keys() and by_hand:
+            start = found[0][0].start_byte
+            edits.append((start, start, f"#[derive(::{real}::fmt::Debug)] ".encode()))
+            edits += [(node.start_byte, node.end_byte, b"\n" * node.text.count(b"\n")) for node in by_hand]
+    return edits
 
 
-def _derived(before: list[Any]) -> Iterator[Any]:
-    """The traits in the derive attributes."""
-    for name, attribute in attributes(before):
-        if name == "derive":
-            yield from (node for node in walk(attribute) if node.type == "identifier" and node.prev_sibling is not None)
+def _path_start(name: Any) -> int:
+    """Where the path begins that ends with this identifier, among the flat tokens of a derive."""
+    first = name
+    while first.prev_sibling is not None and first.prev_sibling.type == "::":
+        first = first.prev_sibling
+        if first.prev_sibling is not None and first.prev_sibling.type == "identifier":
+            first = first.prev_sibling
+    return first.start_byte
 
 
 def _body(item: Any) -> str:

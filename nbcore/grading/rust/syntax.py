@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 _MOST_NESTED = 50
+COMMENTS = ("line_comment", "block_comment")
 _BINDERS = ("let_declaration", "for_expression", "let_condition", "closure_expression", "match_arm", "parameter")
 
 
@@ -21,6 +22,22 @@ def _parser() -> Any:
 def parse(code: str) -> Any:
     """The root node; code that does not parse has error nodes in it. Offsets are of the UTF-8 text."""
     return _parser().parse(code.encode(errors="replace")).root_node
+
+
+def expression(text: str) -> Any:
+    """The node of one expression, None where the text is not one."""
+    found = arguments(text)
+    return found[0] if len(found) == 1 else None
+
+
+def arguments(text: str) -> list[Any]:
+    """The nodes of expressions between commas, as in a macro's parentheses; empty where the text is something else."""
+    root = parse(f"const C: () = f({text});")
+    if root.has_error or root.child_count != 1:
+        return []
+    call = root.children[0].child_by_field_name("value")
+    given = call.child_by_field_name("arguments") if call is not None and call.type == "call_expression" else None
+    return [child for child in given.named_children if child.type not in COMMENTS] if given is not None else []
 
 
 def text_of(node: Any) -> str:

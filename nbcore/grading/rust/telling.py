@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from nbcore.grading.rust.expected import Expected, arguments, expected, expression
-from nbcore.grading.rust.syntax import name_of, parse, part_of, text_of, walk
+from nbcore.grading.rust.expected import Expected, expected
+from nbcore.grading.rust.shapes import Shape
+from nbcore.grading.rust.syntax import arguments, expression, name_of, parse, part_of, text_of, walk
 
 KEY, COIN = "\ue000", "\ue001"
 """In a rewritten test: the key of a build, and what stands on both sides of the number of a drawn truth value."""
@@ -34,8 +35,9 @@ class Told(NamedTuple):
 class Rewriter:
     """Rewrites the test functions of one text; `coins` counts the truth values to be drawn."""
 
-    def __init__(self, tests: str, pinned: frozenset[str] = frozenset()):
+    def __init__(self, tests: str, pinned: frozenset[str] = frozenset(), shapes: tuple[Shape, ...] = ()):
         self.coins, self._pinned = 0, pinned
+        self._shapes = {shape.path: shape for shape in shapes}
         own = [name_of(node) for node in walk(parse(tests)) if node.type == "macro_definition"]
         self._off = bool({*_ASSERTS, "vec"} & set(own)) or KEY in tests or COIN in tests
 
@@ -44,7 +46,7 @@ class Rewriter:
         body = node.child_by_field_name("body")
         if self._off or any(inner.type == "return_expression" for inner in walk(body)):
             return [], ()
-        edits, told, known = [], [], _known(body)
+        edits, told, known = [], [], _known(body, self._shapes)
         for statement in body.children:
             call = statement.children[0] if statement.type == "expression_statement" else statement
             macro = part_of(call, "macro") if call.type == "macro_invocation" else ""
@@ -63,7 +65,7 @@ class Rewriter:
         said = f" assert!(true, {', '.join(message)});" if message else ""
         value, other = f"*told_{KEY}", f"*other_{KEY}"
         for told, wanted in ((0, 1), (1, 0)) if macro != "assert_ne" else ():
-            if (known_value := expected(sides[wanted], known)) is not None:
+            if (known_value := expected(sides[wanted], known, self._shapes)) is not None:
                 if not message and _is_call(
                     sides[told], self._pinned
                 ):  # its type is known already, and that is cheaper
@@ -75,7 +77,9 @@ class Rewriter:
         self.coins += 1
         if macro == "assert":
             kept = f"if false {{{said} }} {_tell(f'(no_{KEY} != {coin})')}"
-            return f"match !({given[0]}) {{ no_{KEY} => {{ {kept} }} }}", Told(None, answer=_is_answer(given[0]))
+            # A bool, as in `if !…`: a type with `!` and equality of its own could say whatever it is compared with.
+            held = f"let no_{KEY}: std_{KEY}::primitive::bool = !({given[0]});"
+            return f"{{ {held} {kept} }}", Told(None, answer=_is_answer(given[0]))
         check = f"let _: [&dyn std_{KEY}::fmt::Debug; 2] = [&told_{KEY}, &other_{KEY}];"
         kept = f"if false {{ {check}{said} }} {_tell(f'(({value} == {other}) == {coin})')}"
         text = f"match (&({sides[0]}), &({sides[1]})) {{ (told_{KEY}, other_{KEY}) => {{ {kept} }} }}"
@@ -108,7 +112,7 @@ def _is_call(text: str, names: frozenset[str]) -> bool:
     return node is not None and node.type == "call_expression" and part_of(node, "function") in names
 
 
-def _known(body: Any) -> dict[str, Expected]:
+def _known(body: Any, shapes: Mapping[str, Shape]) -> dict[str, Expected]:
     """The values of the names that a test binds once, to a value that can be read from its text."""
     bound: dict[str, list[Any]] = {}
     for node in walk(body):
@@ -122,6 +126,11 @@ def _known(body: Any) -> dict[str, Expected]:
         value = nodes[0].child_by_field_name("value") if nodes[0].type == "let_declaration" else None
         plain = value is not None and nodes[0] in body.children and part_of(nodes[0], "pattern") == name
         mutable = any(child.type == "mutable_specifier" for child in nodes[0].children)
-        if len(nodes) == 1 and plain and not mutable and (constant := expected(text_of(value))) is not None:
+        if (
+            len(nodes) == 1
+            and plain
+            and not mutable
+            and (constant := expected(text_of(value), None, shapes)) is not None
+        ):
             known[name] = constant
     return known
