@@ -10,8 +10,9 @@ import os
 import re
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -107,11 +108,7 @@ def grade(
     if verdicts.is_dir() or not verdicts.absolute().parent.is_dir():
         raise ValueError(f"OUT: {verdicts} is no file in a folder that exists; name another, or make the folder")
     good, bad = batch.read(samples, tested=tier == "test")
-    if bad:
-        aside = batch.set_aside(bad, verdicts)
-        for line in bad[:10]:
-            err.print(f"{samples}:{line.line}: {line.problem}")
-        err.print(f"{len(bad)} bad lines set aside in {aside}")
+    _set_aside(samples, verdicts, bad, bad)
     if not good:
         raise ValueError(f"IN: {samples} holds no sample; a line is {{id, completion or code, tests}}")
     known = batch.done_ids(verdicts)
@@ -119,19 +116,40 @@ def grade(
     kinds = (bars.BarColumn, bars.MofNCompleteColumn, bars.TimeElapsedColumn, bars.TimeRemainingColumn)
     columns = (bars.TextColumn("grading"), *(kind() for kind in kinds))
     counts: dict[str, int] = {}
-    ungraded = []
+    known_before = len(good) - len(todo)
+    ungraded: list[Any] = []
+    refused: dict[str, str] = {}
+    trying = refused if tier == "test" else None
     with bars.Progress(*columns, console=err, disable=not err.is_terminal) as progress:
         task = progress.add_task("grading", total=len(todo))
         grader = RustGrader(jobs=jobs, tier=tier, allow_degraded=allow_degraded)
-        for verdict in batch.grade(grader, todo, verdicts, lambda done: progress.update(task, completed=done)):
+        for verdict in batch.grade(grader, todo, verdicts, lambda done: progress.update(task, completed=done), trying):
             counts[verdict["verdict"]] = counts.get(verdict["verdict"], 0) + 1
             if verdict["verdict"] == "infra_error":
                 ungraded.append(verdict)
     words = ", ".join(f"{name} {count}" for name, count in sorted(counts.items(), key=lambda item: -item[1]))
-    out.print(f"graded {len(todo)} ({words or 'nothing new'}), {len(good) - len(todo)} known, {len(bad)} bad lines")
+    if refused:
+        found = batch.lines_of(samples, refused)
+        bad = sorted(bad + found)
+        _set_aside(samples, verdicts, found, bad)
+    out.print(
+        f"graded {len(todo) - len(refused)} ({words or 'nothing new'}), {known_before} known, {len(bad)} bad lines"
+    )
     if ungraded:
         why = f"{len(ungraded)} samples could not be graded in three tries (infra_error): {fault(ungraded)}"
         raise Judged(f"{why}; {verdicts} says which, and without those lines they are graded again")
+
+
+def _set_aside(samples: Path, verdicts: Path, new: Sequence[Any], bad: list[Any]) -> None:
+    """Write the bad lines beside OUT, and say what is wrong with the first of the new ones."""
+    from nbcore.grading import batch
+
+    if not bad:
+        return
+    aside = batch.set_aside(bad, verdicts)
+    for line in new[:10]:
+        err.print(f"{samples}:{line.line}: {line.problem}")
+    err.print(f"{len(bad)} bad lines set aside in {aside}")
 
 
 @app.command()

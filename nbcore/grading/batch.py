@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from nbcore.core import lines
 from nbcore.core.records import Sample, Verdict
-from nbcore.grading.rust import hidden
+from nbcore.grading.rust import hidden, vacuous
 
 TRIES = 3  # of a sample that we could not grade
 CHUNK = 16  # graded between two writes: what a kill costs at most
@@ -26,7 +26,7 @@ class Bad(NamedTuple):
 
 def read(path: Path, tested: bool = True) -> tuple[list[Sample], list[Bad]]:
     """The samples of a .jsonl file, and the lines that are none; where they are to be `tested`, also those whose tests
-    would run nothing, for whatever is answered would pass.
+    would run nothing, or not all of them, for whatever is answered would pass.
 
     Raises FileNotFoundError, and ValueError where the file as a whole is no text.
     """
@@ -34,8 +34,10 @@ def read(path: Path, tested: bool = True) -> tuple[list[Sample], list[Bad]]:
     for number, raw in lines.numbered(path, "IN", "give a .jsonl file of samples"):
         try:
             sample = Sample.parse(lines.value(raw))
-            if tested and (sample.get("language") or "rust") == "rust" and not hidden.count(sample["tests"]):
-                raise ValueError("'tests' runs nothing: it needs a #[test] function that is not ignored, or a main")
+            if tested and _is_rust(sample) and (problem := vacuous.problem(sample["tests"])):
+                if not hidden.count(sample["tests"]):
+                    problem = "'tests' runs nothing: it needs a #[test] function that is not ignored, or a main"
+                raise ValueError(problem if problem.startswith("'") else f"the tests of {sample['id']!r} {problem}")
             if sample["id"] in seen:
                 raise ValueError(f"'id' {sample['id']!r} stands on line {seen[sample['id']]} too; ids are unique")
         except ValueError as error:
@@ -44,6 +46,21 @@ def read(path: Path, tested: bool = True) -> tuple[list[Sample], list[Bad]]:
             seen[sample["id"]] = number
             good.append(sample)
     return good, bad
+
+
+def _is_rust(sample: Sample) -> bool:
+    return (sample.get("language") or "rust") == "rust"
+
+
+def lines_of(path: Path, problems: Mapping[str, str]) -> list[Bad]:
+    """The lines of a file of samples with these ids, as bad ones with these problems."""
+    bad, left = [], dict(problems)
+    for number, raw in lines.numbered(path, "IN", "give a .jsonl file of samples"):
+        with contextlib.suppress(ValueError):  # a bad line of another kind, which was named already
+            name = Sample.parse(lines.value(raw))["id"]
+            if problem := left.pop(name, None):
+                bad.append(Bad(number, problem, raw.decode("utf-8", errors="replace")))
+    return bad
 
 
 def done_ids(path: Path) -> set[str]:
@@ -80,14 +97,29 @@ def set_aside(bad: list[Bad], out: Path) -> Path:
     return path
 
 
-def grade(grader: Any, samples: list[Sample], out: Path, progress: Callable[[int], None]) -> Iterator[Verdict]:
+def grade(
+    grader: Any,
+    samples: list[Sample],
+    out: Path,
+    progress: Callable[[int], None],
+    refused: dict[str, str] | None = None,
+) -> Iterator[Verdict]:
     """Grade in chunks and append each to OUT at once; yields the verdicts.
+
+    refused: is filled with the ids of samples that get no verdict, and why: their tests do not compile, or pass
+    whatever is answered. Tests that stand in many lines are tried once; without it none are.
 
     An infra_error is our failure: it is tried three times, and then written down like any other, since a sample that
     always ends so would be graded again for ever.
     """
+    tried: dict[tuple[str, ...], str | None] = {}
     for start in range(0, len(samples), CHUNK):
         chunk = samples[start : start + CHUNK]
+        if refused is not None:
+            _try_tests(grader, chunk, tried)
+            wrong = {sample["id"]: problem for sample in chunk if (problem := tried.get(_tests_of(sample)))}
+            refused |= wrong
+            chunk = [sample for sample in chunk if sample["id"] not in wrong]
         verdicts = grader.grade(chunk, lambda done, _, start=start: progress(start + done))
         for _ in range(TRIES - 1):
             failed = [index for index, verdict in enumerate(verdicts) if verdict["verdict"] == "infra_error"]
@@ -97,5 +129,20 @@ def grade(grader: Any, samples: list[Sample], out: Path, progress: Callable[[int
         # Half of a surrogate pair in a program is no UTF-8; with a backslash it is JSON's own way to write it.
         with out.open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.writelines(f"{json.dumps(verdict, ensure_ascii=False)}\n" for verdict in verdicts)
-        progress(start + len(chunk))
+        progress(min(start + CHUNK, len(samples)))
         yield from verdicts
+
+
+def _tests_of(sample: Sample) -> tuple[str, ...]:
+    """What a trial of its tests depends on."""
+    return tuple(str(sample.get(field) or "") for field in ("tests", "signature", "edition"))
+
+
+def _try_tests(grader: Any, samples: list[Sample], tried: dict[tuple[str, ...], str | None]) -> None:
+    """Add what a function that is not written yet shows of the tests of these samples; None where they are right."""
+    new = {_tests_of(sample): sample for sample in samples if _is_rust(sample) and _tests_of(sample) not in tried}
+    trials = [vacuous.trial(sample, str(number)) for number, sample in enumerate(new.values())]
+    verdicts = grader.grade(trials, lambda *_: None) if trials else []
+    for (key, sample), verdict in zip(new.items(), verdicts, strict=True):
+        problem = vacuous.found(verdict, sample.get("signature"))
+        tried[key] = problem and f"the tests of {sample['id']!r} {problem}"

@@ -8,16 +8,14 @@ The shipped katas need neither.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from nbcore.core.records import Sample, Task, Verdict
-from nbcore.grading.rust import hidden
-from nbcore.grading.rust.answer import blank, defines, target
+from nbcore.grading.rust import vacuous
+from nbcore.grading.rust.answer import defines, target
 
 NAMED = 3  # how many of the refused tasks the error names
-BODY = "todo!()"  # compiles wherever the signature does, and panics
 NEVER_ASKING = ("run_timeout", "early_exit")  # how tests end that run on, or stop, whatever the function does
 
 
@@ -27,18 +25,8 @@ def refuse_untested(tasks: Iterable[Task], source: str) -> None:
 
 
 def untested(tests: str) -> str | None:
-    """Why these tests would run nothing; None where they would run something."""
-    if not tests.strip():
-        return "its tests are empty"
-    if hidden.count(tests):
-        plain = blank(tests)
-        uneven = [
-            f"{left} and {right}" for left, right in ("{}", "()", "[]") if plain.count(left) != plain.count(right)
-        ]
-        return f"its tests do not compile: {uneven[0]} do not come in pairs" if uneven else None
-    if re.search(r"#\s*\[\s*test\s*\]", blank(tests)):
-        return "each of its #[test] functions is ignored, or made by a macro"
-    return "its tests have no #[test] function"
+    """Why these tests would run nothing, or not all of them; None where they would run."""
+    return f"its tests {problem}" if (problem := vacuous.problem(tests)) else None
 
 
 def refuse_failing(tasks: Sequence[Task], source: str, grade: Callable[[list[Sample]], list[Verdict]]) -> None:
@@ -50,8 +38,7 @@ def refuse_failing(tasks: Sequence[Task], source: str, grade: Callable[[list[Sam
     samples: list[Sample] = []
     for task in tasks:
         common = {"tests": task["tests"], "edition": task.get("edition")}
-        # Without its signature beside it: the grader then checks the types of everything that the tests compare.
-        samples.append({"id": f"unwritten {task['id']}", "code": unwritten(task.get("signature")), **common})
+        samples.append(vacuous.trial(task, f"unwritten {task['id']}"))
         if reference := solution(task):
             signature = task.get("signature")
             samples.append({"id": f"solution {task['id']}", "code": reference, "signature": signature, **common})
@@ -73,17 +60,6 @@ def solution(task: Task) -> str | None:
     return text if name is None or defines(text, name) else signature + text
 
 
-def unwritten(signature: str | None) -> str:
-    """The function that a signature asks for, with a body that panics; any function where there is no signature."""
-    if not (signature and target(signature)):
-        return f"fn unwritten() {{ {BODY} }}"
-    text, plain = signature.rstrip().rstrip(";"), blank(signature).rstrip()
-    missing = plain.count("{") - plain.count("}")
-    if missing > 0:
-        return f"{text}\n{BODY}\n" + "}" * missing
-    return text if plain.endswith("}") else f"{text}\n{{ {BODY} }}"
-
-
 def _failing(of_unwritten: Verdict, of_solution: Verdict | None, signed: bool) -> str | None:
     """What is wrong with tests that gave these verdicts on the unwritten function and on the solution."""
     if of_solution and of_solution["verdict"] not in ("pass", "infra_error"):
@@ -96,9 +72,9 @@ def _failing(of_unwritten: Verdict, of_solution: Verdict | None, signed: bool) -
         if errors and all(error["line"] is None for error in errors):
             return f"its tests do not compile: {errors[0]['message']}"
     if of_unwritten["passed"]:
-        return f"its tests pass with the body {BODY}"
+        return f"its tests pass with the body {vacuous.BODY}"
     if of_unwritten["verdict"] in NEVER_ASKING and not of_solution:
-        return f"its tests end in {of_unwritten['verdict']} even with the body {BODY}"
+        return f"its tests end in {of_unwritten['verdict']} even with the body {vacuous.BODY}"
     return None
 
 

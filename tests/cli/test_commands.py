@@ -312,6 +312,55 @@ def test_tests_that_run_nothing_are_said_for_their_line(capsys, tmp_path, monkey
     assert "0 bad lines" in call(capsys, "grade", samples, tmp_path / "typed.jsonl", "--tier", "check")[1]
 
 
+def test_tests_that_tell_nothing_are_refused_by_id_and_tried_once(capsys, tmp_path, monkeypatch):
+    """A line whose tests pass whatever is answered, or never compile, was graded as if its program were at issue."""
+    sound = "#[test] fn t() { assert_eq!(one(), 1); }"
+    unknown = "#[test] fn t() { assert_eq!(one(), ONE); assert_eq!(two!(), 2); }"
+    tests = {
+        "sound": sound,
+        "again": sound,
+        "wrong": sound,
+        "its own names": unknown,
+        "says nothing": "#[test] fn t() { let _ = 1; }",
+        "expects a panic": "#[test] #[should_panic] fn t() { one(); }",
+        "another type": '#[test] fn t() { assert_eq!(one(), "1"); }',
+        "no Rust": "#[test] fn t() { assert_eq!(one(), ; }",
+        "by a macro": sound + " macro_rules! m { ($n:ident) => { #[test] fn $n() {} } } m!(u);",
+    }
+    code = "pub const ONE: i32 = 1; #[macro_export] macro_rules! two { () => { 2 } } pub fn one() -> i32 { 1 }"
+    rows = [
+        {"id": name, "code": code.replace("{ 1 }", "{ 2 }") if name == "wrong" else code, "tests": text}
+        | {"signature": "pub fn one() -> i32 {"}
+        for name, text in tests.items()
+    ]
+    asked = []
+
+    class Counting(grader.RustGrader):
+        def grade(self, samples, progress=None):
+            asked.extend(sample["id"] for sample in samples)
+            return super().grade(samples, progress)
+
+    monkeypatch.setattr(grader, "RustGrader", Counting)
+    samples, verdicts = jsonl(tmp_path / "in.jsonl", rows), tmp_path / "out.jsonl"
+    code, out, _ = call(capsys, "grade", samples, verdicts)
+    found = {row["id"]: row["verdict"] for row in map(json.loads, verdicts.read_text().splitlines())}
+    assert found == {"sound": "pass", "again": "pass", "wrong": "tests_failed", "its own names": "pass"}
+    assert code == 0 and "graded 4 (pass 3, tests_failed 1), 0 known, 5 bad lines" in out
+    aside = [json.loads(line) for line in (tmp_path / "out.bad.jsonl").read_text().splitlines()]
+    assert [(row["line"], row["text"]) for row in aside] == [(n + 1, json.dumps(rows[n])) for n in range(4, 9)]
+    for name, why in (
+        ("says nothing", "pass with the body todo!()"),
+        ("expects a panic", "pass with the body todo!()"),
+        ("another type", "do not compile: mismatched types"),
+        ("no Rust", "do not compile"),
+        ("by a macro", "are made by a macro"),
+    ):
+        assert any(f"the tests of {name!r} {why}" in row["problem"] for row in aside), name
+    assert len(asked) == 4 + 6 - 1  # of the eight lines that were read, four were graded, and five tests were tried
+    asked.clear()
+    assert "4 known, 5 bad lines" in call(capsys, "grade", samples, verdicts)[1]
+
+
 def test_grade_never_appends_to_something_else(capsys, tmp_path):
     samples = jsonl(tmp_path / "in.jsonl", [{"id": "a", "code": "", "tests": "#[test] fn t() {}"}])
     code, _, err = call(capsys, "grade", samples, jsonl(tmp_path / "notes.jsonl", ["hello"]))

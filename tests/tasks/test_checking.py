@@ -31,6 +31,17 @@ def jsonl(path, *rows):
         ("#[test]\n#[ignore]\nfn t() { assert!(true) }", "is ignored"),
         ('#[ignore = "slow"]\n#[test]\nfn t() {}\nmod m { #[test] #[ignore] fn u() {} }', "is ignored"),
         ("macro_rules! m { () => { #[test] fn t() {} } } m!();", "made by a macro"),
+        (
+            GOOD + "macro_rules! m { ($n:ident) => { #[test] fn $n() {} } } m!(u);",
+            "made by a macro, `m!`, .*write them out",
+        ),
+        (
+            GOOD
+            + "mod m { macro_rules! a { () => { #[core::prelude::v1::test] fn u() {} } }"
+            + " macro_rules! b { () => { a!(); } } b! {} }",
+            "made by a macro, `b!`",
+        ),
+        (GOOD + "#[cfg_attr(all(), test)] fn u() {}", "made by a macro"),
         (GOOD + " fn u() { v(", "do not compile: { and } do not come in pairs"),
     ],
 )
@@ -72,6 +83,7 @@ def grade():
             tests="#[test] fn t() { assert_eq!(double(P { x: 2 }), 4); }",
             signature="pub struct P { pub x: u8 }\npub fn double(p: P) -> u8",
         ),
+        task(tests="macro_rules! is { ($a:expr) => { assert_eq!(double($a), 4) } } #[test] fn t() { is!(2); }"),
         task(tests='#[test] #[should_panic(expected = "odd")] fn t() { half(3); }', signature="fn half(x: u8) -> u8 {"),
     ],
 )  # fmt: skip
