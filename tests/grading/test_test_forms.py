@@ -26,6 +26,22 @@ FORMS = {
         "#[std::prelude::v1::test] fn b() { assert!(add(1, 2) == 3); }"
     ),
     "cfg(all(test))": module(ONE, "#[cfg(all(test))]"),
+    "cfg(all(test, not(miri)))": module(ONE, "#[cfg(all(test, not(miri)))]"),
+    "cfg(any(test, feature))": module(ONE, '#[cfg(any(test, feature = "x"))]'),
+    "a condition inside of the module": "mod tests { #![cfg(test)] use super::*; " + ONE + " }",
+    "another function but in tests": module(
+        "#[cfg(not(test))] fn three() -> i64 { 4 } #[cfg(test)] fn three() -> i64 { 3 }"
+        "#[cfg_attr(test, allow(unused))] #[test] fn a() { assert!(add(1, 2) == three()); }"
+    ),
+    "a module in a module": module("mod deep { use super::*; mod deeper { use super::*; " + ONE + " } }"),
+    "some ignored": module(ONE + '#[test] #[ignore = "slow"] fn b() { assert_eq!(add(1, 2), 4); }'),
+    "a panic in each spelling": module(
+        '#[test] #[should_panic] fn a() { if add(1, 2) == 3 { panic!("yes") } }'
+        '#[test] #[should_panic(expected = "sum \\"3\\"",)] fn b() { panic!("the sum \\"{}\\"", add(1, 2)) }'
+        '#[test] #[should_panic(\n expected = "sum\\n3"\n)] fn c() { panic!("sum\\n{}", add(1, 2)) }'
+        '#[should_panic(expected = r##"s"#3"##)] #[test] fn d() { panic!("s\\"#{}", add(1, 2)) }'
+        "#[test] #[should_panic] fn e() { std::panic::panic_any(add(1, 2)) }"
+    ),
     "no module": ONE,
     "docs and inner attributes on top": "//! Docs.\n#![allow(unused)]\n/*! more */\n"
     + module("#![allow(x)]" + ONE).replace("use super::*; #![allow(x)]", "#![allow(dead_code)] use super::*;"),

@@ -125,11 +125,15 @@ def functions(
         for node, before in introduced(parent):
             marks = [(re.sub(r"\s", "", name), mark) for name, mark in attributes(before)]
             for name, mark in marks:
-                if _ours(name, mark):
+                if name in ("ignore", "should_panic") or _TEST.fullmatch(name):
                     edits.append((mark.parent.start_byte, mark.parent.end_byte, b""))
+                elif name in ("cfg", "cfg_attr"):
+                    edits.extend(_as_tests(mark))
             names = dict(marks)
             if not path and node.type == "inner_attribute_item":  # our module has others ahead of it
                 edits.append((node.start_byte, node.end_byte, b""))
+            elif node.type == "inner_attribute_item":
+                edits.extend(_as_tests(node))
             elif node.type == "function_item" and any(map(_TEST.fullmatch, names)):
                 _publish(node, edits)
                 if "ignore" not in names:
@@ -158,11 +162,11 @@ def functions(
 _TEST = re.compile(r"(?:::)?(?:(?:core|std)::prelude::(?:v1|rust_20\d\d)::)?test")
 
 
-def _ours(name: str, mark: Any) -> bool:
-    """Whether an attribute is libtest's, or says that something is there for tests alone."""
-    if name == "cfg":
-        return "test" in re.findall(r"\w+", text_of(mark)) and "not" not in re.findall(r"\w+", text_of(mark))
-    return name in ("ignore", "should_panic") or _TEST.fullmatch(name) is not None
+def _as_tests(mark: Any) -> Iterator[tuple[int, int, bytes]]:
+    """Edits of a condition so that it is what it would be were this libtest's build."""
+    for node in walk(mark):
+        if node.type == "identifier" and text_of(node) == "test":
+            yield node.start_byte, node.end_byte, b"all()"
 
 
 def _expected_panic(mark: Any) -> str:
