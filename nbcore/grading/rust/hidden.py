@@ -18,14 +18,20 @@ from nbcore.grading.rust.shapes import Shape
 from nbcore.grading.rust.syntax import attributes, edited, introduced, name_of, parse, text_of, walk
 from nbcore.grading.rust.telling import COIN, KEY, Rewriter, Told
 
-# Names of std in full, for what the task calls `str` or `Some` is its own affair.
+# Names of std in full, for what the task calls `str` or `Some` is its own affair. What std has compiled already is
+# called, and nothing of std's is dropped: of each function that is made anew for the program, compiling takes its time.
 _SAYS = r"""
-fn say_KEY(text: STD::string::String) {
-    let _ = STD::io::Write::write_all(&mut STD::io::stderr(), text.as_bytes());
-}
-pub fn tell_KEY(value: &dyn STD::fmt::Debug) { say_KEY(STD::format!("\nSECRET {:?}\n", value)); }
+pub fn tell_KEY(value: &dyn STD::fmt::Debug) { STD::eprint!("\nSECRET {:?}\n", value); }
 fn report_KEY(nonce: &STD::primitive::str, number: STD::primitive::usize, well: STD::primitive::bool) {
-    say_KEY(STD::format!("\nSECRET{} {} {}\n", nonce, number, if well { "ok" } else { "fail" }));
+    STD::eprint!("\nSECRET{} {} {}\n", nonce, number, if well { "ok" } else { "fail" });
+}
+""".lstrip()
+_PLAIN_ENDS = r"""
+fn ends_KEY(case: fn()) -> STD::primitive::bool {
+    match STD::panic::catch_unwind(case) {
+        STD::result::Result::Ok(()) => true,
+        STD::result::Result::Err(said) => { STD::mem::forget(said); false }
+    }
 }
 """.lstrip()
 _ENDS = r"""
@@ -51,8 +57,8 @@ fn panics_KEY<T>(case: fn() -> T, part: &STD::primitive::str) -> STD::primitive:
 # One thread for all cases: one for each, as libtest has it, costs a quarter more to compile.
 _MAIN = """
 pub fn main_KEY() {
-let mut nonce = STD::string::String::new();
-if STD::io::Read::read_to_string(&mut STD::io::stdin(), &mut nonce).is_err() { return; }
+let mut nonce = STD::mem::ManuallyDrop::new(STD::string::String::new());
+STD::mem::forget(STD::io::Read::read_to_string(&mut STD::io::stdin(), &mut nonce));
 if nonce.is_empty() { return; } // asked again, by the candidate
 report_KEY(&nonce, COUNT + 1, true);
 CHECKS
@@ -100,11 +106,11 @@ class Prepared(NamedTuple):
             calls = ", ".join(case.path for case in self.cases)
             # A loop without iterators, whose code would have to be made for each program.
             checks = f"let cases: [fn(); COUNT] = [{calls}];\nlet mut number = 0;\nwhile number < COUNT {{"
-            checks += " report_KEY(&nonce, number, STD::panic::catch_unwind(cases[number]).is_ok()); number += 1; }"
+            checks += " report_KEY(&nonce, number, ends_KEY(cases[number])); number += 1; }"
         else:
             calls = [f"report_KEY(&nonce, {number}, {case.call(key)});" for number, case in enumerate(self.cases)]
             checks = "\n".join(calls)
-        text = _SAYS + ("" if plain else _ENDS) + _MAIN.replace("CHECKS", checks)
+        text = _SAYS + (_PLAIN_ENDS if plain else _ENDS) + _MAIN.replace("CHECKS", checks)
         for word, meant in (("COUNT", str(len(self.cases))), ("STD", f"::{real}"), ("KEY", key), ("SECRET", secret)):
             text = text.replace(word, meant)
         return text
