@@ -86,6 +86,7 @@ _ATTRS = {"allow", "warn", "deny", "forbid", "expect", "doc", "feature", "no_std
 _ATTRS |= {"recursion_limit", "type_length_limit"}
 _MOOT = {"crate_type", "crate_name"}  # of a library that this will not be
 _KINDS = ("struct_item", "enum_item", "union_item", "type_item", "const_item", "static_item", "mod_item")
+_DEFINES = re.compile(r"\b(?:struct|enum)\b")
 _SHEBANG = re.compile(r"#!/[\w/. -]*\r?\n")
 
 
@@ -121,7 +122,9 @@ def build(code: str, tests: str, signature: str | None, edition: str, telling: b
     pinned, wrapped = pins(asked, written, signature or "", real)
     plain = frozenset(name for name, node in items(asked) if name in wrapped and not part_of(node, "type_parameters"))
     tree = parse(rest)
-    prepared = hidden.functions(tests, telling, plain, shapes.shapes((asked, tree), parse(tests), mentioned))
+    own_types = _DEFINES.search(tests + (signature or "") + rest)
+    known_shapes = shapes.shapes((asked, tree), parse(tests), mentioned) if own_types else ()
+    prepared = hidden.functions(tests, telling, plain, known_shapes)
     body, expects = prepared.drawn(key)
     defined = {name for name, _ in items(asked)}
     std = sorted((mentioned & _HOME.keys()) - own - defined - theirs)

@@ -21,9 +21,13 @@ from nbcore.grading.rust.telling import COIN, KEY, Rewriter, Told
 # Names of std in full, for what the task calls `str` or `Some` is its own affair. What std has compiled already is
 # called, and nothing of std's is dropped: of each function that is made anew for the program, compiling takes its time.
 _SAYS = r"""
-pub fn tell_KEY(value: &dyn STD::fmt::Debug) { STD::eprint!("\nSECRET {:?}\n", value); }
+pub fn tell_KEY(value: &dyn STD::fmt::Debug) { say_KEY(STD::format_args!("\nSECRET {:?}\n", value)); }
 fn report_KEY(nonce: &STD::primitive::str, number: STD::primitive::usize, well: STD::primitive::bool) {
-    STD::eprint!("\nSECRET{} {} {}\n", nonce, number, if well { "ok" } else { "fail" });
+    say_KEY(STD::format_args!("\nSECRET{} {} {}\n", nonce, number, if well { "ok" } else { "fail" }));
+}
+// Not by eprint!, whose output a nightly's `set_output_capture` gives to somebody else.
+fn say_KEY(line: STD::fmt::Arguments<'_>) {
+    STD::mem::forget(STD::io::Write::write_fmt(&mut STD::io::stderr(), line));
 }
 """.lstrip()
 _PLAIN_ENDS = r"""
