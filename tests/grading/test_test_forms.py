@@ -2,11 +2,13 @@
 
 # ruff: noqa: E501 (the forms are lines of Rust)
 
+import re
 import shutil
 
 import pytest
 
 from nbcore.grading.grader import RustGrader
+from nbcore.grading.rust import vacuous
 
 pytestmark = pytest.mark.skipif(shutil.which("rustc") is None, reason="rustc is not installed")
 
@@ -69,6 +71,23 @@ FORMS = {
         " assert_eq!(char::from(add(90, 7) as u8), 'a'); assert_eq!(Ok::<i64, String>(add(1, 2)), Ok(3)); }"
     ),
 }
+
+
+@pytest.mark.parametrize(
+    ("tests", "says"),
+    [
+        ("", "are empty"),
+        ("fn a() { assert_eq!(add(1, 2), 3); }", "no #.test. function"),
+        (module("#[test] #[ignore] fn a() { assert_eq!(add(1, 2), 3); }"), "is ignored"),
+        (module(ONE + "macro_rules! m { ($n:ident) => { #[test] fn $n() {} } } m!(b);"), "made by a macro, `m!`"),
+        (module(ONE + "macro_rules! m { () => { mod x { #[test] fn b() {} } } } m! {}"), "made by a macro, `m!`"),
+        (module(ONE + "fn b() { ("), "do not compile"),
+    ],
+)
+def test_what_would_not_run_is_said(tests, says):
+    """What stands beside tests that run was left out in silence: a wrong program passed the rest."""
+    assert re.search(says, vacuous.problem(tests))
+    assert all(vacuous.problem(text) is None for text in FORMS.values())
 
 
 def test_every_form_runs_and_tells_right_from_wrong():

@@ -1,0 +1,173 @@
+"""Take one wall out of the grader: some test of it turns red, as tests/runs/test_mutations.py does it to the store."""
+
+import ast
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from tests.runs.test_mutations import Mutation, mutated
+
+pytestmark = pytest.mark.skipif(shutil.which("rustc") is None, reason="rustc is not installed")
+
+RUST = "grading/rust"
+MODULES = "test_grader.py::test_what_a_signature_gives_in_a_module_is_pinned_too"
+MUTATIONS = {
+    "what is expected is in the program": Mutation(
+        f"{RUST}/telling.py",
+        "_assertion",
+        "kept = f\"if false {{ {check}{said} }} {_tell(f'told_{KEY}')}\"",
+        "kept = f\"{{ {check}{said} }} {_tell(f'told_{KEY}')}\"",
+        "rust/test_telling.py::test_the_program_does_not_hold_what_is_expected",
+    ),
+    "a truth is whatever it says": Mutation(
+        f"{RUST}/telling.py",
+        "_assertion",
+        'held = f"let no_{KEY}: std_{KEY}::primitive::bool = !({given[0]});"',
+        'held = f"let no_{KEY} = !({given[0]});"',
+        MODULES,
+    ),
+    "a truth has always one sense": Mutation(
+        f"{RUST}/hidden.py",
+        "drawn",
+        'secrets.choice(("true", "false"))',
+        '"true"',
+        "rust/test_telling.py::test_a_forger_that_knows_both_secrets_must_still_know_the_answers",
+    ),
+    "any value will do": Mutation(
+        f"{RUST}/hidden.py",
+        "read",
+        "all(map(Expected.fits, wanted, told))",
+        "True",
+        "test_grader.py::test_missing_test_lines_are_failed_tests",
+    ),
+    "any order, any number": Mutation(
+        f"{RUST}/hidden.py",
+        "read",
+        "complete &= numbers == [len(expects) + 1, *range(len(expects) + 1)]",
+        "pass",
+        "test_grader.py::test_missing_test_lines_are_failed_tests",
+    ),
+    "equality by hand has a shape": Mutation(
+        f"{RUST}/shapes.py",
+        "_of",
+        '{"Debug", "PartialEq"} <= traits',
+        "True",
+        "rust/test_telling.py::test_values_that_their_text_does_not_tell_are_not_guessed",
+    ),
+    "two types of one name": Mutation(
+        f"{RUST}/shapes.py",
+        "shapes",
+        "[] if name in found else whole",
+        "whole",
+        "rust/test_telling.py::test_of_two_types_with_one_name_none_is_read",
+    ),
+    "an entry twice": Mutation(
+        f"{RUST}/composed.py",
+        "_collected",
+        'rf"(?s:{each})\\{{{more}\\}}"',
+        'rf"\\{{{more}\\}}"',
+        "rust/test_telling.py::test_a_hashed_collection_is_told_in_any_order_and_each_entry_once",
+    ),
+    "modules are not pinned": Mutation(f"{RUST}/pins.py", "pins", "signatures.modules(asked)", "()", MODULES),
+    "types in modules are as they come": Mutation(f"{RUST}/signatures.py", "_scopes", "modules(asked)", "()", MODULES),
+    "shown as it likes": Mutation(
+        f"{RUST}/signatures.py",
+        "_type_edits",
+        "_whose(node)[1] == name",
+        "False",
+        "test_grader.py::test_a_value_is_told_as_the_task_shows_it",
+    ),
+    "attributes that link": Mutation(
+        f"{RUST}/forbidden.py",
+        "_refused",
+        "_LINKING.isdisjoint(inside)",
+        "True",
+        "rust/test_forbidden.py",
+    ),
+    "unsafe attributes": Mutation(
+        f"{RUST}/forbidden.py", "_refused", "after not in _AFTER_UNSAFE", "False", "rust/test_forbidden.py"
+    ),
+    "files by their macro": Mutation(
+        f"{RUST}/forbidden.py", "_refused", "word in _FILE", "False", "rust/test_forbidden.py"
+    ),
+    "long texts as any other": Mutation(
+        "grading/worker.py",
+        "_attempt",
+        "len(code) > _LONG",
+        "False",
+        "test_grader.py::test_a_long_text_that_is_no_rust_has_one_verdict_on_a_busy_machine_too",
+    ),
+    "long answers as any other": Mutation(
+        f"{RUST}/joining.py",
+        "join",
+        "sum(map(len, blocks)) > _MOST_TEXT",
+        "False",
+        "test_grader.py::test_a_long_text_that_is_no_rust_has_one_verdict_on_a_busy_machine_too",
+    ),
+    "tests by macros count": Mutation(
+        f"{RUST}/vacuous.py",
+        "problem",
+        "_by_macros(tests)",
+        "None",
+        "test_test_forms.py::test_what_would_not_run_is_said",
+    ),
+    "tests in another build's condition": Mutation(
+        f"{RUST}/hidden.py",
+        "_as_tests",
+        'text_of(node) == "test"',
+        "False",
+        "test_test_forms.py::test_every_form_runs_and_tells_right_from_wrong",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def copy(repo, tmp_path_factory):
+    """A copy of what the grader's tests need."""
+    folder = tmp_path_factory.mktemp("mutated")
+    for name in ("nbcore", "tests"):
+        shutil.copytree(repo / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(repo / "pyproject.toml", folder)
+    return folder
+
+
+def suite(copy, *names):
+    """Run these tests of the grader to the first failure; the exit code and the end of what they print."""
+    tests = [f"tests/grading/{name}" for name in names]
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
+    done = subprocess.run(command, cwd=copy, capture_output=True, text=True, timeout=300)
+    return done.returncode, done.stdout[-1500:]
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_each_mutation_is_of_what_the_grader_holds_now(repo, name):
+    """Quick: a mutation that no longer fits is told with the change that made it so, and not at night."""
+    mutation = MUTATIONS[name]
+    source = (repo / "nbcore" / mutation.file).read_text("utf-8")
+    assert mutated(source, *mutation[1:4]) != ast.unparse(ast.parse(source))
+
+
+@pytest.mark.slow
+def test_the_tests_are_green_as_it_is(copy):
+    """Else every mutation below would seem to be noticed."""
+    code, output = suite(copy, *dict.fromkeys(mutation.noticed_by for mutation in MUTATIONS.values()))
+    assert code == 0, output
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_a_missing_wall_is_noticed(copy, name):
+    mutation = MUTATIONS[name]
+    path = copy / "nbcore" / mutation.file
+    source = path.read_text("utf-8")
+    path.write_text(mutated(source, *mutation[1:4]), "utf-8")
+    number = list(MUTATIONS).index(name)
+    os.utime(path, (number, number))  # a time of its own: the bytecode of another mutation must not be taken for it
+    try:
+        code, output = suite(copy, mutation.noticed_by)
+    finally:
+        path.write_text(source, "utf-8")
+    assert code == 1, f"nothing notices: {name}\n{output}"
