@@ -249,5 +249,6 @@ def _say(error: Exception | str, code: int, debug: bool) -> int:
     if debug:
         err.print_exception()
     else:
-        err.print(redact(f"error: {' '.join(str(error).split())}"))
+        message = redact(f"error: {' '.join(str(error).split())}")
+        err.print(output.shown(message, longest=len(message)))  # it may quote a file that somebody else wrote
     return code
