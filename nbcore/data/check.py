@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 from nbcore.chat import template
 from nbcore.core.output import shown
-from nbcore.data import decontaminate, dedup, formats
+from nbcore.data import dedup, formats
+from nbcore.data.prepare import evaluation_tasks
 from nbcore.data.splits import content_digest
 from nbcore.data.spool import Spool, Texts, text_of
 
@@ -203,7 +204,7 @@ def _copies(spool: Spool, parts: Sequence[Part], tell: Tell) -> list[Finding]:
 
 
 def _contaminated(spool: Spool, parts: Sequence[Part], tell: Tell) -> list[str]:
-    protected = decontaminate.Protected.of_the_project()
+    protected = evaluation_tasks()
     found = []
     for name, asked, indexes in parts:
         for done, index in enumerate(indexes if asked else ()):

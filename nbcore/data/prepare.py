@@ -11,6 +11,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -149,9 +150,15 @@ def _drop(folder: Path, counts: dict, facts: dict, row: Row) -> None:
     _append(folder / DROPPED, {**facts, "text": text_of(row)[:EXCERPT]})
 
 
+@cache
+def evaluation_tasks() -> decontaminate.Protected:
+    """What the project is evaluated on; indexed once in a process, which takes seconds."""
+    return decontaminate.Protected.of_the_project()
+
+
 def _without_evaluation_tasks(spool: Spool, index: dict, folder: Path, report: dict, tell: Tell) -> list[int]:
     """Indexes of the rows that hold no task of an evaluation set; the others are listed with what they hold."""
-    protected = decontaminate.Protected.of_the_project()
+    protected = evaluation_tasks()
     report["protected_sha256"] = protected.sha256
     kept = []
     for number in range(len(spool)):

@@ -4,7 +4,6 @@ import json
 import multiprocessing
 import os
 import signal
-import time
 
 import pytest
 
@@ -222,7 +221,7 @@ def test_memory_holds_no_text(tmp_path):
     import tracemalloc
 
     def peak(count):
-        rows = (row(f"r{n}", f"question {n}", f"{n} " * 4000) for n in range(count))
+        rows = (row(f"r{n}", f"question {n}", f"{n} " * 2000) for n in range(count))
         path = write(tmp_path / f"{count}.jsonl", *rows)
         tracemalloc.start()
         prepare([path], tmp_path / f"out{count}")
@@ -230,6 +229,6 @@ def test_memory_holds_no_text(tmp_path):
         tracemalloc.stop()
         return used
 
-    begun = time.process_time()
-    small, large = peak(20), peak(200)
-    assert large < 3 * small + 2**20, (small, large, time.process_time() - begun)
+    prepare([write(tmp_path / "first.jsonl", row("a", "q"))], tmp_path / "out")  # what is loaded once is not counted
+    small, large = peak(5), peak(50)
+    assert large < 3 * small + 2**18, (small, large)
