@@ -1,5 +1,4 @@
-"""What is wrong with rows before they are trained on: unusable rows, masks, copies, leaks between splits, evaluation
-tasks; and how long they are in tokens."""
+"""What is wrong with rows before they are trained on, and how long they are in tokens."""
 
 from __future__ import annotations
 
