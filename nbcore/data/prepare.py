@@ -1,5 +1,4 @@
-"""Rows of any format → train, validation and test files without copies, leaks or evaluation tasks, and what became of
-every row.
+"""Rows of any format → train, validation and test files without copies or evaluation tasks; every row accounted for.
 
 The result appears at once: all is written to a hidden folder beside OUT, which takes OUT's name at the end.
 """
