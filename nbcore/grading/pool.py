@@ -21,7 +21,7 @@ from nbcore.grading.rust import hidden
 
 _PACKAGES = ("tree_sitter", "tree_sitter_rust")  # all that grading imports beside the standard library
 _LIFE = 1000  # jobs of one worker: a new one costs little, and whatever grew in the old is gone
-_TRIES = 8  # of a job whose worker died: no sample can end its worker, so what did is worth waiting out
+_TRIES = 20  # of a job whose worker died: no sample can end its worker, so what did is worth waiting out
 _STILLBORN = 20  # workers that may die in a row before they have begun
 _PATIENCE_S = 5  # with a worker that has been told to end
 
@@ -36,7 +36,7 @@ class Pool:
         weakref.finalize(self, _end, self.workers)
 
     def judge(self, jobs: dict[str, dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any] | None]]:
-        """Yield (key, verdict) as they come in; the verdict is None where eight workers died over the job.
+        """Yield (key, verdict) as they come in; the verdict is None where twenty workers died over the job.
 
         Raises RuntimeError when a new worker cannot keep what the first one kept.
         """
@@ -56,7 +56,7 @@ class Pool:
                         if stillborn == _STILLBORN:
                             raise RuntimeError(f"{_STILLBORN} workers in a row died at their start: {worker.obstacle}")
                         if tries < _TRIES:
-                            waiting.appendleft((key, job, tries + worker.begun))
+                            waiting.append((key, job, tries + worker.begun))  # last: what kills workers may pass
                             continue
                     yield key, verdict
         except BaseException:  # an interrupt: what is under way belongs to nobody any more
