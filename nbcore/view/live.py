@@ -25,8 +25,8 @@ class Live:
 
     def __init__(self, title: str = "", clock: Callable[[], float] = time.monotonic, screen: Any = None):
         """`clock` and `screen` (IPython's display handle) are arguments for the sake of the tests."""
-        self.title, self.clock = title, clock
-        self.screen = screen or _screen()
+        self.title, self.clock, self.screen = title, clock, screen
+        self.watched = screen is not None or environment.watched_notebook()
         self.rows: list[Mapping] = []
         self.newest: dict[str, Any] = {}
         self.step = self.total = 0
@@ -35,7 +35,7 @@ class Live:
         self.picture = ""
         self.started: tuple[float, int] | None = None  # the first row seen: a resumed run does not begin at step 0
         self.shown = float("-inf")
-        self.wait = REDRAW if self.screen else REPORT
+        self.wait = REDRAW if self.watched else REPORT
 
     def update(self, step: int, total: int, numbers: Mapping[str, Any] = MappingProxyType({})) -> None:
         """Take the metrics logged at step `step` of `total`."""
@@ -51,7 +51,7 @@ class Live:
         """Take what is done beside steps: loading, answering, grading, saving. It is shown until the next step."""
         begins = not self.doing.startswith(doing.words)
         self.doing = doing.line()
-        if self.clock() - self.shown >= self.wait or (begins and self.screen):
+        if self.clock() - self.shown >= self.wait or (begins and self.watched):
             self._show(draw=False)
 
     def close(self) -> None:
@@ -80,9 +80,11 @@ class Live:
     def _show(self, draw: bool = True) -> None:
         self.shown = begun = self.clock()
         line = self.line()
-        if not self.screen:
+        if not self.watched:
             print(line, flush=True)
             return
+        if self.screen is None:  # not before there is something to show: a finished run shows nothing here
+            self.screen = _screen()
         if draw and any(key in self.newest for key in HEADLINES):
             self.picture = f"<br>{figures.svg(figures.learning(self.rows), line)}"
         markup = f"<small>{html.escape(line)}</small>{self.picture}"
@@ -92,12 +94,10 @@ class Live:
 
 
 def _screen() -> Any:
-    """IPython's handle of a display that is updated in place; None where nobody watches."""
-    if not environment.watched_notebook():
-        return None
+    """IPython's handle of a display that is updated in place."""
     from IPython import display
 
-    return display.display({"text/plain": "starting"}, raw=True, display_id=True)
+    return display.display({"text/plain": ""}, raw=True, display_id=True)
 
 
 def _duration(seconds: float) -> str:

@@ -270,12 +270,15 @@ def test_live_draws_where_a_person_watches_and_prints_under_papermill():
         seen = {True: [], False: []}
         for allow_stdin, messages in seen.items():
             client.execute_interactive(code, allow_stdin=allow_stdin, timeout=60, output_hook=messages.append)
+        nothing: list[dict] = []
+        client.execute_interactive("Live('x').close()", allow_stdin=True, timeout=60, output_hook=nothing.append)
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
     kinds = {allow: {message["msg_type"] for message in messages} for allow, messages in seen.items()}
     assert "update_display_data" in kinds[True] and "stream" not in kinds[True]
     assert "update_display_data" not in kinds[False] and "stream" in kinds[False]
+    assert "display_data" not in {message["msg_type"] for message in nothing}, "a run that is only shown says nothing"
 
 
 def test_the_table_before_the_first_step():
