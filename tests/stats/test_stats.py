@@ -1,6 +1,7 @@
 """Statistics against brute force, scipy, the published tables and simulation."""
 
-from itertools import combinations
+from itertools import combinations, product
+from math import comb
 
 import numpy as np
 import pytest
@@ -144,3 +145,85 @@ def test_compare_of_a_model_with_itself_finds_nothing(pairs):
 def test_compare_refuses_disjoint_evaluations():
     with pytest.raises(ValueError, match="share no problem id"):
         stats.compare({"a": 1}, {"b": 1})
+
+
+def test_clusters_of_one_problem_change_nothing_and_copies_of_a_problem_add_nothing():
+    """Ten samples of each of five problems are no fifty problems: the interval must be as wide as five make it."""
+    values = np.random.default_rng(1).random(40).tolist()
+    plain = stats.mean_bootstrap(values, seed=3)
+    assert stats.mean_bootstrap(values, seed=3, clusters=list(range(40))) == pytest.approx(plain)
+    tenfold = stats.mean_bootstrap(values * 10, seed=3, clusters=list(range(40)) * 10)
+    assert (tenfold.low, tenfold.high) == pytest.approx((plain.low, plain.high))
+    assert stats.mean_bootstrap(values * 10, seed=3).low > plain.low, "unclustered it would look much narrower"
+
+
+@given(st.lists(st.tuples(st.floats(-1, 1), st.integers(0, 3)), min_size=1, max_size=12))
+def test_clustered_bootstrap_is_the_ratio_over_drawn_clusters(rows):
+    """Against every possible draw of clusters, where there are few enough to try them all."""
+    values, clusters = [value for value, _ in rows], [cluster for _, cluster in rows]
+    got = stats.mean_bootstrap(values, clusters=clusters, resamples=400)
+    groups = [[value for value, own in rows if own == cluster] for cluster in sorted(set(clusters))]
+    means = []
+    for draw in product(groups, repeat=len(groups)):
+        drawn = [value for group in draw for value in group]
+        means.append(sum(drawn) / len(drawn))
+    assert min(means) - 1e-9 <= got.low <= got.high <= max(means) + 1e-9
+    assert got.value == pytest.approx(np.mean(values)) and got.n == len(values)
+
+
+def test_clusters_of_another_length_are_refused():
+    with pytest.raises(ValueError, match="2 values, 1 clusters"):
+        stats.mean_bootstrap([0, 1], clusters=["a"])
+
+
+@given(st.floats(-1, 1), st.floats(0, 0.5), st.floats(0.001, 0.5))
+def test_margins_are_decided_by_the_whole_interval(value, half, margin):
+    """An interval that holds the margin decides nothing, in either direction."""
+    delta = stats.Interval(value, value - half, value + half, 100)
+    for judgement, limit in ((stats.non_inferior(delta, margin), -margin), (stats.superior(delta, margin), margin)):
+        assert judgement.limit == limit
+        assert (judgement.verdict == "PASS") == (delta.low > limit)
+        assert (judgement.verdict == "FAIL") == (delta.high <= limit)
+
+
+def test_margins_that_mean_nothing_are_refused():
+    delta = stats.Interval(0.1, 0.0, 0.2, 100)
+    for margin in (0.0, -0.1, float("nan")):
+        with pytest.raises(ValueError, match="above 0"):
+            stats.non_inferior(delta, margin)
+    for margin in (-0.1, float("nan")):
+        with pytest.raises(ValueError, match="0 or above"):
+            stats.superior(delta, margin)
+
+
+@pytest.mark.parametrize("effect", [0.0, 0.2, -0.4, 0.5])
+def test_power_is_the_sum_over_every_outcome(effect):
+    """Every split of twelve problems into better, worse and equal, weighed by its chance."""
+    n, discordance = 12, 0.5
+    better, worse = (discordance + effect) / 2, (discordance - effect) / 2
+    expected = 0.0
+    for b in range(n + 1):
+        for c in range(n - b + 1):
+            if stats.mcnemar_exact(b, c) <= 0.05:
+                ways = comb(n, b) * comb(n - b, c)
+                expected += ways * better**b * worse**c * (1 - discordance) ** (n - b - c)
+    assert stats.power(n, effect, discordance) == pytest.approx(expected, abs=1e-9)
+
+
+def test_power_at_the_detectable_effect_is_about_what_was_asked_for():
+    for n in (156, 500, 1000):
+        assert 0.74 <= stats.power(n, stats.minimum_detectable_effect(n), 0.2) <= 0.84
+    assert stats.power(5, 0.9, 0.9) == 0, "five problems can never be significant"
+    with pytest.raises(ValueError, match="discordance"):
+        stats.power(10, 0.5, 0.2)
+
+
+def test_a_model_is_seldom_superior_to_itself_and_a_planted_regression_is_found():
+    """The alarm rate that a gate promises, on recorded outcomes rather than on a formula."""
+    generator = np.random.default_rng(0)
+    outcomes = [generator.binomial(1, chance, 4).tolist() for chance in generator.random(120)]
+    false = stats.false_alarms(outcomes, repetitions=100)
+    assert false.low <= 0.025 and false.value <= 0.06 and false.n == 100
+    assert stats.false_alarms(outcomes, repetitions=20, effect=0.2).value == 1.0
+    with pytest.raises(ValueError, match="problem 1 has 1 samples"):
+        stats.false_alarms([[0, 1], [1]])
