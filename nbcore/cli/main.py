@@ -189,6 +189,31 @@ def _show_report(store: Path, page: Path, run: str | None = None) -> None:
 
 
 @app.command()
+def compare(
+    run_a: Annotated[str, typer.Argument(metavar="RUN_A", help="A run, its evaluation, or `base`: the one before.")],
+    run_b: Annotated[str, typer.Argument(metavar="RUN_B", help="A run or its evaluation: the one after.")],
+    on: Annotated[
+        str | None, typer.Option(help="Only this set of tasks: heldout, unseen_family …", metavar="TASKSET")
+    ] = None,
+    figure: Annotated[Path | None, typer.Option(help="Write the intervals as a picture: .png.", metavar="FILE")] = None,
+    store: Store = None,
+):
+    """Compare two models on the same tasks: the paired difference, its interval, exact p, and what n can show.
+
+    Both must have been evaluated with one config. Example: python -m nbcore compare sft grpo --on heldout
+    """
+    from nbcore import view
+    from nbcore.report import comparing
+
+    before, after = comparing.evaluations(environment.store(store), run_a, run_b)
+    rows = view.compared(before, after, on)
+    out.print(f"A: {before.id}\nB: {after.id}\n\n{comparing.lines(rows)}\n\n{comparing.sentence(rows[0])}")
+    if figure:
+        comparing.picture(rows).savefig(figure, dpi=150)
+        out.print(f"figure: {figure}")
+
+
+@app.command()
 def address(
     owner_repo: Annotated[str, typer.Argument(metavar="OWNER/REPO", help="Where this project lives on GitHub.")],
 ):

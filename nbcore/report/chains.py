@@ -77,8 +77,8 @@ def choose(store: str | Path, run: str | None = None) -> Chosen:
     if not finished:
         raise ValueError(NOTHING.format(store=store))
     trained = [each for each in finished if config.TABLE[each.phase].trains]
-    evaluations = [each for each in finished if config.TABLE[each.phase].measures and _is_comparable(each)]
-    measured = {each.id: [evaluation for evaluation in evaluations if _is_of(evaluation, each)] for each in trained}
+    evaluations = [each for each in finished if config.TABLE[each.phase].measures and is_comparable(each)]
+    measured = {each.id: [evaluation for evaluation in evaluations if is_of(evaluation, each)] for each in trained}
     asked = None
     if run is not None:
         named = runs.find(store, run, field="run")
@@ -99,12 +99,12 @@ def choose(store: str | Path, run: str | None = None) -> Chosen:
     return Chosen(stages, ends[::-1], waiting[::-1])
 
 
-def _is_comparable(evaluation: runs.Run) -> bool:
+def is_comparable(evaluation: runs.Run) -> bool:
     """Whether it can stand beside others: it is undamaged, and measured pass@1 on held-out tasks."""
     return not evaluation.damage() and "pass@1" in evaluation.info["metrics"].get("heldout", {})
 
 
-def _is_of(evaluation: runs.Run, run: runs.Run) -> bool:
+def is_of(evaluation: runs.Run, run: runs.Run) -> bool:
     """Whether it evaluated this run, with the very files that the run holds now."""
     try:
         return evaluation.info["parent"] == {"id": run.id, "hash": run.info["manifest"]}
@@ -141,16 +141,16 @@ def _stages(
     base = subject.info["base"]
     groups: dict[str, list[runs.Run | None]] = {}  # for each config, the evaluation of each model
     for each in evaluations:  # oldest first, so that the newest stays
-        row = groups.setdefault(_question(each), [None] * len(models))
+        row = groups.setdefault(question(each), [None] * len(models))
         for at, model in enumerate(models):
             # An evaluation without a parent is of a base model; it belongs here if this chain started from that one.
             bare = model is None and each.info["parent"] is None and each.info["base"] == base
-            if bare or (model and _is_of(each, model)):
+            if bare or (model and is_of(each, model)):
                 row[at] = each
     if asked and asked not in evaluations:
         raise ValueError(f"run: {asked.id} measured no pass@1 on held-out tasks, which is what a report compares")
     if asked:
-        chosen = groups[_question(asked)]
+        chosen = groups[question(asked)]
         chosen[models.index(last)] = asked
     else:
         chosen = max(groups.values(), key=_worth, default=[None] * len(models))
@@ -177,6 +177,6 @@ def _size(evaluation: runs.Run) -> tuple[bool, int, str]:
     return not choice.shortfall(evaluation), evaluation.info["metrics"]["heldout"]["n"], evaluation.path.name
 
 
-def _question(evaluation: runs.Run) -> str:
+def question(evaluation: runs.Run) -> str:
     """Equal for evaluations with equal settings, whatever their names are."""
     return config.digest(evaluation.config.model_copy(update={"name": "any"}))

@@ -7,20 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from nbcore.config import Phase
+from nbcore.view.comparison import compare, compared, outcomes, p_value, points
 from nbcore.view.config_table import Table, table
 from nbcore.view.html import Html, Picture, plain
 from nbcore.view.live import Live
 from nbcore.view.viewers import (
     answers,
     before_after,
-    compare,
     curves,
     data_report,
     facts,
     mask,
-    outcomes,
-    p_value,
-    points,
     rates,
     rows,
     source,
@@ -35,6 +32,7 @@ __all__ = [
     "answers",
     "before_after",
     "compare",
+    "compared",
     "curves",
     "data_report",
     "facts",

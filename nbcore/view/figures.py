@@ -169,6 +169,30 @@ def progress(names: Sequence[str], rates: Sequence[tuple[str, str, Sequence, Seq
         return figure
 
 
+def differences(rows: Sequence[tuple[str, Interval]], margins: Sequence[float | None] = ()) -> Figure:
+    """One line for each named difference of two rates: its interval in percentage points, against zero, and against its
+    margin where `margins` has one for it."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    with rc_context(STYLE | {"axes.grid.axis": "x"}):
+        figure = Figure(figsize=(8, 0.7 + 0.5 * len(rows)), layout="constrained")
+        axis = figure.subplots()
+        for at, (_, delta) in enumerate(rows):
+            low, value, high = (100 * number for number in (delta.low, delta.value, delta.high))
+            color = QUIET if low <= 0 <= high else BLUE
+            axis.plot([low, high], [at, at], color=color, lw=2.4, solid_capstyle="round")
+            axis.plot([value], [at], "o", color=color, ms=8)
+            axis.annotate(f"{value:+.1f}", (value, at), (0, 7), textcoords="offset points", ha="center", color=INK)
+            if at < len(margins) and margins[at] is not None:
+                axis.plot([100 * margins[at]] * 2, [at - 0.35, at + 0.35], color=ORANGE, lw=1.8)
+        axis.axvline(0, color=INK, lw=1)
+        axis.set_yticks(range(len(rows)), [name for name, _ in rows], color=INK)
+        axis.set_ylim(len(rows) - 0.4, -0.7)
+        axis.set_xlabel("percentage points, with the 95 % interval")
+        return figure
+
+
 def _rate(axis, series: Sequence[Interval | None], other: Sequence[Interval | None], color: str, filled: bool) -> None:
     at = [x for x, rate in enumerate(series) if rate]
     rates = [rate for rate in series if rate]

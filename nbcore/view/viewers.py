@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby, islice
 from typing import Any
 
-from nbcore import stats
 from nbcore.view import figures
 from nbcore.view.html import PRE, Html, Picture, aligned, clip, grid, plain, pre
 
@@ -142,54 +141,6 @@ def rates(results: Mapping[str, Mapping[str, Any]]) -> Html:
             lines.append([f"held-out documents, n = {measured['n']}", part, words, ""])
             text.append(["documents", f"n={measured['n']}", part, words])
     return Html(grid([], lines), aligned(text) if text else "nothing measured yet")
-
-
-def outcomes(evaluation: Any, split: str, key: str = "passed") -> dict[str, float]:
-    """Task id to outcome (mean over its samples) of one split of an evaluate run, ready for `stats.compare`.
-
-    Samples with an infra_error are our failure, not the model's: they are left out.
-    """
-    outcome: dict[str, list[float]] = {}
-    for row in evaluation.samples():
-        if row["split"] == split and row["verdict"] != "infra_error":
-            outcome.setdefault(row["id"], []).append(float(row[key]))
-    return {id_: sum(values) / len(values) for id_, values in outcome.items()}
-
-
-def compare(before: Any, after: Any) -> Html:
-    """Two evaluate runs on the same tasks: what changed, with its interval, exact McNemar p and detectable effect.
-
-    Raises ValueError where they share no task.
-    """
-    head = ["", "before", "after", "difference (95 % interval)", "better / worse", "McNemar p", "n", "detectable"]
-    lines = []
-    for split, key, name in (
-        ("heldout", "passed", "pass@1"),
-        ("heldout", "compiles", "compile rate"),
-        ("unseen_family", "passed", "pass@1, unseen families"),
-    ):
-        first, second = outcomes(before, split, key), outcomes(after, split, key)
-        if split == "unseen_family" and not (first and second):
-            continue  # an evaluation may leave this split out
-        change = stats.compare(first, second)
-        shared = [id_ for id_ in first if id_ in second]
-        rates = [f"{100 * sum(side[id_] for id_ in shared) / len(shared):.1f} %" for side in (first, second)]
-        effect = stats.minimum_detectable_effect(len(shared), (change.better + change.worse) / len(shared))
-        changed = f"{change.better} / {change.worse}"
-        detectable = f"{100 * effect:.1f} pp" if effect else "–"
-        lines.append([name, *rates, points(change.delta), changed, p_value(change.p), str(len(shared)), detectable])
-    note = "paired by task; detectable: the smallest difference that these tasks would show in 4 of 5 repetitions"
-    return Html(f"{grid(head, lines)}<small>{note}</small>", f"{aligned([head, *lines])}\n{note}")
-
-
-def points(delta: stats.Interval) -> str:
-    """A difference of rates in percentage points, with its interval."""
-    return f"{100 * delta.value:+.1f} pp ({100 * delta.low:+.1f} to {100 * delta.high:+.1f})"
-
-
-def p_value(p: float) -> str:
-    """A p-value as it is usually printed."""
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def source(function: Callable | type) -> Html:

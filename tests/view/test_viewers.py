@@ -171,7 +171,7 @@ def test_compare_is_paired_and_agrees_with_the_evaluations(store):
     base, _, last = (run for run in runs.listing(store, "evaluate"))
     base, last = sorted((base, last), key=lambda run: run.info["metrics"]["heldout"]["pass@1"]["value"])
     shown = view.compare(base, last)
-    line = next(line for line in str(shown).splitlines() if line.startswith("pass@1 "))
+    line = next(line for line in str(shown).splitlines() if line.split()[:2] == ["heldout", "pass@1"])
     rates = [run.info["metrics"]["heldout"]["pass@1"]["value"] for run in (base, last)]
     assert f"{100 * rates[0]:.1f} %" in line and f"{100 * (rates[1] - rates[0]):+.1f} pp" in line and "< 0.001" in line
     same = str(view.compare(last, last))

@@ -1,0 +1,103 @@
+"""Two models on the same tasks: their evaluations, paired task by task, and what the difference is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nbcore import config, runs, view
+from nbcore.report import chains
+from nbcore.view import figures
+from nbcore.view.comparison import Row
+from nbcore.view.html import aligned
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+BASE = "base"  # names the base model that the other run was trained on
+
+
+def evaluations(store: str | Path, first: str, second: str) -> tuple[runs.Run, runs.Run]:
+    """The two evaluations to compare: those named, or of the models named the newest that were made on equal terms.
+
+    A name is an id, its beginning or end, a path or a phase; `first` may be "base". Raises ValueError where a model has
+    no evaluation, or where the two have none with equal settings.
+    """
+    named = [None if name == BASE else runs.find(store, name, field="RUN") for name in (first, second)]
+    if named[1] is None:
+        raise ValueError("RUN_B: 'base' is what others are compared with; name it first, and a run second")
+    made = [
+        run
+        for run in runs.listing(store)
+        if config.TABLE[run.phase].measures and run.finished and chains.is_comparable(run)
+    ]
+    base = named[1].info["base"]
+    sides = []
+    for run, name in zip(named, (first, second), strict=True):
+        if run is None:
+            side = [each for each in made if each.info["parent"] is None and each.info["base"] == base]
+        elif config.TABLE[run.phase].measures:
+            side = [each for each in made if each.id == run.id]
+        else:
+            side = [each for each in made if chains.is_of(each, run)]
+        if not side:
+            raise ValueError(
+                f"RUN: {name} ({run.id if run else base}) has no evaluation that measured pass@1 on held-out tasks; "
+                "run notebooks/07_evaluate.ipynb on it"
+            )
+        sides.append(side)
+    for before in reversed(sides[0]):
+        for after in reversed(sides[1]):
+            if chains.question(before) == chains.question(after):
+                return before, after
+    raise ValueError(
+        f"RUN: {sides[0][-1].id} and {sides[1][-1].id} were evaluated with different settings, and rates on other "
+        "tasks cannot be compared; evaluate both with one config"
+    )
+
+
+def lines(rows: Sequence[Row]) -> str:
+    """The rows as text for a terminal of 80 columns, those of one set of tasks below its name."""
+    cells = [["", "A", "B", "difference [95 %]", "p", "power", "detectable"]]
+    for row in rows:
+        delta = row.change.delta
+        bounds = f"[{100 * delta.low:+.1f}, {100 * delta.high:+.1f}]"
+        cells.append(
+            [
+                f"  {row.measure}",
+                f"{100 * row.before:.1f}",
+                f"{100 * row.after:.1f}",
+                f"{100 * delta.value:+.1f} {bounds}",
+                view.p_value(row.change.p),
+                f"{100 * row.power:.0f} %" if row.detectable else "–",
+                f"{100 * row.detectable:.1f}" if row.detectable else "–",
+            ]
+        )
+    head, *measured = aligned(cells).splitlines()
+    text, named = [head], None
+    for row, line in zip(rows, measured, strict=True):
+        if row.taskset != named:
+            named = row.taskset
+            text.append(f"{named}, n = {row.change.delta.n}")
+        text.append(line)
+    note = (
+        "In percentage points, paired by task, the interval over families of tasks;",
+        "p: exact McNemar; power: of finding a difference of this size;",
+        "detectable: what these tasks would show in 4 of 5 repetitions.",
+    )
+    return "\n".join([*text, *note])
+
+
+def picture(rows: Sequence[Row]) -> Figure:
+    """The differences with their intervals."""
+    return figures.differences([(f"{row.taskset}: {row.measure}", row.change.delta) for row in rows])
+
+
+def sentence(row: Row) -> str:
+    """What a row comes to."""
+    delta = row.change.delta
+    measured = f"{row.measure} on {row.taskset} {view.points(delta)}, n = {delta.n}, p {view.p_value(row.change.p)}"
+    if delta.low > 0 or delta.high < 0:
+        return f"B is {'better' if delta.low > 0 else 'worse'}: {measured}."
+    return f"No difference shown: {measured}."
