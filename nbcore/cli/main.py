@@ -18,6 +18,7 @@ import typer
 
 from nbcore import runs
 from nbcore.cli.data import data_app
+from nbcore.cli.reports import compare, report, show_report
 from nbcore.cli.runs import Judged, Store, err, out, runs_app
 from nbcore.core import environment, output
 from nbcore.core.redact import redact
@@ -32,6 +33,8 @@ app = typer.Typer(
 )
 app.add_typer(runs_app, name="runs")
 app.add_typer(data_app, name="data")
+app.command()(report)
+app.command()(compare)
 # typer brings its own copy of click since 0.26, and Colab may have an older typer: in both, this is click's UsageError.
 UsageError = typer.BadParameter.__base__
 
@@ -70,7 +73,7 @@ def run(
         page = reports.build(where)
     except ValueError as error:  # stages ran, but none of them is part of a chain yet
         return out.print(f"no report yet: {error}")
-    _show_report(where, page)
+    show_report(where, page)
 
 
 @app.command()
@@ -150,67 +153,6 @@ def _set_aside(samples: Path, verdicts: Path, new: Sequence[Any], bad: list[Any]
     for line in new[:10]:
         err.print(f"{samples}:{line.line}: {line.problem}")
     err.print(f"{len(bad)} bad lines set aside in {aside}")
-
-
-@app.command()
-def report(
-    folder: Annotated[
-        Path | None,
-        typer.Argument(help="Folder of run directories; without it as --store.", metavar="[STORE]", show_default=False),
-    ] = None,
-    run: Annotated[
-        str | None, typer.Option(help="The last run of the chain to report: id, its beginning or end, phase.")
-    ] = None,
-    out_: Annotated[Path | None, typer.Option("--out", help="Where to write the page.", metavar="FILE")] = None,
-    figure: Annotated[Path | None, typer.Option(help="Write the headline figure too, as .png.", metavar="FILE")] = None,
-    store: Store = None,
-):
-    """Write one page about the best evaluated chain of a store, print its table, and name what is left out.
-
-    Example: python -m nbcore report --run grpo --out report.html
-    """
-    from nbcore import report as reports
-
-    where = environment.store(folder or store)
-    if not where.is_dir():
-        raise FileNotFoundError(f"STORE: no folder {where}; `python -m nbcore run` makes one")
-    if figure:
-        reports.figure(where, figure, run)
-    _show_report(where, reports.build(where, out_, run), run)
-
-
-def _show_report(store: Path, page: Path, run: str | None = None) -> None:
-    from nbcore import report as reports
-
-    out.print(reports.table(store, run), soft_wrap=False)
-    if words := reports.left_out(store, run):
-        out.print(f"\n{words}\n")
-    out.print(f"report: {page}")
-
-
-@app.command()
-def compare(
-    run_a: Annotated[str, typer.Argument(metavar="RUN_A", help="A run, its evaluation, or `base`: the one before.")],
-    run_b: Annotated[str, typer.Argument(metavar="RUN_B", help="A run or its evaluation: the one after.")],
-    on: Annotated[
-        str | None, typer.Option(help="Only this set of tasks: heldout, unseen_family …", metavar="TASKSET")
-    ] = None,
-    figure: Annotated[Path | None, typer.Option(help="Write the intervals as a picture: .png.", metavar="FILE")] = None,
-    store: Store = None,
-):
-    """Compare two models on the same tasks: the paired difference, its interval, exact p, and what n can show.
-
-    Both must have been evaluated with one config. Example: python -m nbcore compare sft grpo --on heldout
-    """
-    from nbcore import view
-    from nbcore.report import comparing
-
-    before, after = comparing.evaluations(environment.store(store), run_a, run_b)
-    rows = view.compared(before, after, on)
-    out.print(f"A: {before.id}\nB: {after.id}\n\n{comparing.lines(rows)}\n\n{comparing.sentence(rows[0])}")
-    if figure:
-        comparing.picture(rows).savefig(figure, dpi=150)
-        out.print(f"figure: {figure}")
 
 
 @app.command()

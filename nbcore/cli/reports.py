@@ -1,0 +1,71 @@
+"""`python -m nbcore report` and `compare`: what a store's evaluations say, of one chain and of two models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nbcore.cli.runs import Store, out
+from nbcore.core import environment
+
+
+def report(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(help="Folder of run directories; without it as --store.", metavar="[STORE]", show_default=False),
+    ] = None,
+    run: Annotated[
+        str | None, typer.Option(help="The last run of the chain to report: id, its beginning or end, phase.")
+    ] = None,
+    out_: Annotated[Path | None, typer.Option("--out", help="Where to write the page.", metavar="FILE")] = None,
+    figure: Annotated[Path | None, typer.Option(help="Write the headline figure too, as .png.", metavar="FILE")] = None,
+    store: Store = None,
+):
+    """Write one page about the best evaluated chain of a store, print its table, and name what is left out.
+
+    Example: python -m nbcore report --run grpo --out report.html
+    """
+    from nbcore import report as reports
+
+    where = environment.store(folder or store)
+    if not where.is_dir():
+        raise FileNotFoundError(f"STORE: no folder {where}; `python -m nbcore run` makes one")
+    if figure:
+        reports.figure(where, figure, run)
+    show_report(where, reports.build(where, out_, run), run)
+
+
+def compare(
+    run_a: Annotated[str, typer.Argument(metavar="RUN_A", help="A run, its evaluation, or `base`: the one before.")],
+    run_b: Annotated[str, typer.Argument(metavar="RUN_B", help="A run or its evaluation: the one after.")],
+    on: Annotated[
+        str | None, typer.Option(help="Only this set of tasks: heldout, unseen_family …", metavar="TASKSET")
+    ] = None,
+    figure: Annotated[Path | None, typer.Option(help="Write the intervals as a picture: .png.", metavar="FILE")] = None,
+    store: Store = None,
+):
+    """Compare two models on the same tasks: the paired difference, its interval, exact p, and what n can show.
+
+    Both must have been evaluated with one config. Example: python -m nbcore compare sft grpo --on heldout
+    """
+    from nbcore import view
+    from nbcore.report import comparing
+
+    before, after = comparing.evaluations(environment.store(store), run_a, run_b)
+    rows = view.compared(before, after, on)
+    out.print(f"A: {before.id}\nB: {after.id}\n\n{comparing.lines(rows)}\n\n{comparing.sentence(rows[0])}")
+    if figure:
+        comparing.picture(rows).savefig(figure, dpi=150)
+        out.print(f"figure: {figure}")
+
+
+def show_report(store: Path, page: Path, run: str | None = None) -> None:
+    """Print the table of a report, what it leaves out, and where the page is."""
+    from nbcore import report as reports
+
+    out.print(reports.table(store, run), soft_wrap=False)
+    if words := reports.left_out(store, run):
+        out.print(f"\n{words}\n")
+    out.print(f"report: {page}")
