@@ -33,8 +33,6 @@ app = typer.Typer(
 )
 app.add_typer(runs_app, name="runs")
 app.add_typer(data_app, name="data")
-app.command()(report)
-app.command()(compare)
 # typer brings its own copy of click since 0.26, and Colab may have an older typer: in both, this is click's UsageError.
 UsageError = typer.BadParameter.__base__
 
@@ -153,6 +151,10 @@ def _set_aside(samples: Path, verdicts: Path, new: Sequence[Any], bad: list[Any]
     for line in new[:10]:
         err.print(f"{samples}:{line.line}: {line.problem}")
     err.print(f"{len(bad)} bad lines set aside in {aside}")
+
+
+app.command()(report)
+app.command()(compare)
 
 
 @app.command()
