@@ -144,5 +144,5 @@ def _try_tests(grader: Any, samples: list[Sample], tried: dict[tuple[str, ...], 
     trials = [vacuous.trial(sample, str(number)) for number, sample in enumerate(new.values())]
     verdicts = grader.grade(trials, lambda *_: None) if trials else []
     for (key, sample), verdict in zip(new.items(), verdicts, strict=True):
-        problem = vacuous.found(verdict, sample.get("signature"))
+        problem = vacuous.found(verdict, sample)
         tried[key] = problem and f"the tests of {sample['id']!r} {problem}"

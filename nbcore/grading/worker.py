@@ -26,9 +26,9 @@ from nbcore.grading.rust.forbidden import HONEST, screen
 from nbcore.grading.sandbox import canaries, forkserver, jail, supervisor
 
 _BUILT_MB = 64
-_CHATTER = 16  # times more may be printed to stdout, which nobody reads, than to stderr
-_MB = 1 << 20
+_CHATTER, _MB = 16, 1 << 20  # times more may be printed to stdout, which nobody reads, than to stderr
 _LONG = 64 << 10  # characters of a program
+_LONGEST = 4  # times a program's length that an answer may have; a longer one is refused unread, on any machine
 
 
 class Worker:
@@ -120,7 +120,8 @@ class Worker:
             return
         try:
             with patience():
-                code = job["text"] if job["plain"] else extract(job["text"], job["signature"], job["tests"])
+                whole = job["plain"] or len(job["text"]) > _LONGEST * self.limits.source_kb << 10
+                code = job["text"] if whole else extract(job["text"], job["signature"], job["tests"])
                 if code is None or not code.strip():
                     verdict["verdict"] = "no_code"
                     return

@@ -526,6 +526,8 @@ def test_a_long_text_that_is_no_rust_has_one_verdict_on_a_busy_machine_too(grade
     for verdict in grader.grade([*long, answer]):
         assert (verdict["verdict"], verdict["errors"][0]["line"]) == ("compile_error", 1), verdict["errors"]
         assert verdict["errors"][0]["message"].startswith("expected one of")
+    endless = grader.grade([five("endless", "```rust\n" + "a:b," * 600_000 + "\n```\n" + GOOD, "completion")])[0]
+    assert (endless["verdict"], endless["flags"]) == ("rejected", ["too_long"])
 
 
 QUICK = [one for one in hostile.SAMPLES if not one[2] & {"run_timeout", "compile_timeout", "compile_resource"}]

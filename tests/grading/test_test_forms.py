@@ -82,12 +82,51 @@ FORMS = {
         (module(ONE + "macro_rules! m { ($n:ident) => { #[test] fn $n() {} } } m!(b);"), "made by a macro, `m!`"),
         (module(ONE + "macro_rules! m { () => { mod x { #[test] fn b() {} } } } m! {}"), "made by a macro, `m!`"),
         (module(ONE + "fn b() { ("), "do not compile"),
+        (module("#[test] async fn a() { assert_eq!(add(1, 2), 3); }"), "`a` is async"),
+        (module("#[test] fn a(x: i64) { assert_eq!(add(x, 2), 3); }"), "`a` takes arguments"),
     ],
 )
 def test_what_would_not_run_is_said(tests, says):
     """What stands beside tests that run was left out in silence: a wrong program passed the rest."""
     assert re.search(says, vacuous.problem(tests))
     assert all(vacuous.problem(text) is None for text in FORMS.values())
+
+
+TRIED = {
+    "do not run here": [
+        module(ONE).replace("cfg(test)", "cfg(not(test))"),
+        module(ONE).replace("cfg(test)", 'cfg(all(test, feature = "slow"))'),
+        module("#[cfg(windows)] mod inner { use super::*; " + ONE + "}"),
+        module("#[cfg(windows)] " + ONE),
+        "#[cfg(windows)] fn main() { assert_eq!(add(1, 2), 3); }",
+    ],
+    "do not compile: unresolved import": [module("use rand::Rng; " + ONE), "use my_crate::add; " + ONE],
+    "end in early_exit": [module("#[test] fn a() { std::process::exit(0); }")],
+    "end in compile_resource": [module(f"#[test] fn a() {{ assert_eq!(add(1, 2), {'(' * 20000}3{')' * 20000}); }}")],
+    None: [
+        module("use super::dice::Roll; " + ONE),
+        module("use helper::three; #[test] fn a() { assert_eq!(add(1, 2), three()); }"),
+        module("#[test] fn value() { assert_eq!(add(1, 2), super::value()); }"),
+        module("#[test] fn a() { assert_eq!(add(1, 2), a_const); }"),
+    ],
+}
+
+
+def test_what_a_function_not_written_yet_shows_of_tests():
+    """Every answer to them was graded as what it could not help, an error of its own; names that it may have are not."""
+    answer = "pub mod helper { pub fn three() -> i64 { 3 } } pub mod dice { pub struct Roll; }" + RIGHT
+    samples = [
+        {"id": str(says), "code": answer, "tests": tests, "signature": signature}
+        for says, texts in TRIED.items()
+        for tests in texts
+        for signature in (SIGNATURE, None)
+    ]
+    grader = RustGrader(jobs=2)
+    verdicts = grader.grade([vacuous.trial(sample, "t") for sample in samples])
+    grader.close()
+    for sample, verdict in zip(samples, verdicts, strict=True):
+        said = vacuous.found(verdict, sample)
+        assert str(said).startswith(sample["id"]), (sample["tests"][:200], said, verdict["errors"])
 
 
 def test_every_form_runs_and_tells_right_from_wrong():
