@@ -36,7 +36,7 @@ def write_durably(path: Path, text: str) -> None:
 
 def write_sealed(path: Path, facts: Mapping[str, Any]) -> None:
     """Write facts as JSON together with their own hash, the seal: a changed byte in them is noticed."""
-    write_durably(path, json.dumps({**facts, "seal": _seal(facts)}, indent=1, default=float) + "\n")
+    write_durably(path, _text({**facts, "seal": _seal(facts)}))
 
 
 def read_sealed(path: Path) -> dict[str, Any]:
@@ -46,9 +46,14 @@ def read_sealed(path: Path) -> dict[str, Any]:
         facts = json.loads(text)
     except ValueError as error:  # not UTF-8, not JSON
         raise ValueError(f"{path.name}: not JSON ({error})") from None
-    if not text.endswith("}\n") or not isinstance(facts, dict) or facts.pop("seal", None) != _seal(facts):
+    as_written = isinstance(facts, dict) and text == _text(facts)  # a changed space alters no value
+    if not as_written or facts.pop("seal", None) != _seal(facts):
         raise ValueError(f"{path.name}: differs from what was written")
     return facts
+
+
+def _text(facts: Mapping[str, Any]) -> str:
+    return json.dumps(facts, indent=1, default=float) + "\n"
 
 
 def _seal(facts: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ import functools
 from pathlib import Path
 
 from nbcore import config as configs
-from nbcore.core import formats
+from nbcore.core import environment, formats
 from nbcore.core.base_model import local_folder
 from nbcore.runs import commit, layout
 from nbcore.runs.run import SEEDLING, Run
@@ -27,6 +27,7 @@ FILES = (
     "best_of_n.tasks.source",
 )  # fields of a config that may name a file or folder
 OF_A_BASE = (".safetensors", ".json", ".jinja", ".txt", ".model")  # weights, settings, tokenizer and chat template
+KATAS = SEEDLING.parent / "katas.jsonl.gz"
 LARGE = 1 << 26  # bytes; above, a file is not read again while its size and times stay
 
 
@@ -46,6 +47,19 @@ def read_by(config: configs.Phase, parent: Run | None) -> Inputs:
     return inputs
 
 
+def shipped(config: configs.Phase, parent: Run | None) -> dict[str, str | None]:
+    """Name -> sha256 of the files of nbcore/assets that a run of this config and parent reads: the seedling where it
+    stands on that, the katas where a field names them. They tell later whether base and data are what they were."""
+    files = []
+    first = _first(config, parent)
+    if first.model.base in (None, "seedling") and not configs.TABLE[first.phase].from_scratch:
+        files += sorted(path for path in SEEDLING.rglob("*") if path.suffix in OF_A_BASE)
+    named = [leaf.value for leaf in configs.leaves(config) if leaf.path in FILES]
+    words = {word for value in named if value for word in ([value] if isinstance(value, str) else value)}
+    files += [KATAS] if words & set(configs.BUILT_IN) else []
+    return {path.relative_to(KATAS.parent).as_posix(): _sha256(path) for path in files}
+
+
 def changed(run: Run, now: Inputs) -> list[str]:
     """ "field: path" of each file that is not what it was when the run was opened.
 
@@ -59,6 +73,15 @@ def changed(run: Run, now: Inputs) -> list[str]:
         there = [path for path in there if not path.startswith(missing)]  # a folder that is not there now
         differing += [f"{field}: {path}" for path in there if then.get(path) != files.get(path)]
     return differing
+
+
+def located(name: str) -> Path | None:
+    """Where the file of an input stands, by its name in open.json; None where it is not here. A relative name counts
+    from where this process runs, or from the repository, where notebooks run."""
+    if name.startswith("seedling/"):
+        return SEEDLING.parent / name
+    paths = (Path(name).expanduser(), environment.REPO / name)
+    return next((path for path in paths if path.is_file()), None)
 
 
 def require(run: Run) -> None:
@@ -90,10 +113,15 @@ def _others(differing: list[str]) -> str:
 
 def _base(config: configs.Phase, parent: Run | None) -> str | None:
     """The base that the first run of the chain names."""
+    return _first(config, parent).model.base
+
+
+def _first(config: configs.Phase, parent: Run | None) -> configs.Phase:
+    """The config of the chain's first run."""
     while parent is not None and (parent.path / layout.OPENING).is_file():
         config, above = parent.config, parent.info["parent"]
         parent = Run(parent.store / above["id"]) if above else None
-    return config.model.base
+    return config
 
 
 def _folder(base: str | None) -> Path | None:

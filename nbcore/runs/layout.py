@@ -18,6 +18,7 @@
     notebook.json    its hash: it is kept after the commit, so no manifest has it
     manifest.json    every file: bytes and sha256 (except those that may change after the commit)
     run.json         written last; a directory without it is unfinished and nobody's parent
+<store>/blessings/   what gates decided, one file for each decision (see gates/blessings.py), and the aliases
 <store>/aside/       what stood in the place of a run that was brought back from the mirror
 <store>/.incoming/   what is on its way from or to the mirror
 <store>/failed/      executed notebooks that ended before they had opened a run
@@ -57,6 +58,8 @@ RUN = "run.json"
 CHECKPOINT = "commit.json"  # what run.json is to a run, to a checkpoint in state/
 OUTSIDE = (STATE, BLESSED, LEASE, NOTEBOOK, NOTEBOOK_NOTE)  # no part of the manifest: they may change after the commit
 
+BLESSINGS = "blessings"
+ALIASES = "aliases.json"
 ASIDE = "aside"
 INCOMING = ".incoming"
 FAILED = "failed"
@@ -182,6 +185,18 @@ def new_attempt(run: Path) -> Path:
 def checkpoints(run: Path) -> list[Path]:
     """The folders of a run's checkpoints, committed or not, in no order."""
     return [path for path in (run / STATE).glob("attempt-*/checkpoint-*") if path.is_dir()]
+
+
+def blessing(store: Path, run: str, digest: str) -> Path:
+    """Where the record of a gate's decision on a run (by its id) is kept; `digest` is the record's own hash."""
+    phase, name = run.split("/")
+    return store / BLESSINGS / phase / f"{name}.{digest}.json"
+
+
+def blessings(store: Path, run: str = "*/*", digest: str = "*") -> list[Path]:
+    """The records of decisions on a run, or on all; of one hash, or of any. In no order."""
+    phase, name = run.split("/")
+    return sorted((store / BLESSINGS).glob(f"{phase}/{name}.{digest}.json"))
 
 
 def failed_notebook(store: Path, stage: str) -> Path:

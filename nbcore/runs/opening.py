@@ -94,6 +94,7 @@ def _create(config: configs.Phase, store: Path, parent: Run | None, on_mirror: l
         "parent": _reference(parent),
         "seedling": seedling(config, parent),
         "inputs": inputs.read_by(config, parent),
+        "shipped": inputs.shipped(config, parent),
         "seed": config.seed,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": environment.versions(),

@@ -1,0 +1,109 @@
+"""Numbers of an evaluation, task by task, as gates compare them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from nbcore import runs, stats
+from nbcore.core.suggest import did_you_mean
+from nbcore.gates.gate_file import PASS_AT
+from nbcore.grading import reward
+
+FEW = 10  # families; fewer are not drawn as wholes, since the interval over them would be far too narrow
+
+
+class Outcomes(NamedTuple):
+    """One number for each task (or document), and the family that it belongs to."""
+
+    values: dict[str, float]
+    families: dict[str, str]
+
+    def of(self, family: str) -> Outcomes:
+        """Those of one family alone."""
+        ids = [id_ for id_ in self.values if self.families[id_] == family]
+        return Outcomes({id_: self.values[id_] for id_ in ids}, {id_: family for id_ in ids})
+
+    def clusters(self) -> dict[str, str] | None:
+        """The families to draw as wholes; None where there are too few of them."""
+        return self.families if len(set(self.families.values())) >= FEW else None
+
+    def mean(self) -> stats.Interval:
+        """Their mean with its interval: Wilson where each is 0 or 1, else by bootstrap."""
+        values, families = list(self.values.values()), self.clusters()
+        if families is None and set(values) <= {0.0, 1.0}:
+            return stats.wilson(int(sum(values)), len(values))
+        return stats.mean_bootstrap(values, clusters=[families[id_] for id_ in self.values] if families else None)
+
+
+def outcomes(evaluation: runs.Run, metric: str, taskset: str) -> Outcomes:
+    """What an evaluation recorded of a metric (see gate_file.Check) on a set of tasks.
+
+    Samples with an infra_error are our failure, not the model's: they are left out. Perplexity is nats a token, by
+    document. Raises ValueError where nothing of that set, or fewer samples than pass@k takes, were recorded.
+    """
+    rows = evaluation.samples()
+    if metric == "perplexity":
+        documents = [row for row in rows if "nll" in row]
+        if not documents:
+            raise ValueError(f"metric: {evaluation.id} measured no perplexity by document")
+        values = {row["id"]: row["nll"] / max(1, row["tokens"]) for row in documents}
+        return Outcomes(values, {id_: id_ for id_ in values})
+    sets = list(dict.fromkeys(row["split"] for row in rows if "verdict" in row))
+    grouped: dict[str, list[dict]] = {}
+    families: dict[str, str] = {}
+    for row in rows:
+        if row.get("split") == taskset and row.get("verdict", "infra_error") != "infra_error":
+            grouped.setdefault(row["id"], []).append(row)
+            families[row["id"]] = row.get("family") or row["id"]
+    if not grouped:
+        there = ", ".join(sets) or "none"
+        raise ValueError(
+            f"eval_set: {evaluation.id} has no graded tasks {taskset!r}{did_you_mean(taskset, sets)}; there are {there}"
+        )
+    return Outcomes({id_: _of_task(metric, samples, evaluation.id) for id_, samples in grouped.items()}, families)
+
+
+def recorded(evaluation: runs.Run, path: str) -> stats.Interval:
+    """A number that stands in the metrics of a run, by its dotted path; without an interval its bounds are itself.
+
+    Raises ValueError where there is none.
+    """
+    value: Any = evaluation.info["metrics"]
+    for name in path.split("."):
+        if not isinstance(value, Mapping) or name not in value:
+            known = list(value) if isinstance(value, Mapping) else []
+            raise ValueError(f"metric: {evaluation.id} has no {path!r}{did_you_mean(name, known)}")
+        value = value[name]
+    if isinstance(value, Mapping) and {"value", "low", "high", "n"} <= set(value):
+        return stats.Interval(value["value"], value["low"], value["high"], value["n"])
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"metric: {path!r} of {evaluation.id} is no number, but {value!r}")
+    return stats.Interval(float(value), float(value), float(value), evaluation.info["metrics"].get("n", 0))
+
+
+def infra_errors(evaluation: runs.Run, taskset: str) -> float:
+    """The share of samples that could not be graded."""
+    verdicts = [row["verdict"] for row in evaluation.samples() if row.get("split") == taskset and "verdict" in row]
+    return sum(verdict == "infra_error" for verdict in verdicts) / len(verdicts) if verdicts else 1.0
+
+
+def _of_task(metric: str, samples: list[dict], evaluation: str) -> float:
+    if match := PASS_AT.fullmatch(metric):
+        k = int(match[1])
+        if k > len(samples):
+            raise ValueError(f"metric: {metric} takes {k} samples of a task, {evaluation} has {len(samples)}")
+        return stats.pass_at_k(len(samples), sum(bool(row["passed"]) for row in samples), k)
+    return sum(_of_sample(metric, row) for row in samples) / len(samples)
+
+
+def _of_sample(metric: str, row: dict) -> float:
+    match metric:
+        case "compile_rate":
+            return float(row["compiles"])
+        case "tests_passed":
+            return row["tests_passed"] / max(1, row["tests_total"])
+        case "hack_rate":
+            return float(reward.is_hack({"flags": [], **row}))
+        case _:  # clippy_warnings, truncated
+            return float(row.get(metric, 0))
