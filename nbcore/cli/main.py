@@ -1,7 +1,7 @@
 """The commands of `python -m nbcore`. Each only calls functions that the notebooks call as well.
 
 Exit codes: 0 success; 1 the command did its work, and the outcome is bad; 2 bad usage; 75 paused because a disk is
-full; 130 interrupted. Every code but 0 comes with one line that says why.
+full; 130 interrupted; `gate` has 3 for INVESTIGATE. Every code but 0 comes with one line that says why.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ import re
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from nbcore import runs
+from nbcore.cli import gates
 from nbcore.cli.data import data_app
 from nbcore.cli.reports import compare, report, show_report
 from nbcore.cli.runs import Judged, Store, err, out, runs_app
@@ -33,6 +35,8 @@ app = typer.Typer(
 )
 app.add_typer(runs_app, name="runs")
 app.add_typer(data_app, name="data")
+app.command()(gates.gate)
+app.command()(gates.chain)
 # typer brings its own copy of click since 0.26, and Colab may have an older typer: in both, this is click's UsageError.
 UsageError = typer.BadParameter.__base__
 
@@ -66,7 +70,12 @@ def run(
     from nbcore import report as reports
 
     where = environment.store(store)
-    pipelines.run(pipelines.load(pipeline, only, set_ or ()), where)
+    try:
+        pipelines.run(pipelines.load(pipeline, only, set_ or ()), where)
+    except pipelines.GateClosed:
+        with suppress(ValueError):  # nothing that a report is about has finished yet
+            out.print(f"report: {reports.build(where)}")
+        raise
     try:
         page = reports.build(where)
     except ValueError as error:  # stages ran, but none of them is part of a chain yet

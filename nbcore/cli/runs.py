@@ -82,7 +82,7 @@ def show_(
 
     Example: python -m nbcore runs show sft
     """
-    run = _find(environment.store(store), reference)
+    run = lookup(environment.store(store), reference)
     if raw:
         out.print(json.dumps({**run.info, "events": run.events()}, indent=1, ensure_ascii=False))
         return out.print(f"\n{configs.dump(run.config)}", end="")
@@ -99,7 +99,7 @@ def verify(
     Example: python -m nbcore runs verify
     """
     where = environment.store(store)
-    chosen = [_find(where, reference)] if reference else runs.listing(where)
+    chosen = [lookup(where, reference)] if reference else runs.listing(where)
     damaged = 0
     for run in chosen:
         problems, good = health.look(run)
@@ -124,19 +124,27 @@ def verify(
         )
 
 
-@runs_app.command()
-def bless(
-    reference: RunName,
-    why: Annotated[str, typer.Option(help="Why it stays.")] = "blessed by hand",
-    step: Annotated[int | None, typer.Option(help="One checkpoint of it instead of the run.")] = None,
-    undo: Annotated[bool, typer.Option("--undo", help="Take it back.")] = False,
-    store: Store = None,
-):
-    """Keep a run, or one checkpoint of it, whatever `prune` and `archive` would do.
+Why = Annotated[str, typer.Option(help="Why it stays.")]
+Step = Annotated[int | None, typer.Option(help="One checkpoint of it instead of the run.")]
+Undo = Annotated[bool, typer.Option("--undo", help="Take it back.")]
+
+
+@runs_app.command(hidden=True)
+def bless(reference: RunName, why: Why = "kept by hand", step: Step = None, undo: Undo = False, store: Store = None):
+    """The old name of `runs keep`: to bless a run, so that the next phase may start from it, is what `gate` does.
 
     Example: python -m nbcore runs bless sft --step 480 --why "best before the merge"
     """
-    run = _find(environment.store(store), reference)
+    keep(reference, why, step, undo, store)
+
+
+@runs_app.command()
+def keep(reference: RunName, why: Why = "kept by hand", step: Step = None, undo: Undo = False, store: Store = None):
+    """Keep a run, or one checkpoint of it, whatever `prune` and `archive` would do.
+
+    Example: python -m nbcore runs keep sft --step 480 --why "best before the merge"
+    """
+    run = lookup(environment.store(store), reference)
     checkpoints.bless(run.path, None if undo else why, step)
     checkpoint = "" if step is None else f" step {step}"
     outcome = "may go again" if undo else f"stays: {why}"
@@ -184,7 +192,7 @@ def archive(reference: RunName, dry_run: DryRun = False, unconfirmed: Unconfirme
     Whatever needs it later brings it back by itself. Example: python -m nbcore runs archive sft/20261124T101500Z-…
     """
     where, copies = environment.store(store), _mirror()
-    run = runs.find(where, _find(where, reference).id, field="RUN")
+    run = runs.find(where, lookup(where, reference).id, field="RUN")
     kept = checkpoints.blessed(run.path)
     if why := kept["run"] or next(iter(kept["steps"].values()), None):
         raise ValueError(f"RUN: {run.id}, or a checkpoint of it, is blessed ({why}); bless --undo first")
@@ -251,7 +259,7 @@ def resume(
     if phase in configs.PHASES:
         restore.bring(where, phase, lambda ids: [run for run in ids if run == reference] or ids[-1:])
     going = [run for run in runs.listing(where) if run.phase == reference and not run.finished]
-    run = going[-1] if going else _find(where, reference)
+    run = going[-1] if going else lookup(where, reference)
     if run.finished:
         return out.print(f"{run.id} has finished; `python -m nbcore runs show {run.id}` tells its numbers")
     finished = stages.resume(run, dict(configs.assignments(set_ or [])))
@@ -285,7 +293,7 @@ def _mirror(optional: bool = False) -> mirror.Mirror | None:
     return copies
 
 
-def _find(store: Path, reference: str) -> runs.Run:
+def lookup(store: Path, reference: str) -> runs.Run:
     """The run that `reference` names; of a phase its newest. Unlike `runs.find` it takes unfinished, damaged runs."""
     known = runs.listing(store)
     fitting = [run for run in known if reference in (run.id, run.phase, str(run.path))]

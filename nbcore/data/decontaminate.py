@@ -27,7 +27,6 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from nbcore.core.records import Task
 from nbcore.data import dedup, fingerprints
 from nbcore.tasks import katas
 
@@ -92,15 +91,6 @@ class Protected:
         items = list(_kata_items())
         for file in files:
             items += task_items(file)
-        return cls(items, _training_items())
-
-    @classmethod
-    def of_tasks(cls, tasks: Iterable[Task], name: str) -> Protected:
-        """The tasks of one set, called `name`."""
-        items = []
-        for task in tasks:
-            code = (task.get("signature") or "") + (task.get("solution") or "")
-            items.append(Item(task["id"], name, task["prompt"].split("\n")[0], code))
         return cls(items, _training_items())
 
     def hits(self, text: str) -> list[Hit]:

@@ -1,10 +1,10 @@
 """Gates: whether the next phase may start from a run, kept as a record that nobody can change unnoticed.
 
-    load(FILE) -> Gate                               # configs/gates/<phase>.yaml; refuses what its tasks cannot resolve
-    judge(run, gate) -> Decision                     # PASS, FAIL, INVESTIGATE or RUBBER_STAMP, and why
-    decide(run, gate, waive=None)                    # the same, kept as a blessing
-    require_blessed(run) -> record                   # ValueError where the next phase may not start from it
-    verify_chain(run) -> list[Link]                  # every link to the base
+load(FILE) -> Gate                               # configs/gates/<phase>.yaml; refuses what its tasks cannot resolve
+judge(run, gate) -> Decision                     # PASS, FAIL, INVESTIGATE or RUBBER_STAMP, and why
+decide(run, gate, waive=None)                    # the same, kept as a blessing
+require_blessed(run) -> record                   # ValueError where the next phase may not start from it
+verify_chain(run) -> list[Link]                  # every link to the base
 """
 
 from nbcore.gates.blessings import (
@@ -17,6 +17,7 @@ from nbcore.gates.blessings import (
     require_blessed,
     rollback,
     waivers,
+    was_withdrawn,
 )
 from nbcore.gates.chain import Link, broken, verify_chain
 from nbcore.gates.checks import FAIL, INVESTIGATE, PASS, RUBBER_STAMP
@@ -46,4 +47,5 @@ __all__ = [
     "rollback",
     "verify_chain",
     "waivers",
+    "was_withdrawn",
 ]

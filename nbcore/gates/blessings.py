@@ -87,6 +87,12 @@ def current(run: runs.Run) -> Record | None:
     return next((each for each in reversed(of_run(run)) if each["self"] not in withdrawn), None)
 
 
+def was_withdrawn(run: runs.Run) -> bool:
+    """Whether a rollback took back the newest decision on a run."""
+    decisions = of_run(run)
+    return bool(decisions) and decisions[-1]["self"] in aliases(run.store)["withdrawn"]
+
+
 def opens(record: Record | None) -> bool:
     """Whether the next phase may start from the run of this record."""
     return record is not None and (record["verdict"] in OPENING or record["waiver"] is not None)

@@ -72,7 +72,9 @@ def files_of(run: runs.Run) -> list[Link]:
     if wrong := notebooks.problems(run.path):
         links.append(Link("executed notebook", run.id, BROKEN, wrong[0]))
     elif notebooks.lacks_note(run.path):
-        links.append(Link("executed notebook", run.id, NONE, f"nothing vouches for {layout.NOTEBOOK}: kept without note"))
+        links.append(
+            Link("executed notebook", run.id, NONE, f"nothing vouches for {layout.NOTEBOOK}: kept without note")
+        )
     elif (run.path / layout.NOTEBOOK).is_file():
         links.append(Link("executed notebook", run.id, OK, layout.NOTEBOOK))
     return links

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from nbcore import runs, stats
 from nbcore.gates import measure
-from nbcore.gates.gate_file import LOWER_IS_BETTER, POWER, Check, Gate
+from nbcore.gates.asked import LOWER_IS_BETTER, POWER, Check
+from nbcore.gates.gate_file import Gate
 
 PASS, FAIL, INVESTIGATE, RUBBER_STAMP = "PASS", "FAIL", "INVESTIGATE", "RUBBER_STAMP"
 
@@ -37,8 +38,8 @@ class Row(NamedTuple):
     why: str
 
 
-def rows(gate: Gate, candidate: runs.Run | None, baseline: runs.Run | None) -> list[Row]:
-    """Every check of a gate on the candidate's evaluation; differences only where there is a baseline's.
+def rows(gate: Gate, run: runs.Run, candidate: runs.Run | None, baseline: runs.Run | None) -> list[Row]:
+    """Every check of a gate on a run and its evaluation, the candidate; differences only where there is a baseline's.
 
     Raises ValueError where a number was not recorded.
     """
@@ -46,6 +47,9 @@ def rows(gate: Gate, candidate: runs.Run | None, baseline: runs.Run | None) -> l
     claims: list[tuple[int, Check, measure.Outcomes, measure.Outcomes, str]] = []
     for check in gate.checks:
         taskset = check.on or gate.eval_set.name
+        if check.is_of_run:
+            judged.append(_value(gate, check, run.id, measure.recorded(run, check.metric.removeprefix("run."))))
+            continue
         if "." in check.metric:
             judged.append(_value(gate, check, taskset, measure.recorded(candidate, check.metric)))
             continue
@@ -129,7 +133,9 @@ def _difference(
         delta = stats.Interval(-delta.value, -delta.high, -delta.low, delta.n)
     before = sum(theirs.values[id_] for id_ in shared) / n
     after = stats.mean_bootstrap([mine.values[id_] for id_ in shared], resamples=1000)
-    return Row(check.metric, name, asked, before, after, delta, line, n, discordance, detectable, change.p, verdict, why)
+    return Row(
+        check.metric, name, asked, before, after, delta, line, n, discordance, detectable, change.p, verdict, why
+    )
 
 
 def _correct(gate: Gate, judged: list[Row], claims: list[tuple]) -> None:
@@ -146,16 +152,16 @@ def _correct(gate: Gate, judged: list[Row], claims: list[tuple]) -> None:
         row = _difference(gate, check, name, mine, theirs, check.delta.alpha / (len(claims) - rank))
         row = row._replace(p=adjusted[number])
         if row.verdict == PASS and check.delta.test == "mcnemar" and row.p >= check.delta.alpha:
-            row = row._replace(verdict=INVESTIGATE, why=f"exact p {row.p:.3g} (Holm) is not below {check.delta.alpha:g}")
+            row = row._replace(
+                verdict=INVESTIGATE, why=f"exact p {row.p:.3g} (Holm) is not below {check.delta.alpha:g}"
+            )
         if row.verdict == PASS and not shown:
             row = row._replace(verdict=INVESTIGATE, why="a claim with a smaller p is not shown (Holm)")
         shown = shown and row.verdict == PASS
         judged[at] = row
 
 
-def _detectable(
-    gate: Gate, check: Check, change: stats.Comparison, alpha: float, n: int, discordance: float
-) -> float:
+def _detectable(gate: Gate, check: Check, change: stats.Comparison, alpha: float, n: int, discordance: float) -> float:
     """From the discordance that was seen; of what is no rate from the width of the interval."""
     if check.is_rate:
         return stats.minimum_detectable_effect(n, discordance or gate.eval_set.discordance, POWER, alpha)

@@ -9,10 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -20,9 +19,8 @@ from nbcore import config as configs
 from nbcore import stats
 from nbcore.core import environment, plain_yaml
 from nbcore.core.suggest import did_you_mean, file_like
+from nbcore.gates.asked import POWER, Baseline, Check, Delta, EvalSet, Value
 
-Alpha = Annotated[float, Field(gt=0, lt=0.5)]
-POWER = 0.8  # with which a gate must find what its margin forbids
 INTEGRITY: dict[str, float | None] = {  # name of the check -> its usual bound, None for one that has none
     "weights_finite": None,
     "adapter_changed": None,
@@ -34,126 +32,6 @@ INTEGRITY: dict[str, float | None] = {  # name of the check -> its usual bound, 
     "hack_rate": 0.02,
     "infra_errors": 0.02,
 }
-RATES = ("compile_rate", "tests_passed", "hack_rate", "truncated")  # means of numbers between 0 and 1, one for a task
-MEANS = ("clippy_warnings", "perplexity")
-PASS_AT = re.compile(r"pass@([1-9]\d*)")
-LOWER_IS_BETTER = ("hack_rate", "truncated", *MEANS)
-ALIAS = re.compile(r"alias:([a-z_]+)@(latest|candidate|blessed|released)")
-
-
-class Value(configs.Closed):
-    """Bounds on the candidate's own number; its whole interval has to keep them."""
-
-    min: float | None = None
-    """At least."""
-    max: float | None = None
-    """At most."""
-
-    @model_validator(mode="after")
-    def _has_room(self):
-        if self.min is None and self.max is None:
-            raise ValueError("has neither min nor max; give one of them")
-        if self.min is not None and self.max is not None and self.min > self.max:
-            raise ValueError(f"min {self.min} is above max {self.max}; exchange them")
-        return self
-
-
-class Delta(configs.Closed):
-    """A bound on the difference to the baseline, paired by task; a share of 1, or of perplexity nats a token."""
-
-    superior_by: Annotated[float, Field(ge=0)] | None = None
-    """Better by more than this."""
-    non_inferior: float | None = None
-    """Worse by less than this; -0.06 and 0.06 are the same."""
-    test: Literal["mcnemar", "paired_bootstrap"] = "mcnemar"
-    """What superiority needs beside its interval: mcnemar, an exact p below alpha, Holm-adjusted."""
-    alpha: Alpha = 0.05
-    """Two-sided error."""
-
-    @model_validator(mode="after")
-    def _asks_one_thing(self):
-        if (self.superior_by is None) == (self.non_inferior is None):
-            raise ValueError("needs either superior_by or non_inferior; give one of them")
-        if self.non_inferior == 0:
-            raise ValueError("non_inferior is 0: no sample shows that nothing at all was lost; give a margin")
-        return self
-
-    @property
-    def margin(self) -> float:
-        """How much worse is tolerated; of superiority how much better is asked."""
-        return self.superior_by if self.non_inferior is None else abs(self.non_inferior)
-
-
-class Check(configs.Closed):
-    """One number and what it must keep."""
-
-    metric: str
-    """pass@1, compile_rate, tests_passed, clippy_warnings, perplexity, hack_rate, truncated; with a dot in it, a value
-    of the evaluation's metrics: heldout.quality.documented."""
-    on: str | None = None
-    """Which set of tasks; empty: that of eval_set."""
-    value: Value | None = None
-    """Bounds on the number itself."""
-    delta: Delta | None = None
-    """A bound on the difference to the baseline."""
-    slices: list[str] = []
-    """The same for each of these families of tasks by itself; "*" is every family."""
-
-    @field_validator("metric")
-    @classmethod
-    def _is_known(cls, metric: str) -> str:
-        known = ("pass@1", *RATES, *MEANS)
-        if "." not in metric and metric not in known and not PASS_AT.fullmatch(metric):
-            raise ValueError(f"is no metric{did_you_mean(metric, known)}; there are {', '.join(known)}")
-        return metric
-
-    @model_validator(mode="after")
-    def _makes_sense(self):
-        if self.value is None and self.delta is None:
-            raise ValueError(f"{self.metric} has neither value nor delta; give one of them")
-        if "." in self.metric and (self.delta or self.slices):
-            raise ValueError(f"{self.metric} is recorded as one number for all tasks: give it a value, without slices")
-        if self.metric == "perplexity" and (self.slices or self.on):
-            raise ValueError("perplexity is measured on documents; leave on and slices out")
-        return self
-
-    @property
-    def is_rate(self) -> bool:
-        """Whether the smallest detectable difference follows from the number of tasks."""
-        return self.metric in RATES or bool(PASS_AT.fullmatch(self.metric))
-
-
-class Baseline(configs.Closed):
-    """What the candidate is compared with."""
-
-    ref: str
-    """parent, base (the base model of the chain), alias:PHASE@blessed, or a run."""
-
-    @field_validator("ref")
-    @classmethod
-    def _is_known(cls, ref: str) -> str:
-        if ref.startswith("alias:"):
-            match = ALIAS.fullmatch(ref)
-            if not match:
-                raise ValueError("is no alias; write alias:PHASE@NAME with latest, candidate, blessed or released")
-            if match[1] not in configs.PHASES:
-                raise ValueError(f"names no phase{did_you_mean(match[1], configs.PHASES)}")
-        return ref
-
-
-class EvalSet(configs.Closed):
-    """The tasks that the gate is about."""
-
-    name: str = "heldout"
-    """The set's name in the evaluation."""
-    source: str = "katas"
-    """Where its tasks come from, for a run that nothing evaluates (of data): 'katas', or a file of tasks."""
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{12,64}$")] | None = None
-    """The data hash of the evaluation, or its beginning: other tasks, or another prompt form, are not accepted."""
-    n_min: configs.Count = 300
-    """Fewer tasks decide nothing."""
-    discordance: Annotated[float, Field(gt=0, le=1)] = 0.2
-    """The share of tasks on which two models are expected to differ: what the detectable effect is planned with."""
 
 
 class Gate(configs.Closed):
@@ -167,9 +45,9 @@ class Gate(configs.Closed):
     """What is compared with; none: values alone, and the verdict is RUBBER_STAMP at best."""
     eval_set: EvalSet = EvalSet()
     """The tasks."""
-    checks: list[Check] = []
+    checks: tuple[Check, ...] = ()
     """The numbers."""
-    integrity: dict[str, float | None] = INTEGRITY
+    integrity: dict[str, float | None] = Field(default_factory=lambda: dict(INTEGRITY))
     """Which checks of the run itself; as a list of names, or with their bounds: {hack_rate: 0.01}."""
     on_underpowered: Literal["investigate", "fail"] = "investigate"
     """What too few tasks come to."""
@@ -204,7 +82,9 @@ class Gate(configs.Closed):
     def _are_known(cls, integrity: dict[str, float | None]) -> dict[str, float | None]:
         for name, bound in integrity.items():
             if name not in INTEGRITY:
-                raise ValueError(f"{name!r} is no check{did_you_mean(name, INTEGRITY)}; there are {', '.join(INTEGRITY)}")
+                raise ValueError(
+                    f"{name!r} is no check{did_you_mean(name, INTEGRITY)}; there are {', '.join(INTEGRITY)}"
+                )
             if INTEGRITY[name] is None and bound is not None:
                 raise ValueError(f"{name} takes no bound; write its name alone")
             if bound is not None and not 0 <= bound <= 1:

@@ -99,7 +99,11 @@ def _adapter_loaded(subject: Subject) -> tuple[str, str]:
     from nbcore.training import adapter_effect, load, memory  # torch, which nothing else here needs
 
     try:
-        load.check_precision(subject.run.config.model)
+        model = subject.run.config.model
+    except (OSError, ValueError) as error:
+        return FAIL, f"its config cannot be read: {error}"
+    try:
+        load.check_precision(model)
     except ValueError as error:
         return INVESTIGATE, f"not tried: {error}"
     try:

@@ -11,9 +11,10 @@ from nbcore import config as configs
 from nbcore import runs
 from nbcore.core import environment
 from nbcore.gates import blessings, chain, checks, integrity
+from nbcore.gates.asked import ALIAS
 from nbcore.gates.checks import FAIL, PASS, RUBBER_STAMP
 from nbcore.gates.contamination import Doing
-from nbcore.gates.gate_file import ALIAS, Gate
+from nbcore.gates.gate_file import Gate
 from nbcore.runs import choice, commit, layout
 
 PARENT = "parent"
@@ -37,21 +38,19 @@ class Decision(NamedTuple):
 def judge(subject: runs.Run, gate: Gate, doing: Doing = integrity.SILENT) -> Decision:
     """Judge a finished run, or the run that an evaluation measured by that evaluation. Equal input, equal verdict.
 
-    Raises ValueError where the gate is of another phase, or where there is no evaluation to go by.
+    Raises ValueError where the gate is of another phase, or where there is no evaluation to go by, RuntimeError where
+    the run's record cannot be read.
     """
     run, candidates = _candidates(subject, gate)
-    baseline_runs = _baseline(run, gate)
-    evaluation, baseline = _pair(candidates, baseline_runs)
+    evaluation, baseline = _pair(candidates, _baseline(run, gate))
     found = integrity.look(integrity.Subject(run, evaluation, baseline, gate, doing))
     rows: list[checks.Row] = []
-    if any(finding.verdict == FAIL for finding in found) and (evaluation is None or _unreadable(evaluation)):
-        pass  # whatever it would score, it cannot be handed on
-    elif evaluation is None and gate.checks:
-        raise ValueError(_no_evaluation(run, gate))
-    elif gate.checks:
+    if evaluation or all(check.is_of_run for check in gate.checks):
         doing("comparing", 0, 0)
-        rows = checks.rows(gate, evaluation, baseline)
-    verdict, why = _verdict(gate, baseline, rows, found)
+        rows = checks.rows(gate, run, evaluation, baseline)
+    elif all(finding.verdict != FAIL for finding in found):  # else it fails whatever it would score
+        raise ValueError(_no_evaluation(run, gate))
+    verdict, why = _verdict(baseline, rows, found)
     return Decision(run, gate, evaluation, baseline, rows, found, verdict, why)
 
 
@@ -80,6 +79,10 @@ def _candidates(subject: runs.Run, gate: Gate) -> tuple[runs.Run, list[runs.Run]
         run, measured = runs.Run(subject.store / parent), [subject]
     else:
         measured = chain.evaluations(run)
+    try:
+        _ = run.info
+    except (OSError, ValueError) as error:
+        raise RuntimeError(f"RUN: FAIL: the record of {run.id} is damaged: {error}") from None
     if run.phase != gate.phase:
         raise ValueError(f"gate: is for {gate.phase}, and {run.id} is not; give --gate configs/gates/{run.phase}.yaml")
     return run, [each for each in measured if _accepted(each, run, gate)]
@@ -151,11 +154,7 @@ def _no_evaluation(run: runs.Run, gate: Gate) -> str:
     return f"eval_set: {run.id} was never evaluated on {wanted} as it is now; evaluate it on that set of tasks"
 
 
-def _unreadable(evaluation: runs.Run) -> bool:
-    return bool(commit.problems(evaluation.path, layout.RUN))
-
-
-def _verdict(gate: Gate, baseline: Any, rows: list[checks.Row], found: list[integrity.Finding]) -> tuple[str, str]:
+def _verdict(baseline: Any, rows: list[checks.Row], found: list[integrity.Finding]) -> tuple[str, str]:
     """The verdict, and the one sentence why."""
     said = [(f"{row.metric} on {row.taskset}", row.verdict, row.why) for row in rows]
     said += [(finding.name, finding.verdict, finding.why) for finding in found]
@@ -164,8 +163,7 @@ def _verdict(gate: Gate, baseline: Any, rows: list[checks.Row], found: list[inte
     if verdict != PASS:
         more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
         return verdict, f"{bad[0][0]}: {bad[0][1]}{more}"
-    compares = any(check.delta for check in gate.checks)
-    if baseline is None and (compares or gate.baseline or gate.checks):
+    if baseline is None:
         return RUBBER_STAMP, "there is no baseline's evaluation on equal terms: only the values were looked at"
     return PASS, f"{len(rows)} checks of numbers and {len(found)} of integrity hold"
 
@@ -229,13 +227,19 @@ def _code() -> dict[str, Any]:
 
     def git(*words: str) -> str | None:
         try:
-            done = subprocess.run(["git", "-C", str(environment.REPO), *words], capture_output=True, text=True, timeout=30)
+            done = subprocess.run(
+                ["git", "-C", str(environment.REPO), *words], capture_output=True, text=True, timeout=30
+            )
         except (OSError, subprocess.TimeoutExpired):
             return None
         return done.stdout.strip() if done.returncode == 0 else None
 
     changed = git("status", "--porcelain", "--untracked-files=no")
-    return {"commit": git("rev-parse", "HEAD"), "dirty": None if changed is None else bool(changed), "sha256": _sha256(own)}
+    return {
+        "commit": git("rev-parse", "HEAD"),
+        "dirty": None if changed is None else bool(changed),
+        "sha256": _sha256(own),
+    }
 
 
 def _sha256(value: Any) -> str:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from nbcore import runs, stats
 from nbcore.core.suggest import did_you_mean
-from nbcore.gates.gate_file import PASS_AT
+from nbcore.gates.asked import PASS_AT
 from nbcore.grading import reward
 
 FEW = 10  # families; fewer are not drawn as wholes, since the interval over them would be far too narrow

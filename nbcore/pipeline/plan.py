@@ -56,6 +56,8 @@ class Pipeline(configs.Closed):
     """For the report."""
     stages: Annotated[list[Stage], Field(min_length=1)]
     """A parent stands before its children."""
+    gates: bool = False
+    """Whether a phase starts only from a run that its gate (configs/gates/<phase>.yaml) let through, or a person."""
     only: list[str] = Field(default_factory=list)
     """Ids of the stages to run; empty: all. Parents are then taken from runs that finished before."""
 

@@ -15,7 +15,7 @@ from nbcore import config as configs
 from nbcore import runs
 from nbcore.core.environment import REPO
 from nbcore.core.redact import redact
-from nbcore.pipeline import notebook
+from nbcore.pipeline import gating, notebook
 from nbcore.pipeline.plan import Pipeline, Stage
 from nbcore.pipeline.progress import Show, flat, words_of
 from nbcore.runs import choice, layout, opening
@@ -32,7 +32,8 @@ class StagePaused(runs.Paused):
 def run(pipeline: Pipeline, store: str | Path, progress: Show | None = None) -> list[runs.Run]:
     """Run the chosen stages; returns their finished runs, those that had finished before included.
 
-    Raises StageFailed where a notebook ends in an error and FileNotFoundError where a parent is missing. On
+    Raises StageFailed where a notebook ends in an error, GateClosed where a gate stops it (with `gates: true`) and
+    FileNotFoundError where a parent is missing. On
     KeyboardInterrupt the notebook is stopped first; its run resumes with the next call.
     """
     store, show = Path(store).resolve(), progress or Show()
@@ -62,7 +63,10 @@ def run(pipeline: Pipeline, store: str | Path, progress: Show | None = None) -> 
             show.skip(number, count, stage.id, f"done already · {existing.id}")
             existing.publish()
             done[stage.id] = existing
+            _gate_measured(pipeline, stage, existing, show)
             continue
+        if pipeline.gates and parent is not None and not configs.TABLE[stage.phase].measures:
+            gating.require(stage.id, parent, show)
         show.start(number, count, stage.id, _usual_seconds(config, store))
         try:
             done[stage.id] = _execute(stage, config, store, parent, show)
@@ -70,6 +74,7 @@ def run(pipeline: Pipeline, store: str | Path, progress: Show | None = None) -> 
             show.end("stopped" if isinstance(error, KeyboardInterrupt) else "failed")
             raise
         show.end(" · ".join(["finished", *words_of(flat(done[stage.id].info["metrics"])), done[stage.id].id]))
+        _gate_measured(pipeline, stage, done[stage.id], show)
     for name in chosen:
         done[name].wait_for_mirror()
     return [done[name] for name in chosen]
@@ -91,6 +96,11 @@ def resume(unfinished: runs.Run, overrides: dict[str, Any], progress: Show | Non
         raise
     show.end(f"finished · {finished.id}")
     return finished
+
+
+def _gate_measured(pipeline: Pipeline, stage: Stage, finished: runs.Run, show: Show) -> None:
+    if pipeline.gates and configs.TABLE[stage.phase].measures:
+        gating.measured(stage.id, finished, show)
 
 
 def _stand_in(config: configs.Phase, store: Path, show: Show | None) -> runs.Run | None:

@@ -12,7 +12,7 @@ TEXT = "Write a function that returns the sum of the squares of `items`.\npub fn
 
 @torch.inference_mode()
 def largest_difference(run: runs.Run) -> float:
-    """The largest difference that a run's adapter, loaded from its folder, makes to a logit of its base on a short text.
+    """The largest difference that a run's saved adapter makes to a logit of its base on a short text.
 
     0.0 where it changes nothing: peft leaves out keys that it does not know, with a warning at most. NaN where the
     logits are not finite.
