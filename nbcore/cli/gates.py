@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from nbcore import config, gates, runs
+from nbcore import config, runs
 from nbcore.cli.runs import Judged, RunName, Store, err, lookup, out, runs_app
 from nbcore.core import environment
 from nbcore.runs import choice, layout
@@ -31,6 +31,7 @@ def gate(
     The decision is kept in the store; a pipeline with `gates: true` starts the next phase only from a run that passed.
     Example: python -m nbcore gate sft --gate configs/gates/sft.yaml
     """
+    from nbcore import gates
     from nbcore.view import gate_table
 
     subject = _finished(environment.store(store), reference)
@@ -53,6 +54,8 @@ def chain(reference: RunName, store: Store = None):
 
     Example: python -m nbcore chain grpo
     """
+    from nbcore import gates
+
     run = _finished(environment.store(store), reference)
     links = gates.verify_chain(run)
     for link in links:
@@ -71,6 +74,8 @@ def aliases_(store: Store = None):
 
     Example: python -m nbcore runs aliases
     """
+    from nbcore import gates
+
     where = environment.store(store)
     known = gates.aliases(where)["aliases"]
     for phase, named in known.items():
@@ -88,6 +93,8 @@ def release(reference: RunName, store: Store = None):
 
     Example: python -m nbcore runs release grpo
     """
+    from nbcore import gates
+
     run = _finished(environment.store(store), reference)
     record = gates.release(run)
     out.print(f"{run.phase}@released is {run.id} ({record['self'][:12]})")
@@ -104,6 +111,8 @@ def rollback(
 
     Example: python -m nbcore runs rollback sft
     """
+    from nbcore import gates
+
     where = environment.store(store)
     target = _finished(where, to).id if to else None
     record = gates.rollback(where, phase, alias, target)

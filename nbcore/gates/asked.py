@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from nbcore import config as configs
+from nbcore.config.schema import Count
 from nbcore.core.suggest import did_you_mean
 
 Alpha = Annotated[float, Field(gt=0, lt=0.5)]
@@ -101,6 +102,11 @@ class Check(configs.Closed):
         return self.metric.startswith("run.")
 
     @property
+    def is_recorded(self) -> bool:
+        """Whether it stands as one number in the metrics of a run; else it is the mean over tasks."""
+        return "." in self.metric or self.metric == "perplexity"
+
+    @property
     def is_rate(self) -> bool:
         """Whether the smallest detectable difference follows from the number of tasks."""
         return self.metric in RATES or bool(PASS_AT.fullmatch(self.metric))
@@ -133,7 +139,7 @@ class EvalSet(configs.Closed):
     """Where its tasks come from, for a run that nothing evaluates (of data): 'katas', or a file of tasks."""
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{12,64}$")] | None = None
     """The data hash of the evaluation, or its beginning: other tasks, or another prompt form, are not accepted."""
-    n_min: configs.Count = 300
+    n_min: Count = 300
     """Fewer tasks decide nothing."""
     discordance: Annotated[float, Field(gt=0, le=1)] = 0.2
     """The share of tasks on which two models are expected to differ: what the detectable effect is planned with."""

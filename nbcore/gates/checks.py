@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from statistics import NormalDist
 from typing import NamedTuple
 
 from nbcore import runs, stats
+from nbcore.core.suggest import did_you_mean
 from nbcore.gates import measure
 from nbcore.gates.asked import LOWER_IS_BETTER, POWER, Check
 from nbcore.gates.gate_file import Gate
@@ -23,7 +23,7 @@ class Row(NamedTuple):
     asked: str
     """In words: ">= 0.3", "better by 0.02", "not worse by 0.08"."""
     baseline: float | None
-    candidate: stats.Interval
+    candidate: stats.Interval | None
     delta: stats.Interval | None
     """Candidate minus baseline. Of a metric that is better when lower, a fall is below zero here as well."""
     margin: float | None
@@ -38,38 +38,64 @@ class Row(NamedTuple):
     why: str
 
 
+class Claim(NamedTuple):
+    """A claim of superiority, whose row is judged again beside the others."""
+
+    row: int
+    check: Check
+    mine: measure.Outcomes
+    theirs: measure.Outcomes
+    name: str
+
+
 def rows(gate: Gate, run: runs.Run, candidate: runs.Run | None, baseline: runs.Run | None) -> list[Row]:
     """Every check of a gate on a run and its evaluation, the candidate; differences only where there is a baseline's.
 
-    Raises ValueError where a number was not recorded.
+    A number that was not recorded is INVESTIGATE. Raises ValueError for a family that is not among the tasks.
     """
     judged: list[Row] = []
-    claims: list[tuple[int, Check, measure.Outcomes, measure.Outcomes, str]] = []
+    claims: list[Claim] = []
     for check in gate.checks:
-        taskset = check.on or gate.eval_set.name
-        if check.is_of_run:
-            judged.append(_value(gate, check, run.id, measure.recorded(run, check.metric.removeprefix("run."))))
-            continue
-        if "." in check.metric:
-            judged.append(_value(gate, check, taskset, measure.recorded(candidate, check.metric)))
-            continue
-        whole = measure.outcomes(candidate, check.metric, taskset)
-        before = measure.outcomes(baseline, check.metric, taskset) if baseline and check.delta else None
-        for name, mine in _slices(check, taskset, whole):
-            if check.value:
-                judged.append(_value(gate, check, name, mine.mean()))
-            if before is None:
-                continue
-            theirs = before if mine is whole else before.of(name.rpartition("/")[2])
-            if not mine.values.keys() & theirs.values.keys():
-                raise ValueError(f"baseline: {baseline.id} shares no task of {name} with {candidate.id}")
-            if check.delta.superior_by is not None:
-                claims.append((len(judged), check, mine, theirs, name))
-            judged.append(_difference(gate, check, name, mine, theirs))
+        try:
+            if check.value and check.is_recorded:
+                judged.append(_recorded(gate, check, run, candidate))
+            elif check.value:
+                whole = measure.outcomes(candidate, check.metric, check.on or gate.eval_set.name)
+                judged += [_value(gate, check, name, part.mean()) for name, part in _slices(check, gate, whole)]
+            if check.delta and baseline:
+                _compare(gate, check, candidate, baseline, judged, claims)
+        except measure.NotRecorded as error:
+            nothing = (None,) * 7
+            row = Row(check.metric, check.on or gate.eval_set.name, "recorded", None, None, *nothing, INVESTIGATE, "")
+            judged.append(row._replace(n=0, why=str(error)))
     _correct(gate, judged, claims)
     if gate.on_underpowered == "fail":
         judged = [row._replace(verdict=FAIL) if row.verdict == INVESTIGATE else row for row in judged]
     return judged
+
+
+def _recorded(gate: Gate, check: Check, run: runs.Run, candidate: runs.Run | None) -> Row:
+    """A value that stands in the metrics of the run or of its evaluation as it is."""
+    if check.is_of_run:
+        return _value(gate, check, run.phase, measure.recorded(run, check.metric.removeprefix("run.")))
+    taskset = "documents" if check.metric == "perplexity" else check.on or gate.eval_set.name
+    return _value(gate, check, taskset, measure.recorded(candidate, check.metric))
+
+
+def _compare(
+    gate: Gate, check: Check, candidate: runs.Run, baseline: runs.Run, judged: list[Row], claims: list[Claim]
+) -> None:
+    """Append the rows of a difference, whole or by slices, and the claims of superiority among them."""
+    taskset = check.on or gate.eval_set.name
+    whole = measure.outcomes(candidate, check.metric, taskset)
+    before = measure.outcomes(baseline, check.metric, taskset)
+    for name, mine in _slices(check, gate, whole):
+        theirs = before.of(_family(name)) if check.slices else before
+        if not mine.values.keys() & theirs.values.keys():
+            raise measure.NotRecorded(f"{baseline.id} shares no task of {name} with {candidate.id}")
+        if check.delta.superior_by is not None:
+            claims.append(Claim(len(judged), check, mine, theirs, name))
+        judged.append(_difference(gate, check, name, mine, theirs))
 
 
 def worst(verdicts: Sequence[str]) -> str:
@@ -77,15 +103,22 @@ def worst(verdicts: Sequence[str]) -> str:
     return next((verdict for verdict in (FAIL, INVESTIGATE) if verdict in verdicts), PASS)
 
 
-def _slices(check: Check, taskset: str, whole: measure.Outcomes) -> list[tuple[str, measure.Outcomes]]:
+def _slices(check: Check, gate: Gate, whole: measure.Outcomes) -> list[tuple[str, measure.Outcomes]]:
+    """(name, outcomes) of all tasks, or of each family that the check names: "heldout/iter_map"."""
+    taskset = check.on or gate.eval_set.name
     if not check.slices:
         return [(taskset, whole)]
     known = sorted(set(whole.families.values()))
     names = known if "*" in check.slices else check.slices
     for name in names:
         if name not in known:
-            raise ValueError(f"slices: no family {name!r} among the tasks of {taskset}; there are {', '.join(known)}")
+            there = ", ".join(known[:12])
+            raise ValueError(f"slices: no family {name!r} in {taskset}{did_you_mean(name, known)}; there are {there}")
     return [(f"{taskset}/{name}", whole.of(name)) for name in names]
+
+
+def _family(name: str) -> str:
+    return name.partition("/")[2]
 
 
 def _value(gate: Gate, check: Check, name: str, found: stats.Interval) -> Row:
@@ -94,13 +127,11 @@ def _value(gate: Gate, check: Check, name: str, found: stats.Interval) -> Row:
     bounds = [f">= {low:g}"] if low is not None else []
     bounds += [f"<= {high:g}"] if high is not None else []
     verdict, why = PASS, "the whole interval keeps the bound"
-    if check.metric == "perplexity":  # recorded by document in nats a token; people read perplexity
-        found = stats.Interval(*(math.exp(each) for each in found[:3]), found.n)
     if (low is not None and found.high < low) or (high is not None and found.low > high):
         verdict, why = FAIL, f"all of [{found.low:.4g}, {found.high:.4g}] is beyond the bound"
     elif (low is not None and found.low < low) or (high is not None and found.high > high):
         verdict, why = INVESTIGATE, f"[{found.low:.4g}, {found.high:.4g}] holds the bound"
-    if "." not in check.metric and check.metric != "perplexity" and found.n < gate.eval_set.n_min and "/" not in name:
+    if not check.is_recorded and found.n < gate.eval_set.n_min and not check.slices:
         verdict, why = INVESTIGATE, f"{found.n} tasks are fewer than n_min {gate.eval_set.n_min}"
     return Row(check.metric, name, " ".join(bounds), None, found, None, None, found.n, None, None, None, verdict, why)
 
@@ -124,9 +155,9 @@ def _difference(
         line = -sign * wanted.margin
     verdict, why = judgement.verdict, _words(judgement.verdict, wanted.margin, change.delta, wanted.superior_by is None)
     planned = stats.minimum_detectable_effect(n, gate.eval_set.discordance, POWER, wanted.alpha)
-    if n < gate.eval_set.n_min and "/" not in name and check.metric != "perplexity":
+    if n < gate.eval_set.n_min and not check.slices and check.metric != "perplexity":
         verdict, why = INVESTIGATE, f"{n} paired tasks are fewer than n_min {gate.eval_set.n_min}"
-    elif "/" in name and check.is_rate and wanted.superior_by is None and planned > wanted.margin:
+    elif check.slices and check.is_rate and wanted.superior_by is None and planned > wanted.margin:
         verdict, why = INVESTIGATE, f"{n} tasks detect a difference of {planned:.3g} at best"
     delta = change.delta
     if sign < 0:
@@ -138,14 +169,14 @@ def _difference(
     )
 
 
-def _correct(gate: Gate, judged: list[Row], claims: list[tuple]) -> None:
+def _correct(gate: Gate, judged: list[Row], claims: list[Claim]) -> None:
     """Holm's step-down over the claims of superiority: the more of them, the likelier one comes true by luck.
 
     The smallest p is held to alpha / m, the next to alpha / (m - 1) and so on, interval and p alike; once one is not
     shown, none with a larger p is.
     """
-    adjusted = stats.holm([judged[at].p for at, *_ in claims])
-    ranked = sorted(range(len(claims)), key=lambda number: (judged[claims[number][0]].p, number))
+    adjusted = stats.holm([judged[claim.row].p for claim in claims])
+    ranked = sorted(range(len(claims)), key=lambda number: (judged[claims[number].row].p, number))
     shown = True
     for rank, number in enumerate(ranked):
         at, check, mine, theirs, name = claims[number]

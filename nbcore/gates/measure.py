@@ -13,6 +13,10 @@ from nbcore.grading import reward
 FEW = 10  # families; fewer are not drawn as wholes, since the interval over them would be far too narrow
 
 
+class NotRecorded(ValueError):
+    """A run did not record what a check asks for."""
+
+
 class Outcomes(NamedTuple):
     """One number for each task (or document), and the family that it belongs to."""
 
@@ -40,13 +44,13 @@ def outcomes(evaluation: runs.Run, metric: str, taskset: str) -> Outcomes:
     """What an evaluation recorded of a metric (see gate_file.Check) on a set of tasks.
 
     Samples with an infra_error are our failure, not the model's: they are left out. Perplexity is nats a token, by
-    document. Raises ValueError where nothing of that set, or fewer samples than pass@k takes, were recorded.
+    document. Raises NotRecorded where nothing of that set, or fewer samples than pass@k takes, were recorded.
     """
     rows = evaluation.samples()
     if metric == "perplexity":
         documents = [row for row in rows if "nll" in row]
         if not documents:
-            raise ValueError(f"metric: {evaluation.id} measured no perplexity by document")
+            raise NotRecorded(f"metric: {evaluation.id} measured no perplexity by document")
         values = {row["id"]: row["nll"] / max(1, row["tokens"]) for row in documents}
         return Outcomes(values, {id_: id_ for id_ in values})
     sets = list(dict.fromkeys(row["split"] for row in rows if "verdict" in row))
@@ -58,7 +62,7 @@ def outcomes(evaluation: runs.Run, metric: str, taskset: str) -> Outcomes:
             families[row["id"]] = row.get("family") or row["id"]
     if not grouped:
         there = ", ".join(sets) or "none"
-        raise ValueError(
+        raise NotRecorded(
             f"eval_set: {evaluation.id} has no graded tasks {taskset!r}{did_you_mean(taskset, sets)}; there are {there}"
         )
     return Outcomes({id_: _of_task(metric, samples, evaluation.id) for id_, samples in grouped.items()}, families)
@@ -67,18 +71,18 @@ def outcomes(evaluation: runs.Run, metric: str, taskset: str) -> Outcomes:
 def recorded(evaluation: runs.Run, path: str) -> stats.Interval:
     """A number that stands in the metrics of a run, by its dotted path; without an interval its bounds are itself.
 
-    Raises ValueError where there is none.
+    Raises NotRecorded where there is none.
     """
     value: Any = evaluation.info["metrics"]
     for name in path.split("."):
         if not isinstance(value, Mapping) or name not in value:
             known = list(value) if isinstance(value, Mapping) else []
-            raise ValueError(f"metric: {evaluation.id} has no {path!r}{did_you_mean(name, known)}")
+            raise NotRecorded(f"metric: {evaluation.id} has no {path!r}{did_you_mean(name, known)}")
         value = value[name]
     if isinstance(value, Mapping) and {"value", "low", "high", "n"} <= set(value):
         return stats.Interval(value["value"], value["low"], value["high"], value["n"])
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"metric: {path!r} of {evaluation.id} is no number, but {value!r}")
+        raise NotRecorded(f"metric: {path!r} of {evaluation.id} is no number, but {value!r}")
     return stats.Interval(float(value), float(value), float(value), evaluation.info["metrics"].get("n", 0))
 
 
@@ -92,7 +96,7 @@ def _of_task(metric: str, samples: list[dict], evaluation: str) -> float:
     if match := PASS_AT.fullmatch(metric):
         k = int(match[1])
         if k > len(samples):
-            raise ValueError(f"metric: {metric} takes {k} samples of a task, {evaluation} has {len(samples)}")
+            raise NotRecorded(f"metric: {metric} takes {k} samples of a task, {evaluation} has {len(samples)}")
         return stats.pass_at_k(len(samples), sum(bool(row["passed"]) for row in samples), k)
     return sum(_of_sample(metric, row) for row in samples) / len(samples)
 

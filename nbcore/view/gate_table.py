@@ -3,44 +3,53 @@
 from __future__ import annotations
 
 import html
+import textwrap
 from typing import Any
 
 from nbcore.view.html import Html, aligned, grid, pre
 
-WIDTH = 19  # characters of a drawn difference
+WIDTH = 15  # characters of a drawn difference
 COLORS = {"PASS": "#1a7f37", "FAIL": "#cf222e", "INVESTIGATE": "#9a6700", "RUBBER_STAMP": "#9a6700"}
 
 
 def gate(decision: Any, waiver: dict[str, str] | None = None) -> Html:
     """A decision of `gates.judge` or `gates.decide`: numbers, integrity, verdict and one sentence why."""
-    head = ["metric", "asked", "baseline", "candidate", "difference", "", "verdict"]
     lines = [_line(row) for row in decision.rows]
-    details = [_detail(row) for row in decision.rows]
+    details = [line for row in decision.rows for line in textwrap.wrap(_detail(row), 80, subsequent_indent="    ")]
     found = [[finding.name, finding.verdict, finding.why] for finding in decision.findings]
-    words = f"{decision.verdict}: {decision.why}"
-    if waiver:
-        words += f"\nWAIVED by {waiver['who']}: {waiver['reason']}"
-    note = "--[=o=]--: difference (o) and interval ([ ]) against what is asked (|); pp: percentage points"
+    note = "[=o=]: difference and interval, | what is asked; rates in percent"
     parts = [decision.run.id, *_compared(decision)]
     if lines:
-        parts += ["", aligned([head, *lines]), "", *details, note]
-    parts += ["", aligned(found) if found else "no check of integrity was asked for", "", words]
-    color = COLORS[decision.verdict]
-    red = f'<p style="color:{COLORS["FAIL"]}"><b>WAIVED</b> by {html.escape(waiver["who"])}: ' if waiver else ""
-    markup = "".join(
-        [
-            f"<p>{'<br>'.join(map(html.escape, [decision.run.id, *_compared(decision)]))}</p>",
-            grid(head, [_marked(line) for line in lines]) + pre("\n".join([*details, note])) if lines else "",
-            grid(["integrity", "verdict", ""], found),
-            f'<p style="color:{color}"><b>{html.escape(decision.verdict)}</b>: {html.escape(decision.why)}</p>',
-            f"{red}{html.escape(waiver['reason'])}</p>" if waiver else "",
+        parts += [
+            "",
+            aligned([["metric", "baseline", "cand.", "difference", "", "verdict"], *lines]),
+            note,
+            "",
+            *details,
         ]
-    )
+    parts += ["", aligned(found) if found else "no check of integrity was asked for", ""]
+    parts += [f"{decision.verdict}: {decision.why}"]
+    parts += [f"WAIVED by {waiver['who']}: {waiver['reason']}"] if waiver else []
+    head = ["metric", "baseline", "candidate", "difference", "", "verdict"]
+    ids = "<br>".join(map(html.escape, [decision.run.id, *_compared(decision)]))
+    markup = f"<p>{ids}</p>"
+    if lines:
+        markup += grid(head, [_marked(line) for line in lines]) + pre("\n".join([note, *details]))
+    markup += grid(["integrity", "verdict", ""], found)
+    markup += f'<p style="color:{COLORS[decision.verdict]}"><b>{decision.verdict}</b>: {html.escape(decision.why)}</p>'
+    if waiver:
+        markup += waived(waiver)
     return Html(markup, "\n".join(parts))
 
 
+def waived(waiver: dict[str, str]) -> str:
+    """Markup of a waiver, in red."""
+    said = f"by {html.escape(waiver['who'])}: {html.escape(waiver['reason'])}"
+    return f'<p class="waived" style="color:{COLORS["FAIL"]}"><b>WAIVED</b> {said}</p>'
+
+
 def drawn(delta: Any, margin: float) -> str:
-    """A difference with its interval against its margin, WIDTH characters wide: ---|--[==o==]---"""
+    """A difference with its interval against its margin, WIDTH characters wide: |--[==o=]------"""
     reach = max(abs(margin), abs(delta.low), abs(delta.high)) or 1.0
 
     def place(value: float) -> int:
@@ -65,24 +74,33 @@ def _compared(decision: Any) -> list[str]:
 
 def _line(row: Any) -> list[str]:
     percent = row.metric.startswith("pass@") or row.metric in ("compile_rate", "tests_passed", "hack_rate", "truncated")
-    scale, unit = (100, " pp") if percent else (1, "")
-    digits = ".1f" if percent else ".3f"
+    scale, digits = (100, ".1f") if percent else (1, ".3f")
     baseline = "–" if row.baseline is None else f"{scale * row.baseline:{digits}}"
-    candidate = f"{scale * row.candidate.value:{digits}}"
+    candidate = "–" if row.candidate is None else f"{scale * row.candidate.value:{digits}}"
     difference, bar = "–", ""
     if row.delta:
         bounds = f"[{scale * row.delta.low:+{digits}}, {scale * row.delta.high:+{digits}}]"
-        difference = f"{scale * row.delta.value:+{digits}}{unit} {bounds}"
+        difference = f"{scale * row.delta.value:+{digits}} {bounds}"
         bar = drawn(row.delta, row.margin)
-    else:
-        candidate += f" [{scale * row.candidate.low:{digits}}, {scale * row.candidate.high:{digits}}]"
-    name = row.metric if row.taskset == "heldout" else f"{row.metric} {row.taskset}"
-    return [name, row.asked, baseline, candidate, difference, bar, row.verdict]
+    elif row.candidate:
+        difference = f"{row.asked}"
+    whole, _, family = row.taskset.partition("/")
+    name = f"{row.metric} {family}" if family else row.metric
+    return [
+        name if whole == "heldout" or family else f"{row.metric} {whole}",
+        baseline,
+        candidate,
+        difference,
+        bar,
+        row.verdict,
+    ]
 
 
 def _detail(row: Any) -> str:
     """Below the table: what the verdict rests on."""
     facts = [f"n {row.n}"]
+    if row.candidate and not row.delta:
+        facts.append(f"[{row.candidate.low:.4g}, {row.candidate.high:.4g}]")
     if row.discordance is not None:
         facts.append(f"discordance {100 * row.discordance:.0f} %")
     if row.detectable is not None:
@@ -91,7 +109,9 @@ def _detail(row: Any) -> str:
             facts.append(f"needs a true gain of {abs(row.margin) + row.detectable:.3g}")
     if row.p is not None:
         facts.append(f"p {'< 0.001' if row.p < 0.001 else format(row.p, '.3f')}")
-    return f"{row.metric} on {row.taskset}, seed 0, {', '.join(facts)}: {row.why}"
+    if row.delta:
+        facts.append("seed 0")
+    return f"{row.metric} on {row.taskset}, {row.asked}: {row.why} ({', '.join(facts)})"
 
 
 def _marked(line: list[str]) -> list[Any]:
