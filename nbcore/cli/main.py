@@ -35,8 +35,6 @@ app = typer.Typer(
 )
 app.add_typer(runs_app, name="runs")
 app.add_typer(data_app, name="data")
-app.command()(gates.gate)
-app.command()(gates.chain)
 # typer brings its own copy of click since 0.26, and Colab may have an older typer: in both, this is click's UsageError.
 UsageError = typer.BadParameter.__base__
 
@@ -164,6 +162,8 @@ def _set_aside(samples: Path, verdicts: Path, new: Sequence[Any], bad: list[Any]
 
 app.command()(report)
 app.command()(compare)
+app.command()(gates.gate)
+app.command()(gates.chain)
 
 
 @app.command()

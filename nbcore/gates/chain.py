@@ -92,7 +92,7 @@ def sources_of(run: runs.Run) -> list[Link]:
         kind = "base" if field == inputs.BASE else "data"
         recorded.setdefault(kind, {}).update(files)
     for name, sha256 in info.get("shipped", {}).items():
-        recorded.setdefault("base" if name.startswith(f"{inputs.SEEDLING.name}/") else "data", {})[name] = sha256
+        recorded.setdefault("data" if name.endswith(inputs.KATAS.name) else "base", {})[name] = sha256
     if info.get("seedling") and "base" not in recorded:  # an older run knows of its weights alone
         weights = sorted(inputs.SEEDLING.glob("*.safetensors"))[0]
         recorded["base"] = {f"{inputs.SEEDLING.name}/{weights.name}": info["seedling"]}

@@ -28,7 +28,7 @@ class Row(NamedTuple):
     """Candidate minus baseline. Of a metric that is better when lower, a fall is below zero here as well."""
     margin: float | None
     """Where in the unit of `delta` the line is drawn."""
-    n: int
+    n: int | None
     discordance: float | None
     detectable: float | None
     """The smallest true difference that so many tasks find in four of five repetitions."""

@@ -28,6 +28,7 @@ FILES = (
 )  # fields of a config that may name a file or folder
 OF_A_BASE = (".safetensors", ".json", ".jinja", ".txt", ".model")  # weights, settings, tokenizer and chat template
 KATAS = SEEDLING.parent / "katas.jsonl.gz"
+SHIPPED = SEEDLING.parent.relative_to(environment.REPO).as_posix()  # how names of shipped files begin
 LARGE = 1 << 26  # bytes; above, a file is not read again while its size and times stay
 
 
@@ -48,7 +49,7 @@ def read_by(config: configs.Phase, parent: Run | None) -> Inputs:
 
 
 def shipped(config: configs.Phase, parent: Run | None) -> dict[str, str | None]:
-    """Name -> sha256 of the files of nbcore/assets that a run of this config and parent reads: the seedling where it
+    """Path in the repository -> sha256 of the files of nbcore/assets that a run of this config and parent reads: the seedling where it
     stands on that, the katas where a field names them. They tell later whether base and data are what they were."""
     files = []
     first = _first(config, parent)
@@ -57,7 +58,7 @@ def shipped(config: configs.Phase, parent: Run | None) -> dict[str, str | None]:
     named = [leaf.value for leaf in configs.leaves(config) if leaf.path in FILES]
     words = {word for value in named if value for word in ([value] if isinstance(value, str) else value)}
     files += [KATAS] if words & set(configs.BUILT_IN) else []
-    return {path.relative_to(KATAS.parent).as_posix(): _sha256(path) for path in files}
+    return {path.relative_to(environment.REPO).as_posix(): _sha256(path) for path in files}
 
 
 def changed(run: Run, now: Inputs) -> list[str]:
@@ -78,9 +79,11 @@ def changed(run: Run, now: Inputs) -> list[str]:
 def located(name: str) -> Path | None:
     """Where the file of an input stands, by its name in open.json; None where it is not here. A relative name counts
     from where this process runs, or from the repository, where notebooks run."""
-    if name.startswith("seedling/"):
-        return SEEDLING.parent / name
-    paths = (Path(name).expanduser(), environment.REPO / name)
+    paths = [Path(name).expanduser(), environment.REPO / name]
+    if name.startswith(f"{SHIPPED}/"):
+        paths = paths[1:]
+    if name.startswith(f"{SEEDLING.name}/"):  # the word that model.base has for it
+        paths = [SEEDLING.parent / name]
     return next((path for path in paths if path.is_file()), None)
 
 

@@ -1,0 +1,213 @@
+"""Checks of the run itself: each can fail by itself, and nothing else turns red with it."""
+
+import copy
+import json
+
+import pytest
+
+from nbcore import config as configs
+from nbcore import gates, runs
+from nbcore.core import lines
+from nbcore.runs import commit, layout
+from nbcore.tasks import katas
+from tests.gates import made
+
+
+def findings(run, **changes):
+    decision = gates.judge(run, gates.load({**copy.deepcopy(made.GATE), **changes}))
+    return {each.name: each.verdict for each in decision.findings}, decision
+
+
+def recommit(run):
+    """As if the run had been finished with what stands there now."""
+    info = {name: value for name, value in run.info.items() if name != "manifest"}
+    commit.commit(run.path, layout.RUN, info, without=layout.OUTSIDE)
+
+
+def chain(store, tmp_path, rows=None, isolation="jailed", change=None):
+    where = made.base(tmp_path / "base")
+    first = made.trained(store, "lang_adapter", **{"model.base": str(where)})
+    sft = made.trained(store, "sft", first, **({"rows": str(rows)} if rows else {}))
+    return where, first, sft
+
+
+def measured(store, first, sft, **values):
+    made.evaluated(store, first, made.worse)
+    made.evaluated(store, sft, made.better, **values)
+
+
+def only(failing, found):
+    return {name for name, verdict in found.items() if verdict == "FAIL"} == {failing}
+
+
+def test_weights_that_are_not_finite(store, tmp_path):
+    _, first, sft = chain(store, tmp_path)
+    made.adapter(sft.path, {"q.lora_A": [float("nan")] * 8, "q.lora_B": [1.0], "v.lora_A": [1.0], "v.lora_B": [2.0]})
+    recommit(sft)
+    made.evaluated(store, first, made.worse)
+    found, decision = findings(runs.Run(sft.path))
+    assert only("weights_finite", found) and decision.verdict == "FAIL" and "NaN" in decision.why
+
+
+def test_an_adapter_that_training_left_as_it_was(store, tmp_path):
+    _, first, sft = chain(store, tmp_path)
+    (sft.path / "adapter" / "adapter_model.safetensors").write_bytes(
+        (first.path / "adapter" / "adapter_model.safetensors").read_bytes()
+    )
+    recommit(sft)
+    measured(store, first, runs.Run(sft.path))
+    found, decision = findings(runs.Run(sft.path))
+    assert only("adapter_changed", found) and "4 of 4 tensors are those of the parent" in decision.why
+
+
+def test_one_tensor_is_enough_and_a_lost_one_too(store, tmp_path):
+    """Exports that dropped the experts' part of an adapter went unnoticed elsewhere for weeks."""
+    _, first, sft = chain(store, tmp_path)
+    made.adapter(sft.path, {"q.lora_A": [1.0], "q.lora_B": [1.0], "v.lora_A": [3.0]})
+    recommit(sft)
+    measured(store, first, runs.Run(sft.path))
+    found, decision = findings(runs.Run(sft.path))
+    assert only("adapter_changed", found) and "gone: v.lora_B" in decision.why
+
+
+def test_a_fresh_adapter_of_zeros(store, tmp_path):
+    _, first, _ = chain(store, tmp_path)
+    made.adapter(first.path, {"q.lora_A": [1.0], "q.lora_B": [-0.0, 0.0]})
+    recommit(first)
+    first = runs.Run(first.path)
+    made.evaluated(store, first, made.better)
+    gate = {"phase": "lang_adapter", "baseline": "none", "checks": [{"metric": "pass@1", "value": {"min": 0.1}}]}
+    found, decision = findings(first, **gate)
+    assert only("adapter_changed", found) and "q.lora_B" in decision.why
+
+
+def test_a_chat_template_that_changed(store, tmp_path):
+    base, first, sft = chain(store, tmp_path)
+    measured(store, first, sft)
+    (base / "chat_template.jinja").write_text("{{ messages }} ")
+    found, _ = findings(sft, integrity=["tokenizer_unchanged", "weights_finite", "infra_errors"])
+    assert only("tokenizer_unchanged", found)
+    found, _ = findings(sft)
+    assert found["hashes_verified"] == "FAIL", "the base's file is a link of the chain as well"
+
+
+def test_a_tokenizer_of_its_own_beside_the_adapter(store, tmp_path):
+    _, first, sft = chain(store, tmp_path)
+    (sft.path / "adapter" / "tokenizer.json").write_text("{}")
+    recommit(sft)
+    sft = runs.Run(sft.path)
+    measured(store, first, sft)
+    found, decision = findings(sft)
+    assert only("tokenizer_unchanged", found) and "adapter/tokenizer.json" in decision.why
+
+
+def test_a_parent_that_changed(store, tmp_path):
+    _, first, sft = chain(store, tmp_path)
+    measured(store, first, sft)
+    (first.path / "metrics.jsonl").write_text("{}\n")
+    found, decision = findings(sft)
+    assert only("hashes_verified", found) and first.id in decision.why
+
+
+def test_data_that_changed_and_data_that_are_gone(store, tmp_path):
+    rows = tmp_path / "rows.jsonl"
+    lines.append(rows, row(1))
+    _, first, sft = chain(store, tmp_path, rows)
+    measured(store, first, sft)
+    assert findings(sft)[1].verdict == "PASS"
+    lines.append(rows, row(2))
+    found, decision = findings(sft)
+    assert only("hashes_verified", found) and "rows.jsonl" in decision.why
+    rows.unlink()
+    found, decision = findings(sft)
+    assert found["hashes_verified"] == found["no_contamination"] == "INVESTIGATE" == decision.verdict
+
+
+def row(number, text="Add one to `x`.", code="fn add(x: i32) -> i32 { x + 1 }"):
+    said = [{"role": "user", "content": text}, {"role": "assistant", "content": code}]
+    return {"id": f"r{number}", "messages": said, "meta": {}}
+
+
+@pytest.mark.parametrize("by", ["id", "instruction", "function"])
+def test_rows_that_hold_a_task_of_the_gate(store, tmp_path, by):
+    rows, tasks = tmp_path / "rows.jsonl", katas.load("heldout")[:300]
+    task = tasks[7]
+    leak = {
+        "id": {**row(1), "id": task["id"]},
+        "instruction": row(1, task["prompt"].split("\n")[0]),
+        "function": row(1, code=katas.code(task).replace(task["meta"].get("name", "zzz"), "other")),
+    }[by]
+    lines.append(rows, row(0), leak, row(2))
+    _, first, sft = chain(store, tmp_path, rows)
+
+    def as_kata(answer):
+        kata = tasks[int(answer["id"][1:])]
+        return {**answer, "id": kata["id"], "prompt": kata["prompt"], "family": kata["family"]}
+
+    made.evaluated(store, first, made.worse, change=as_kata)
+    made.evaluated(store, sft, made.better, change=as_kata)
+    found, decision = findings(sft)
+    assert only("no_contamination", found) and task["id"] in decision.why and decision.verdict == "FAIL"
+
+
+def test_a_child_of_contaminated_data_is_contaminated(store, tmp_path):
+    rows = tmp_path / "rows.jsonl"
+    lines.append(rows, {**row(1), "id": "t5"})
+    _, _, sft = chain(store, tmp_path, rows)
+    ipo = made.trained(store, "ipo", sft)
+    made.evaluated(store, sft, made.worse)
+    made.evaluated(store, ipo, made.better)
+    assert only("no_contamination", findings(ipo, phase="ipo")[0])
+
+
+def test_a_sandbox_that_was_degraded(store, tmp_path):
+    _, first, sft = chain(store, tmp_path)
+    measured(store, first, sft, isolation="degraded")
+    found, decision = findings(sft)
+    assert only("sandbox_not_degraded", found) and "degraded" in decision.why
+
+
+def test_answers_that_get_round_their_tests(store, tmp_path):
+    _, first, sft = chain(store, tmp_path)
+
+    def forged(answer):
+        return {**answer, "flags": ["forged_report"]} if int(answer["id"][1:]) < 10 else answer
+
+    measured(store, first, sft, change=forged)
+    found, decision = findings(sft)
+    assert only("hack_rate", found) and "3.3 %" in decision.why
+    assert findings(sft, integrity=[{"hack_rate": 0.05}])[1].verdict == "PASS"
+
+
+def test_answers_that_could_not_be_graded(store, tmp_path):
+    _, first, sft = chain(store, tmp_path)
+
+    def ungraded(answer):
+        return {**answer, "verdict": "infra_error"} if int(answer["id"][1:]) < 20 else answer
+
+    made.evaluated(store, first, made.worse, n=320)
+    made.evaluated(store, sft, made.better, n=320, change=ungraded)
+    found, _ = findings(sft)
+    assert only("infra_errors", found)
+
+
+def test_a_reward_that_was_gamed_in_training(store, tmp_path):
+    _, _, sft = chain(store, tmp_path)
+    run = runs.open(configs.load({"phase": "grpo", "name": "tiny", "max_steps": 500}), store, sft)
+    for step in range(1, 9):
+        run.log(step=step, hack_rate=0.0 if step < 7 else 0.2)
+    (run.path / "adapter").mkdir()
+    made.adapter(run.path, {f"{name}.lora_{side}": [9.0] for name in "qv" for side in "AB"})
+    run.finish({"loss": 1.0}, base="seedling", data_hash="d" * 64)
+    made.evaluated(store, sft, made.worse)
+    made.evaluated(store, run, made.better)
+    found, decision = findings(run, phase="grpo")
+    assert only("hack_rate", found) and "last quarter of training" in decision.why
+
+
+def test_what_a_check_finds_is_in_the_record(store, tmp_path):
+    _, first, sft = chain(store, tmp_path)
+    measured(store, first, sft, isolation="degraded")
+    _, record = gates.decide(sft, gates.load(made.GATE))
+    assert record["integrity"]["sandbox_not_degraded"]["verdict"] == "FAIL"
+    assert json.dumps(record)
