@@ -65,9 +65,8 @@ def rows(gate: Gate, run: runs.Run, candidate: runs.Run | None, baseline: runs.R
             if check.delta and baseline:
                 _compare(gate, check, candidate, baseline, judged, claims)
         except measure.NotRecorded as error:
-            nothing = (None,) * 7
-            row = Row(check.metric, check.on or gate.eval_set.name, "recorded", None, None, *nothing, INVESTIGATE, "")
-            judged.append(row._replace(n=0, why=str(error)))
+            taskset = check.on or gate.eval_set.name
+            judged.append(Row(check.metric, taskset, "recorded", *[None] * 8, INVESTIGATE, str(error)))
     _correct(gate, judged, claims)
     if gate.on_underpowered == "fail":
         judged = [row._replace(verdict=FAIL) if row.verdict == INVESTIGATE else row for row in judged]

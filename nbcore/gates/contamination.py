@@ -35,8 +35,10 @@ def search(run: runs.Run, evaluation: runs.Run | None, wanted: EvalSet, doing: D
 
     The shipped katas keep their splits apart by composition, so of them only the ids are compared.
     """
-    tasks = _tasks(evaluation, wanted)
-    ids = {task["id"] for task in tasks}
+    answered = {}
+    if evaluation:
+        answered = {row["id"]: row for row in evaluation.samples() if row.get("split") == wanted.name}
+    ids = answered.keys() or {task["id"] for task in _tasks(evaluation, answered, wanted)}
     protected = None
     count, hits, unread = 0, [], []
     for link in choice.lineage(run):
@@ -47,7 +49,7 @@ def search(run: runs.Run, evaluation: runs.Run | None, wanted: EvalSet, doing: D
             elif text:
                 if protected is None:
                     doing("indexing the evaluation's tasks", 0, 0)
-                    protected = _protected(tasks, wanted.name)
+                    protected = _protected(_tasks(evaluation, answered, wanted), wanted.name)
                 found = protected.hits(text)
                 hits += [f"{where}: task {found[0].id} ({found[0].rule})"] if found else []
             if count % 100 == 0:
@@ -67,12 +69,11 @@ def _protected(tasks: list[Task], name: str) -> decontaminate.Protected:
     return decontaminate.Protected(*sides)
 
 
-def _tasks(evaluation: runs.Run | None, wanted: EvalSet) -> list[Task]:
+def _tasks(evaluation: runs.Run | None, answered: dict[str, dict[str, Any]], wanted: EvalSet) -> list[Task]:
     """The tasks of the gate's set: as the evaluation drew them; of a file that is gone, what was asked."""
     if evaluation is None:
         return sets.tasks(wanted.source, wanted.name, None, 0)
     config = evaluation.config
-    answered = {row["id"]: row for row in evaluation.samples() if row.get("split") == wanted.name}
     try:
         tasks = sets.tasks(config.source, wanted.name, None, config.seed)
     except (OSError, ValueError, KeyError):

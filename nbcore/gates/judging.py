@@ -120,7 +120,8 @@ def _baseline(run: runs.Run, gate: Gate) -> list[runs.Run]:
         made = [each for each in runs.listing(run.store) if configs.TABLE[each.phase].measures and each.finished]
         of_base = [each for each in made if _accepted(each, None, gate) and each.info.get("base") == base]
         return of_base
-    against = runs.find(run.store, ref, field="baseline.ref")
+    known = runs.Run(run.store / ref)
+    against = known if known.finished else runs.find(run.store, ref, field="baseline.ref")
     if configs.TABLE[against.phase].measures:
         return [against]
     return [each for each in chain.evaluations(against) if _accepted(each, against, gate)]

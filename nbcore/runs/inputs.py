@@ -49,8 +49,11 @@ def read_by(config: configs.Phase, parent: Run | None) -> Inputs:
 
 
 def shipped(config: configs.Phase, parent: Run | None) -> dict[str, str | None]:
-    """Path in the repository -> sha256 of the files of nbcore/assets that a run of this config and parent reads: the seedling where it
-    stands on that, the katas where a field names them. They tell later whether base and data are what they were."""
+    """Path in the repository -> sha256 of the files of nbcore/assets that a run of this config and parent reads.
+
+    These are the seedling where it stands on that, and the katas where a field names what is built in. They tell later
+    whether base and data are what they were.
+    """
     files = []
     first = _first(config, parent)
     if first.model.base in (None, "seedling") and not configs.TABLE[first.phase].from_scratch:
