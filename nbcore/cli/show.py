@@ -39,6 +39,7 @@ def page(run: runs.Run, width: int) -> str:
         ("state", [BETWEEN.join(_facts(run, results=0))]),
         ("cut short", [short] if (short := choice.shortfall(run)) else []),
         ("result", [BETWEEN.join(_numbers(values)) for values in _groups(info.get("metrics", {}))]),
+        ("gate", _gate(run)),
         ("stands on", [*_ancestors(run), f"base model {info.get('base') or run.config.model.base or 'of its parent'}"]),
         ("settings", [BETWEEN.join(_settings(run.config))]),
         ("other than", _differences(run.config)),
@@ -120,6 +121,17 @@ def _groups(metrics: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     single = {name: value for name, value in metrics.items() if not isinstance(value, Mapping) or "value" in value}
     splits = [{name: value} for name, value in metrics.items() if name not in single]
     return [single, *splits] if single else splits
+
+
+def _gate(run: runs.Run) -> list[str]:
+    """What its gate said, where one has judged it."""
+    from nbcore import gates  # at the top, every command would wait for its imports
+
+    record = gates.current(run) if run.finished else None
+    if record is None:
+        return []
+    waiver = record["waiver"]
+    return [f"{record['verdict']}: {record['why']}", *([f"WAIVED: {waiver['reason']}"] if waiver else [])]
 
 
 def _numbers(values: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -89,8 +89,8 @@ def sources_of(run: runs.Run) -> list[Link]:
     links = []
     recorded: dict[str, dict[str, str | None]] = {}
     for field, files in info.get("inputs", {}).items():
-        kind = "base" if field == inputs.BASE else "data"
-        recorded.setdefault(kind, {}).update(files)
+        if field in (inputs.BASE, *inputs.FILES):
+            recorded.setdefault("base" if field == inputs.BASE else "data", {}).update(files)
     for name, sha256 in info.get("shipped", {}).items():
         recorded.setdefault("data" if name.endswith(inputs.KATAS.name) else "base", {})[name] = sha256
     if info.get("seedling") and "base" not in recorded:  # an older run knows of its weights alone
@@ -102,9 +102,25 @@ def sources_of(run: runs.Run) -> list[Link]:
         if wrong:
             state, words = wrong[0][0], "; ".join(words for _, words in wrong[:3])
         links.append(Link(kind, run.id, state, words))
-    if "data" not in recorded:
+    if reference := info.get("data_run"):
+        links += _data_run(run, reference)
+    elif "data" not in recorded:
         links.append(Link("data", run.id, NONE, "no file from outside of the store"))
     return links
+
+
+def _data_run(run: runs.Run, reference: Mapping[str, str]) -> list[Link]:
+    """The run of prepared data that a run read, as data."""
+    prepared = runs.Run(run.store / reference["id"])
+    if not prepared.finished:
+        return [Link("data", reference["id"], ABSENT, f"which {run.id} read, is not in this store")]
+    links = [link._replace(kind="data") for link in files_of(prepared)]
+    try:
+        if prepared.info["manifest"] != reference["hash"]:
+            links.append(Link("data", prepared.id, BROKEN, f"is not what {run.id} read: its manifest is another"))
+    except (OSError, ValueError):
+        pass  # its own links tell
+    return links + sources_of(prepared)
 
 
 def evaluations(run: runs.Run) -> list[runs.Run]:

@@ -93,10 +93,14 @@ def _records(run: runs.Run, unread: list[str]) -> Iterator[tuple[str, str, str |
     for row in lines.read(own) if own.is_file() else ():
         yield f"{run.id}/{own.name}", "", row["id"]
     entry = configs.TABLE[run.phase]
-    for path in sorted((run.path / entry.leaves).glob(TRAINED_ON)) if entry.leaves and not entry.trains else ():
-        yield from _prepared(run, path)
+    if entry.leaves and not entry.trains:  # what it left counts: of what it read, it took such tasks out
+        for path in sorted((run.path / entry.leaves).glob(TRAINED_ON)):
+            yield from _prepared(run, path)
+        return
+    if prepared := run.info.get("data_run"):
+        yield from _records(runs.Run(run.store / prepared["id"]), unread)
     for field, files in run.info.get("inputs", {}).items():
-        for name in files if field != inputs.BASE else ():
+        for name in files if field in inputs.FILES else ():
             path = inputs.located(name)
             if path is None:
                 unread.append(f"{field}: {name}")

@@ -17,7 +17,7 @@ from typing import Any
 from nbcore import config, runs, view
 from nbcore.core import environment
 from nbcore.core.redact import redact
-from nbcore.report import beside, chains, lineage
+from nbcore.report import beside, chains, decisions, lineage
 from nbcore.report.chains import Chosen, Stage
 from nbcore.report.lineage import ABSENT
 from nbcore.runs import choice
@@ -40,9 +40,10 @@ def table(store: str | Path, run: str | None = None) -> Any:
     head, lines, _ = lineage.headline(stages := chains.chain(store, run))
     note = "[95 % intervals]. Δ and p: against the row above, paired by task, exact McNemar, Holm-adjusted."
     note += lineage.degraded(stages)
+    red = "".join(f"\n{line}" for line in decisions.waived(stages))
     drawn = Table(
         title=lineage.summary(stages),
-        caption=Text(note),
+        caption=Text.assemble(note, (red, "bold red")),
         title_justify="left",
         caption_justify="left",
         box=SIMPLE_HEAD,
@@ -67,7 +68,7 @@ def build(store: str | Path, out: str | Path | None = None, run: str | None = No
     chosen = chains.choose(store, run)
     stages = chosen.stages
     style = resources.files("nbcore").joinpath("assets/report.css").read_text("utf-8")
-    sections = (_results, _programs, _losses, _rewards, _provenance)
+    sections = (_results, decisions.section, _programs, _losses, _rewards, _provenance)
     body = "\n".join(part for part in (*(section(stages) for section in sections), _beside(chosen)) if part)
     page = f"""<!doctype html>
 <html lang="en">

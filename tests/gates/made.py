@@ -32,9 +32,10 @@ def weights(path: Path, tensors: dict[str, list[float]]) -> None:
     path.write_bytes(struct.pack("<Q", len(text)) + text + data)
 
 
-def trained(store: Path, phase: str, parent=None, seed: int = 1, **values) -> runs.Run:
+def trained(store: Path, phase: str, parent=None, seed: int = 1, config=None, **values) -> runs.Run:
     """A finished run with an adapter of its own numbers."""
-    run = runs.open(configs.load({"phase": phase, "name": "tiny", "max_steps": 500}, values), store, parent)
+    config = config or configs.load({"phase": phase, "name": "tiny", "max_steps": 500}, values)
+    run = runs.open(config, store, parent)
     run.log(step=1, loss=2.0)
     (run.path / "adapter").mkdir()
     (run.path / "adapter" / "adapter_config.json").write_text("{}")
@@ -47,12 +48,12 @@ def adapter(run: Path, tensors: dict[str, list[float]]) -> None:
     weights(run / "adapter" / "adapter_model.safetensors", tensors)
 
 
-def evaluated(store: Path, parent, outcome, n: int = 300, isolation: str = "jailed", name: str = "tiny", change=None):
+def evaluated(store: Path, parent, outcome, n: int = 300, isolation: str = "jailed", config=None, change=None):
     """A finished evaluation of n tasks: `outcome(number)` says pass, tests_failed, compile_error or infra_error.
 
     `change` may alter each row.
     """
-    run = runs.open(configs.load({"phase": "evaluate", "name": name}), store, parent)
+    run = runs.open(config or configs.load({"phase": "evaluate", "name": "tiny"}), store, parent)
     rows = []
     for number in range(n):
         verdict = outcome(number)
@@ -62,7 +63,15 @@ def evaluated(store: Path, parent, outcome, n: int = 300, isolation: str = "jail
                 "family": f"f{number % FAMILIES}",
                 "prompt": f"Task {number} of the gate's own set.",
             },
-            **{"completion": "", "code": "fn f() {}", "truncated": False, "split": "heldout", "sample": 0, "flags": []},
+            **{
+                "completion": "",
+                "code": "fn f() {}",
+                "truncated": False,
+                "split": "heldout",
+                "sample": 0,
+                "flags": [],
+                "errors": [],
+            },
             **{"verdict": verdict, "passed": verdict == "pass", "clippy_warnings": 0, "tests_total": 6},
             **{"compiles": verdict in ("pass", "tests_failed"), "tests_passed": 6 * (verdict == "pass")},
         }
@@ -72,7 +81,10 @@ def evaluated(store: Path, parent, outcome, n: int = 300, isolation: str = "jail
     (run.path / "sandbox.json").write_text(json.dumps({"isolation": isolation}))
     passed, compiled = (sum(row[key] for row in rows) for key in ("passed", "compiles"))
     rates = {"pass@1": stats.wilson(passed, n)._asdict(), "compile_rate": stats.wilson(compiled, n)._asdict()}
-    metrics = {"heldout": {"n": n, **rates}, "perplexity": stats.Interval(2.7, 2.6, 2.8, 100)._asdict()}
+    metrics = {
+        "heldout": {"n": n, "clippy_warnings": 0.0, **rates},
+        "perplexity": stats.Interval(2.7, 2.6, 2.8, 100)._asdict(),
+    }
     return run.finish(metrics, base=run.config.model.base or "seedling", device="CPU", data_hash="e" * 64)
 
 
