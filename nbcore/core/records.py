@@ -80,7 +80,8 @@ class Row(TypedDict):
 
 
 class Document(TypedDict):
-    """Text for language modelling. A chat, as those that teach copying, has `messages` in the place of `text`."""
+    """Text for language modelling. A chat, as those that teach copying, has `messages` in the place of `text`.
+    `meta` of source code: repo, path, revision, licence, tags."""
 
     id: str
     text: NotRequired[str]

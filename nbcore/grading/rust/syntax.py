@@ -12,11 +12,19 @@ _BINDERS = ("let_declaration", "for_expression", "let_condition", "closure_expre
 
 
 @functools.cache
-def _parser() -> Any:
+def language() -> Any:
+    """Rust's grammar, for tree_sitter's parsers."""
     import tree_sitter_rust
-    from tree_sitter import Language, Parser
+    from tree_sitter import Language
 
-    return Parser(Language(tree_sitter_rust.language()))
+    return Language(tree_sitter_rust.language())
+
+
+@functools.cache
+def _parser() -> Any:
+    from tree_sitter import Parser
+
+    return Parser(language())
 
 
 def parse(code: str) -> Any:
