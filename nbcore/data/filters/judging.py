@@ -12,7 +12,8 @@ from nbcore.data.filters.text import Text
 REASONS = {
     "not_utf8": "the file is not UTF-8, which rustc would refuse too",
     "too_large": "the file is too large to be read",
-    "link": "a link, which may lead anywhere",
+    "unreadable": "the file cannot be opened",
+    "link": "a link, which may lead anywhere, or another thing that is no file",
     "unsafe_path": "a path in an archive that leads out of it",
     "duplicate_path": "a second file of the same path in an archive",
     "bad_archive": "an archive that cannot be read, or unpacks to too much",

@@ -13,12 +13,13 @@ _TOOLS = (
     "sea-orm-codegen|diesel|svd2rust|windows-bindgen|openapi-generator|graphql-client|grpcio|cargo-workspaces|wit-bindgen"
 )
 _BY_A_PROGRAM = re.compile(
-    rf"""(?<![\w.@])@generated\b(?!\.\w)
+    rf"""(?<![\w.@])@generated\b(?!-|\.\w)
     |\bDO\ NOT\ (?:EDIT|MODIFY)\b
     |\b(?i:do\ not|don't|dont)\ (?i:(?:hand|manually|directly)[ -]?)?(?i:edit|modify|change)
         (?i:\ (?:this|the)\ (?:file|generated|code)|\ (?:by\ hand|manually|directly))\b
     |\b(?i:this\ (?:\w+\ ){{0,2}}(?:file|code|module)\ (?:is|was|has\ been)
         \ (?:\w+\ )?(?:auto-?\ ?|machine[ -])?generated)
+    |\b(?i:the\ following\ code\ (?:is|was)\ (?:automatically\ )?generated\ by)\b
     |\b(?i:(?:code|file)\ (?:auto|automatically|machine)[ -]?generated\ (?:by|from|with|using))\b
     |\b(?i:generated\ (?:automatically\ )?(?:by|with|using|from))\ (?:the\ )?[`'"]?(?i:(?:rust-)?(?:{_TOOLS}))\b
     |^(?:\#|//!?|/\*+!?|\*)\s*(?i:(?:auto-?\ ?|automatically\ |machine[ -]|code\ )generated|

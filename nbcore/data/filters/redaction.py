@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
+from collections.abc import Callable
 from functools import cache
 
 from nbcore.core.redact import TOKENS
 
 SECRET, EMAIL = "[redacted]", "redacted@example.com"
+MARKS = {"redacted_secret": SECRET, "redacted_email": EMAIL}  # tag -> what stands in the place
 _PLUGINS = {  # detector of detect-secrets -> words one of which stands in whatever it detects
     "aws.AWSKeyDetector": ("AKIA", "ASIA", "ABIA", "ACCA", "A3T", "aws", "AWS", "Aws"),
     "azure_storage_key.AzureStorageKeyDetector": ("AccountKey=",),
@@ -30,6 +32,8 @@ _PLUGINS = {  # detector of detect-secrets -> words one of which stands in whate
     "stripe.StripeDetector": ("k_live_",),
     "twilio.TwilioKeyDetector": ("AC", "SK"),
 }  # fmt: skip
+# In these patterns a group is the secret, and what stands around it says so.
+_WITH_GROUP = {"aws", "basic_auth", "cloudant", "npm", "softlayer"}
 _MORE = re.compile(  # npm, crates.io, DigitalOcean, Slack's app tokens, Stripe's test keys, Telegram, Discord
     r"\bnpm_[A-Za-z0-9]{36}\b|\bcio[A-Za-z0-9]{32}\b|\bdo[opr]_v1_[0-9a-f]{64}\b|\bxapp-\d-[A-Za-z0-9-]{20,}"
     r"|\b[rs]k_test_[0-9a-zA-Z]{24,}|\bwhsec_[A-Za-z0-9]{24,}|\b\d{8,10}:[A-Za-z0-9_-]{35}\b"
@@ -87,12 +91,12 @@ def _is_somebodys(match: re.Match[str]) -> bool:
 def _without_secrets(text: str) -> str:
     if "PRIVATE KEY" in text:
         text = _PRIVATE_KEY.sub(SECRET, text)
-    for patterns, hints in _detectors():
-        if any(hint in text for hint in hints):
-            for pattern in patterns:
-                text = pattern.sub(_replaced, text)
     if any(hint in text for hint in _TOKEN_HINTS):
         text = TOKENS.sub(_replaced, text)
+    for patterns, hints, replaced in _detectors():
+        if any(hint in text for hint in hints):
+            for pattern in patterns:
+                text = pattern.sub(replaced, text)
     if any(hint in text for hint in _MORE_HINTS) or _TELEGRAM.search(text):
         text = _MORE.sub(_replaced, text)
     parts, at = [], 0
@@ -104,25 +108,28 @@ def _without_secrets(text: str) -> str:
 
 
 @cache
-def _detectors() -> list[tuple[list[re.Pattern[str]], tuple[str, ...]]]:
+def _detectors() -> list[tuple[list[re.Pattern[str]], tuple[str, ...], Callable[[re.Match[str]], str]]]:
     from importlib import import_module
 
     detectors = []
     for name, hints in _PLUGINS.items():
         module, _, kind = name.partition(".")
         detector = getattr(import_module(f"detect_secrets.plugins.{module}"), kind)
-        detectors.append((list(detector.denylist), hints))
+        replaced = _replaced_group if module in _WITH_GROUP else _replaced
+        detectors.append((list(detector.denylist), hints, replaced))
     return detectors
 
 
 def _replaced(match: re.Match[str]) -> str:
-    """The match with its secret replaced: its last group where the pattern has one, else all of it."""
+    """What stands in the place of a token: itself where it is a name or a placeholder."""
+    return match[0] if _templated(match[0]) or not _mixed(match[0]) else SECRET
+
+
+def _replaced_group(match: re.Match[str]) -> str:
+    """The same where the secret is the last group of the match, and what stands around it stays."""
     group = match.lastindex or 0
     secret = match[group]
-    in_address = match[0].startswith("://")
-    if _templated(secret) or (in_address and _PLACEHOLDER.search(secret)):
-        return match[0]
-    if not in_address and not _mixed(secret):
+    if _templated(secret) or _PLACEHOLDER.search(secret):
         return match[0]
     start, end = match.start(group) - match.start(), match.end(group) - match.start()
     return match[0][:start] + SECRET + match[0][end:]

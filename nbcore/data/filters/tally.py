@@ -46,8 +46,11 @@ class Tally:
         examples = self._examples.setdefault(name, [])
         if len(examples) < EXAMPLES:
             # A dropped document was not redacted, and the report goes to more people than the data.
-            beginning, _ = redaction.redacted(document["text"][: 4 * _SHOWN])
-            examples.append({"source": source, "id": document["id"], "text": shown(beginning, _SHOWN)})
+            text, _ = redaction.redacted(document["text"][: 4 * _SHOWN])
+            if mark := redaction.MARKS.get(name):  # what was replaced is the example, with what stands around it
+                at = document["text"].find(mark)
+                text = document["text"][max(0, at - _SHOWN // 2) :]
+            examples.append({"source": source, "id": document["id"], "text": shown(text, _SHOWN)})
 
     def report(self) -> dict[str, Any]:
         """{"read", "kept", "bytes_read", "bytes_kept", "dropped": {reason: n}, "tags": {tag: n}, "sources": {name: the
