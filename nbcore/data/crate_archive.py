@@ -72,18 +72,18 @@ class _Limited:
 
 
 def package(path: Path) -> manifest.Package:
-    """Whose the files are, from the Cargo.toml at its top. Raises BadArchive."""
-    toml, vcs = b"", b""
-    for name, member, tar in _members(path):
-        inside = name.partition("/")[2]
-        if member.isreg() and inside in ("Cargo.toml", ".cargo_vcs_info.json") and member.size <= manifest.MOST_BYTES:
-            content = _content(tar, member)
-            if inside == "Cargo.toml":
-                toml = content
-            else:
-                vcs = content
-        if toml and vcs:
-            break
+    """Whose the files are, from the Cargo.toml at its top, as far as it can be read."""
+    found = {"Cargo.toml": b"", ".cargo_vcs_info.json": b""}
+    try:
+        for name, member, tar in _members(path):
+            inside = name.partition("/")[2]
+            if inside in found and member.isreg() and member.size <= manifest.MOST_BYTES:
+                found[inside] = _content(tar, member)
+            if all(found.values()):
+                break
+    except BadArchive:
+        pass  # whoever reads the files learns of it, after those before the damage
+    toml, vcs = found.values()
     return manifest.package(manifest.table(toml), {}, vcs) or manifest.Package()
 
 

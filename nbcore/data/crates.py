@@ -96,9 +96,8 @@ def _of_folder(root: Path, source: str, licence: str | None, prefix: str = "") -
 
 def _of_archive(path: Path, name: str, source: str, licence: str | None) -> Iterator[Document]:
     """Its files; where it cannot be read, or not to its end, the archive itself is one more document that says so."""
-    package = manifest.Package()
+    package = crate_archive.package(path)
     try:
-        package = crate_archive.package(path)
         for number, member in enumerate(crate_archive.rust_files(path, MOST_BYTES, _BEGINNING)):
             inside = member.path.partition("/")[2] or member.path
             again = f" (member {number})" if member.reason == "duplicate_path" else ""

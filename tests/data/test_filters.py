@@ -113,7 +113,7 @@ SHAPES = [
      GOOD + many("    assert_eq!(f(0xab), 0x{n}b);")),
     ("literal_table", "const T: &[&str] = &[\n" + many('    "word{n}", // one') + "];\n",
      GOOD + many('    println!("word {}", {n});')),
-    ("literal_table", "const T: &[(char, char)] = &[\n" + many("    ('\\u{n}41}', '\\''),") + "];\n",
+    ("literal_table", "const T: &[(char, char)] = &[\n" + many("    ('\\u{1F{n}}', 'a'), ('b', '\\''),") + "];\n",
      GOOD + many("    '{n}' => \"text of {n}\".len(),")),
 ]  # fmt: skip
 

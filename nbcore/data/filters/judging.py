@@ -62,8 +62,8 @@ TAGS = {
 _CHEAP = (  # in the order of their cost; a file is judged by the first rule that it breaks
     origin.generated,
     shape.line_lengths,
-    shape.letters,
     shape.tables,
+    shape.letters,
     shape.repetition,
     origin.foreign,
     style.marker,

@@ -55,6 +55,8 @@ def error_share(root: Any, size: int) -> float:
 
 
 def syntax_rules(text: Text, rules: Filters) -> str | None:
+    if rules.max_syntax_errors == 1 and not rules.prefer_documented:
+        return None  # nothing asks for the tree, which takes most of the time
     root = parse(text.raw)
     if root is None or error_share(root, len(text.raw)) > rules.max_syntax_errors:
         return "syntax_errors"
