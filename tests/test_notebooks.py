@@ -20,7 +20,8 @@ REPO = Path(__file__).resolve().parents[1]
 NOTEBOOKS = {path.stem: path for path in sorted((REPO / "notebooks").glob("*.ipynb"))}
 PHASE = {"_".join(stem.split("_")[1:]): stem for stem in NOTEBOOKS if stem != "00_start"}
 CHECKS = {"00_start": "stages"}  # the cell that looks at the parameters; elsewhere it is the config cell
-MIDDLE = {"evaluate": ["metric", "measure"]}  # in place of loss and train
+MIDDLE = {"evaluate": ["model", "metric", "measure"], "data": ["rules", "mixture", "build"]}  # for model, loss, train
+NO_GPU = ("00_start", "01_data")  # they need none, and must not spend a Colab user's quota of them
 CANONICAL = {
     "accelerator": "GPU",
     "colab": {"gpuType": "T4", "provenance": []},
@@ -55,8 +56,8 @@ def test_canonical_form(stem):
     assert raw.decode() == json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
     nbformat.validate(nbformat.from_dict(notebook))
     assert (notebook["nbformat"], notebook["nbformat_minor"]) == (4, 5)
-    tour = {"colab": {"provenance": []}}  # it needs no GPU, and must not spend a Colab user's quota of them
-    expected = CANONICAL if stem != "00_start" else {k: v for k, v in CANONICAL.items() if k != "accelerator"} | tour
+    plain = {"colab": {"provenance": []}}
+    expected = CANONICAL if stem not in NO_GPU else {k: v for k, v in CANONICAL.items() if k != "accelerator"} | plain
     assert notebook["metadata"] == expected
     ids = [cell["id"] for cell in notebook["cells"]]
     assert len(ids) == len(set(ids)) and all(re.fullmatch(r"[a-z0-9-]{1,64}", id_) for id_ in ids)
@@ -77,8 +78,8 @@ def test_names_and_tags(stem):
 
 @pytest.mark.parametrize(("phase", "stem"), PHASE.items())
 def test_the_skeleton_is_the_same_everywhere(phase, stem):
-    loss, train = MIDDLE.get(phase, ["loss", "train"])
-    skeleton = ["setup", "drive", "parameters", "config", "tune", "run", "data", "model", loss, train, "see", "finish"]
+    middle = MIDDLE.get(phase, ["model", "loss", "train"])
+    skeleton = ["setup", "drive", "parameters", "config", "tune", "run", "data", *middle, "see", "finish"]
     assert list(cells(stem)) == skeleton
     assert next(iter(cells(stem, "markdown"))) == "title"
 
@@ -202,6 +203,7 @@ for phase, (own, config, tune, open_run) in {book!r}.items():
 # --- for real -----------------------------------------------------------------------------------------------
 
 QUICK = {
+    "data": {"sources": {"katas": 64}, "heldout_documents": 16},
     "pretrain": {"max_steps": 2, "corpus.sources": {"katas": 64}, "validation_documents": 16},
     "lang_adapter": {"max_steps": 2, "corpus.sources": {"katas": 64}, "validation_documents": 16},
     "sft": {"max_steps": 2, "limit": 200},
@@ -228,7 +230,7 @@ def chain(tmp_path_factory):
     """Every phase for two steps, each from the one before, in one store."""
     store = tmp_path_factory.mktemp("chain")
     seen = {}
-    for phase in ("pretrain", "lang_adapter", "sft", "ipo", "grpo"):
+    for phase in ("data", "pretrain", "lang_adapter", "sft", "ipo", "grpo"):
         seen[phase] = papermill(store / "out" / phase, phase, store, overrides=QUICK[phase])
     seen["evaluate"] = papermill(
         store / "out" / "evaluate", "evaluate", store, overrides=QUICK["evaluate"], parent="sft"
@@ -247,7 +249,7 @@ def test_notebook_leaves_a_committed_run(chain, phase):
     assert run.config == configs.load(REPO / "configs" / phase / "tiny.yaml", QUICK[phase])
     usual = "sft" if phase == "evaluate" else configs.TABLE[phase].parent
     assert (run.parent.phase if run.parent else None) == usual
-    if phase != "evaluate":
+    if phase not in ("data", "evaluate"):
         losses = [row["loss"] for row in run.metrics() if "loss" in row]
         assert len(losses) == 2 and all(abs(loss) < 1e3 for loss in losses)
         assert (run.path / ("model" if phase == "pretrain" else "adapter") / "adapter_model.safetensors").is_file() or (

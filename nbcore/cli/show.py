@@ -11,6 +11,7 @@ from typing import Any
 
 from nbcore import config as configs
 from nbcore import runs
+from nbcore.config import knobs
 from nbcore.core import environment
 from nbcore.runs import checkpoints, choice, layout, lease
 
@@ -40,7 +41,7 @@ def page(run: runs.Run, width: int) -> str:
         ("cut short", [short] if (short := choice.shortfall(run)) else []),
         ("result", [BETWEEN.join(_numbers(values)) for values in _groups(info.get("metrics", {}))]),
         ("gate", _gate(run)),
-        ("stands on", [*_ancestors(run), f"base model {info.get('base') or run.config.model.base or 'of its parent'}"]),
+        ("stands on", _foundation(run, info)),
         ("settings", [BETWEEN.join(_settings(run.config))]),
         ("other than", _differences(run.config)),
         ("data", [BETWEEN.join(_data(info.get("data", {})))]),
@@ -116,6 +117,16 @@ def _ancestors(run: runs.Run) -> list[str]:
     return [*links, *([f"{beyond['id']}, which is not on this disk"] if beyond else [])]
 
 
+def _foundation(run: runs.Run, info: Mapping[str, Any]) -> list[str]:
+    """What a run was made of: the runs before it, the data run it reads, its base model."""
+    lines = _ancestors(run)
+    if read := info.get("data_run"):
+        lines.append(f"data run {read['id']}")
+    if not configs.TABLE[run.phase].makes_data:
+        lines.append(f"base model {info.get('base') or run.config.model.base or 'of its parent'}")
+    return lines
+
+
 def _groups(metrics: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The metrics in groups, each for a line: those of no split together, then those of each split."""
     single = {name: value for name, value in metrics.items() if not isinstance(value, Mapping) or "value" in value}
@@ -148,7 +159,9 @@ def _numbers(values: Mapping[str, Any], prefix: str = "") -> list[str]:
 
 def _settings(config: configs.Phase) -> list[str]:
     values = {leaf.path: leaf.value for leaf in configs.leaves(config)}
-    return [f"{path} {values[path]}" for path in configs.TABLE[config.phase].knobs.values() if path in values]
+    return [
+        f"{path} {knobs.plain(values[path])}" for path in configs.TABLE[config.phase].knobs.values() if path in values
+    ]
 
 
 def _differences(config: configs.Phase) -> list[str]:
@@ -158,13 +171,21 @@ def _differences(config: configs.Phase) -> list[str]:
         return []
     usual = {leaf.path: leaf.value for leaf in configs.leaves(configs.load(shipped))}
     changed = [leaf for leaf in configs.leaves(config) if leaf.path in usual and usual[leaf.path] != leaf.value]
-    words = [f"{leaf.path} {leaf.value} instead of {usual[leaf.path]}" for leaf in changed]
+    words = [f"{leaf.path} {knobs.plain(leaf.value)} instead of {knobs.plain(usual[leaf.path])}" for leaf in changed]
     return [f"configs/{config.phase}/{shipped.name}: {BETWEEN.join(words)}"] if words else []
 
 
 def _data(report: dict[str, Any]) -> list[str]:
-    """The counts of a phase's data; "shown" repeats them as its notebook's table has them."""
-    return [f"{name} {value}" for name, value in report.items() if name not in ("sha256", "shown")]
+    """The counts of a phase's data; "shown" repeats them as its notebook's table has them. Of what a data run says of
+    each source and split, only how much was kept."""
+    words = []
+    for name, value in report.items():
+        if isinstance(value, Mapping) and any(isinstance(each, Mapping) for each in value.values()):
+            counts = {each: of.get("kept", of.get("records")) for each, of in value.items()}
+            words.append(f"{name} " + ", ".join(f"{each} {count}" for each, count in counts.items()))
+        elif name not in ("sha256", "shown"):
+            words.append(f"{name} {value}")
+    return words
 
 
 def _made_with(info: Mapping[str, Any]) -> list[str]:

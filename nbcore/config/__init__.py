@@ -1,5 +1,6 @@
 """A phase's configuration: one frozen, closed, typed model for each phase; load, overlay, dump, digest."""
 
+from nbcore.config.data import Data
 from nbcore.config.evaluate import Evaluate
 from nbcore.config.grpo import Grpo, RewardWeights
 from nbcore.config.ipo import Ipo
@@ -30,6 +31,7 @@ __all__ = [
     "TABLE",
     "Closed",
     "Corpus",
+    "Data",
     "Evaluate",
     "Generation",
     "Grpo",

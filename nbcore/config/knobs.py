@@ -13,7 +13,7 @@ from nbcore.config.leaves import Leaf
 from nbcore.config.leaves import leaves as every_leaf
 from nbcore.config.load import load
 from nbcore.config.phases import TABLE
-from nbcore.config.schema import Phase
+from nbcore.config.schema import Closed, Phase
 from nbcore.core import plain_yaml
 
 SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
@@ -127,5 +127,10 @@ def parameters_source(phase: str) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Tuples (the stages of a curriculum) as the lists that YAML knows."""
+    """A value as YAML knows it: tuples (the stages of a curriculum) as lists, models (the sources of a data run) as
+    what differs from their defaults."""
+    if isinstance(value, Closed):
+        return value.model_dump(mode="json", exclude_defaults=True)
+    if isinstance(value, Mapping):
+        return {name: plain(item) for name, item in value.items()}
     return [plain(item) for item in value] if isinstance(value, list | tuple) else value

@@ -135,6 +135,8 @@ def _explain(error: ValidationError, phase: type[Phase]) -> str:
     if first["type"] == "extra_forbidden":
         model: Any = phase
         for part in first["loc"][:-1]:
+            if isinstance(part, int):  # in a list of models, which is the model already
+                continue
             model = model.model_fields[part].annotation
             model = next((kind for kind in get_args(model) if kind is not type(None)), model)  # of `X | None`, X
         section = field.removesuffix(str(first["loc"][-1]))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from nbcore.config.data import Data
 from nbcore.config.evaluate import Evaluate
 from nbcore.config.grpo import Grpo
 from nbcore.config.ipo import Ipo
@@ -35,6 +36,8 @@ class Entry(NamedTuple):
     """Whether it trains a model, and so is a link of the chain that a report follows."""
     from_scratch: bool = False
     """Whether its weights begin untrained, so that a run of it is a base model of its own."""
+    makes_data: bool = False
+    """Whether its runs hold records that a training run may read, and no model."""
     measures: bool = False
     """Whether it measures runs of other phases: a report takes its numbers from there."""
     yardstick: bool = False
@@ -42,12 +45,25 @@ class Entry(NamedTuple):
 
 
 TABLE: dict[str, Entry] = {  # in the order of the chain
+    "data": Entry(
+        Data,
+        "data",
+        parent=None,
+        leaves="data",
+        knobs={"sources": "sources", "copies": "copies", "mode": "mix.mode"},
+        makes_data=True,
+    ),
     "pretrain": Entry(
         Pretrain,
         "pretrain",
         parent=None,
         leaves="model",
-        knobs={"max_steps": "max_steps", "learning_rate": "learning_rate", "batch_size": "batch_size"},
+        knobs={
+            "max_steps": "max_steps",
+            "learning_rate": "learning_rate",
+            "batch_size": "batch_size",
+            "data_run": "data_run",
+        },
         length="max_steps",
         trains=True,
         from_scratch=True,
@@ -57,7 +73,12 @@ TABLE: dict[str, Entry] = {  # in the order of the chain
         "adapter",
         parent=None,
         leaves="adapter",
-        knobs={"max_steps": "max_steps", "learning_rate": "learning_rate", "lora_rank": "lora.rank"},
+        knobs={
+            "max_steps": "max_steps",
+            "learning_rate": "learning_rate",
+            "lora_rank": "lora.rank",
+            "data_run": "data_run",
+        },
         length="max_steps",
         trains=True,
     ),
@@ -66,7 +87,7 @@ TABLE: dict[str, Entry] = {  # in the order of the chain
         "SFT",
         parent="lang_adapter",
         leaves="adapter",
-        knobs={"max_steps": "max_steps", "learning_rate": "learning_rate", "rows": "rows"},
+        knobs={"max_steps": "max_steps", "learning_rate": "learning_rate", "rows": "rows", "data_run": "data_run"},
         length="max_steps",
         trains=True,
         yardstick=True,

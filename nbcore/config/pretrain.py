@@ -19,7 +19,7 @@ class LengthStage(NamedTuple):
 class Pretrain(Training):
     """Train a small causal LM from scratch on Rust documents, one document a row."""
 
-    ADDED = (*Training.ADDED, "packing", "corpus.overlong", "corpus.fim_rate")
+    ADDED = (*Training.ADDED, "packing", "corpus.overlong", "corpus.fim_rate", "data_run")
     phase: Literal["pretrain"] = "pretrain"
     """Names the phase."""
     architecture: dict[str, Any] = {}
@@ -28,6 +28,9 @@ class Pretrain(Training):
     """Train a tokenizer of this size on the documents. Empty: the seedling's tokenizer."""
     corpus: Corpus = Corpus(sources={"katas": 2000, "copies": 500})
     """Training documents."""
+    data_run: str | None = None
+    """A finished data run whose documents are read instead of corpus.sources: its id, the beginning or end of one, its
+    path, or 'data' for the best one of this profile."""
     packing: Packing = "none"
     """'bfd_split' puts several documents into one row of corpus.max_tokens, none seeing another, and loses no token:
     one forward pass then holds batch_size × max_tokens of them. 'none' is one document a row: better for a small

@@ -36,11 +36,14 @@ class BestOfN(Closed):
 class Sft(AdapterTraining, Asking):
     """Teach instruction → function; the loss falls on the assistant's tokens only."""
 
-    ADDED = (*AdapterTraining.ADDED, "prompt_form", "best_of_n", "metadata_comments", "packing", "overlong")
+    ADDED = (*AdapterTraining.ADDED, "prompt_form", "best_of_n", "metadata_comments", "packing", "overlong", "data_run")
     phase: Literal["sft"] = "sft"
     """Names the phase."""
     rows: str = "katas"
     """'katas' (its demonstrated training tasks), or a file or folder of rows in any common format."""
+    data_run: str | None = None
+    """A finished data run whose rows are read instead of `rows`, its held-out ones for validation: its id, the
+    beginning or end of one, its path, or 'data' for the best one of this profile."""
     best_of_n: BestOfN | None = None
     """Draw the rows from the parent instead: its own best answers to training tasks. Empty: `rows` as they are."""
     metadata_comments: bool = False
@@ -64,6 +67,9 @@ class Sft(AdapterTraining, Asking):
     def _one_source(self):
         if self.best_of_n and self.rows != "katas":
             raise ValueError(f"best_of_n is set and rows is {self.rows!r}: the parent's answers are the rows; drop one")
+        if self.data_run and (self.best_of_n or self.rows != "katas"):
+            other = "best_of_n is set" if self.best_of_n else f"rows is {self.rows!r}"
+            raise ValueError(f"data_run is {self.data_run!r} and {other}: both give the rows; drop one")
         return self
 
     @property

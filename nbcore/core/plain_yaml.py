@@ -89,5 +89,5 @@ def dump(value: Any) -> str:
 
 def dump_line(value: Any) -> str:
     """A value as YAML on one line, as a person would type it."""
-    text = yaml.dump(value, Dumper=_Dumper, default_flow_style=True, width=10**6)
+    text = yaml.dump(value, Dumper=_Dumper, default_flow_style=True, width=10**6, sort_keys=False)
     return text.removesuffix("\n...\n").strip()

@@ -20,10 +20,11 @@ _LICENCE = ("licence", "license", "licenses", "max_stars_repo_licenses", "detect
 _LANGUAGE = ("lang", "language", "programming_language")
 
 
-def documents(name: str, licence: str | None = None) -> Iterator[Document]:
+def documents(name: str, licence: str | None = None, streaming: bool = True) -> Iterator[Document]:
     """The Rust files of "hub:OWNER/NAME@COMMIT", or of its folder FOLDER with "#FOLDER" after it, as documents.
 
-    Rows are streamed and none is held. Raises ValueError for a name without the 40 digits of a commit.
+    Rows are streamed, or the set is downloaded first and read from the disk; none is held either way. Raises
+    ValueError for a name without the 40 digits of a commit.
     """
     named = _NAME.fullmatch(name)
     if named is None:
@@ -31,13 +32,13 @@ def documents(name: str, licence: str | None = None) -> Iterator[Document]:
             f"source: {shown(name)!r} names no commit; write {PREFIX}OWNER/NAME@ and the 40 hex digits of one, so that "
             "the same data is read tomorrow"
         )
-    return rows(_stream(named["name"], named["revision"], named["part"]), name, licence)
+    return rows(_stream(named["name"], named["revision"], named["part"], streaming), name, licence)
 
 
-def _stream(name: str, revision: str, part: str | None) -> Iterable[Mapping[str, Any]]:
+def _stream(name: str, revision: str, part: str | None, streaming: bool) -> Iterable[Mapping[str, Any]]:
     from datasets import load_dataset
 
-    return load_dataset(name, revision=revision, data_dir=part, split="train", streaming=True)
+    return load_dataset(name, revision=revision, data_dir=part, split="train", streaming=streaming)
 
 
 def rows(stream: Iterable[Mapping[str, Any]], source: str, licence: str | None = None) -> Iterator[Document]:

@@ -6,6 +6,7 @@ MIT OR Apache-2.0. Each document is one item (function, struct, enum, trait) wit
 
 from __future__ import annotations
 
+import re
 import subprocess
 import textwrap
 from collections.abc import Iterator
@@ -33,6 +34,14 @@ def library() -> Path:
         "corpus.sources: 'rust-src' is not on this machine; "
         "`rustup component add rust-src` or `apt-get install rust-src` brings it"
     )
+
+
+def release() -> str:
+    """Which release of Rust the source is of, such as "1.63.0"."""
+    if of_distribution := re.fullmatch(r"rustc-(\d[\w.]*)", library().parts[-2]):
+        return of_distribution[1]
+    told = subprocess.run(["rustc", "--version"], capture_output=True, text=True, check=True).stdout
+    return told.split()[1]  # rustup's source belongs to rustup's compiler
 
 
 def documents(max_chars: int = 700) -> Iterator[dict]:

@@ -10,11 +10,13 @@ import random
 from typing import Any
 
 from nbcore.config import prompt_form
+from nbcore.config.data import GENERATED
 from nbcore.core.formats import loading
 from nbcore.core.records import Document, Row, Task
 from nbcore.data import rust_source
 from nbcore.tasks import katas, sets
 
+ADAPTER_SEED = 100  # added to the seed: pretraining draws with that, and the same katas twice teach nothing new
 VALIDATION_SHARE = 20  # of a source without splits of its own, one document in so many is held out, by its hash
 
 
@@ -26,13 +28,8 @@ def documents(counts: dict[str, int], split: str, seed: int, report: dict[str, A
     """
     collected = []
     for source, limit in counts.items():
-        if source == "katas":
-            chosen = [_document(task) for task in katas.generate(seed, limit, split=split)]
-        elif source == "copies":
-            chosen = [_copy(task) for task in katas.generate(seed + 1, limit, split=split)]
-        elif source == "files":
-            functions = katas.generate(seed + 2, 2 * limit, split=split)
-            chosen = [_file(pair) for pair in zip(functions[::2], functions[1::2], strict=True)]
+        if source in GENERATED:
+            chosen = generated(source, limit, split, seed)
         else:
             if source == "rust-src":
                 everything = rust_source.documents()
@@ -50,6 +47,16 @@ def documents(counts: dict[str, int], split: str, seed: int, report: dict[str, A
         collected += chosen
     random.Random(seed).shuffle(collected)
     return collected
+
+
+def generated(source: str, count: int, split: str, seed: int) -> list[Document]:
+    """So many documents of a split of 'katas', 'files' (two katas, one after the other) or 'copies' (chats)."""
+    if source == "katas":
+        return [_document(task) for task in katas.generate(seed, count, split=split)]
+    if source == "copies":
+        return [_copy(task) for task in katas.generate(seed + 1, count, split=split)]
+    functions = katas.generate(seed + 2, 2 * count, split=split)
+    return [_file(pair) for pair in zip(functions[::2], functions[1::2], strict=True)]
 
 
 def rows(

@@ -11,16 +11,20 @@ from nbcore.core.records import Row
 
 
 class Spool:
-    """Rows that are appended once and read back by their index, in any order."""
+    """Rows that are appended once and read back by their index, in any order. One that is reopened goes on with what
+    the file holds."""
 
-    def __init__(self, path: Path):
-        self.file = path.open("w+b")
+    def __init__(self, path: Path, reopen: bool = False):
+        self.file = path.open("r+b" if reopen else "w+b")
         self.offsets = array("Q", [0])
+        for line in self.file if reopen else ():
+            self.offsets.append(self.offsets[-1] + len(line))
 
     def append(self, row: Row) -> int:
         """Keep a row; its index."""
         self.file.seek(self.offsets[-1])
-        self.offsets.append(self.offsets[-1] + self.file.write(json.dumps(row, ensure_ascii=True).encode()))
+        line = json.dumps(row, ensure_ascii=True).encode() + b"\n"
+        self.offsets.append(self.offsets[-1] + self.file.write(line))
         return len(self) - 1
 
     def __len__(self) -> int:

@@ -13,7 +13,7 @@ from trl import SFTConfig, SFTTrainer
 
 from nbcore import runs
 from nbcore.core import lines
-from nbcore.data import fim, sources
+from nbcore.data import fim, from_run, sources
 from nbcore.training import corpus, fit, load, lora, order, packing
 from nbcore.training.remembered import remembered
 
@@ -23,11 +23,13 @@ def data(run: runs.Run) -> dict[str, Any]:
     """Token rows in the order they are trained in, and held-out rows."""
     config = run.config
     tokenizer = load.tokenizer(run)
-    # Not the seed itself: pretraining draws with that, and reading the same katas twice teaches nothing new.
     read: dict[str, Any] = {}
-    train = sources.documents(config.corpus.sources, "train", config.seed + 100, read)
-    each = dict.fromkeys(config.corpus.sources, config.validation_documents)
-    heldout = sources.documents(each, "heldout", config.seed)
+    if taken := from_run.documents(run, config.validation_documents):
+        train, heldout, read = taken.train, taken.heldout, taken.counts
+    else:
+        train = sources.documents(config.corpus.sources, "train", config.seed + sources.ADAPTER_SEED, read)
+        each = dict.fromkeys(config.corpus.sources, config.validation_documents)
+        heldout = sources.documents(each, "heldout", config.seed)
     limit = config.corpus.max_tokens
     filling = fim.filling(tokenizer, config.corpus.fim_rate, config.seed)
     rows, counts = corpus.rows(tokenizer, train, config, *filling)
@@ -35,8 +37,12 @@ def data(run: runs.Run) -> dict[str, Any]:
     if config.packing != "none":
         rows = packing.pack(rows, limit)
     batch = config.effective_batch
+    if taken and taken.keeps_order:
+        sequence = order.as_given(rows, config.max_steps, batch)
+    else:
+        sequence = order.in_order(rows, config.max_steps, batch, config.seed)
     return {
-        "train": order.in_order(rows, config.max_steps, batch, config.seed),
+        "train": sequence,
         "validation": validation,
         "tokenizer": tokenizer,
         "report": {

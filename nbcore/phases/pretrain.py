@@ -14,7 +14,7 @@ from trl import SFTConfig, SFTTrainer
 from nbcore import runs
 from nbcore.core import lines
 from nbcore.core.records import Document
-from nbcore.data import fim, sources
+from nbcore.data import fim, from_run, sources
 from nbcore.training import corpus, fit, load, order, packing
 from nbcore.training import tokenizer as tokenizers
 from nbcore.training.remembered import remembered
@@ -25,8 +25,11 @@ def data(run: runs.Run) -> dict[str, Any]:
     """Token rows in the order they are trained in, one stage after the other, and held-out rows."""
     config = run.config
     read: dict[str, Any] = {}
-    train = sources.documents(config.corpus.sources, "train", config.seed, read)
-    heldout = sources.documents({"katas": config.validation_documents}, "heldout", config.seed)
+    if taken := from_run.documents(run, config.validation_documents):
+        train, heldout, read = taken.train, taken.heldout, taken.counts
+    else:
+        train = sources.documents(config.corpus.sources, "train", config.seed, read)
+        heldout = sources.documents({"katas": config.validation_documents}, "heldout", config.seed)
     tokenizer = _tokenizer(run, train)
     limit, packed = config.corpus.max_tokens, config.packing != "none"
     filling = fim.filling(tokenizer, config.corpus.fim_rate, config.seed)
@@ -39,7 +42,10 @@ def data(run: runs.Run) -> dict[str, Any]:
         else:
             cut = [{"input_ids": row["input_ids"][:length], "labels": row["labels"][:length]} for row in rows]
             counts[f"cut_at_{length}"] = sum(len(row["input_ids"]) > length for row in rows)
-        sequence += order.in_order(cut, steps, config.effective_batch, config.seed + number)
+        if taken and taken.keeps_order:
+            sequence += order.as_given(cut, steps, config.effective_batch, start=len(sequence))
+        else:
+            sequence += order.in_order(cut, steps, config.effective_batch, config.seed + number)
     return {
         "train": sequence,
         "validation": validation,

@@ -14,7 +14,7 @@ from nbcore import runs
 from nbcore.chat import template
 from nbcore.core import lines
 from nbcore.core.records import Row
-from nbcore.data import metadata, preferences, sources
+from nbcore.data import from_run, metadata, preferences, sources
 from nbcore.tasks import sets
 from nbcore.training import asking, fit, load, lora, order, packing, rollout
 from nbcore.training.remembered import remembered
@@ -32,12 +32,17 @@ def data(run: runs.Run) -> dict[str, Any]:
     tokenizer = load.tokenizer(run)
     form = asking.form(run)
     drawn: dict[str, Any] = {}  # what became of what was read, for the report
-    if config.best_of_n:
+    taken = from_run.rows(run)
+    if taken:
+        rows, drawn = [*sets.drawn(taken.train, config.limit, config.seed), *taken.heldout], taken.counts
+    elif config.best_of_n:
         rows, drawn = _best_of_n(run, tokenizer, form)
     else:
         rows = sources.rows(config.rows, config.limit, config.seed, form, drawn)
     if config.metadata_comments:
         rows, drawn["commented"] = metadata.commented(rows)
+    field, name = ("data_run", config.data_run) if taken else ("rows", config.rows)
+    heldout = {row["id"] for row in taken.heldout} if taken else set()
     splits: dict[str, list[dict]] = {"train": [], "validation": []}
     counts = {"rows": len(rows), "too_long": 0, "control_tokens_inside": 0, "trained_tokens": 0}
     lost = {"truncated": 0, "fully_masked": 0}
@@ -48,11 +53,11 @@ def data(run: runs.Run) -> dict[str, Any]:
             counts["control_tokens_inside"] += 1
             continue
         except ValueError as error:
-            raise ValueError(f"{error} (row {row['id']!r} of rows: {config.rows})") from None
+            raise ValueError(f"{error} (row {row['id']!r} of {field}: {name})") from None
         if len(ids) > config.max_length:
             if config.overlong == "raise":
                 raise ValueError(
-                    f"overlong is 'raise': row {row['id']!r} of rows: {config.rows!r} has {len(ids)} tokens, and "
+                    f"overlong is 'raise': row {row['id']!r} of {field}: {name!r} has {len(ids)} tokens, and "
                     f"max_length is {config.max_length}; raise that, shorten the row, or choose drop or truncate"
                 )
             if config.overlong == "drop":
@@ -64,21 +69,26 @@ def data(run: runs.Run) -> dict[str, Any]:
             lost["fully_masked"] += 1
             continue
         counts["trained_tokens"] += sum(label != template.IGNORED for label in labels)
-        split = "validation" if sources.in_share(row["id"], config.validation_share) else "train"
+        validates = row["id"] in heldout if taken else sources.in_share(row["id"], config.validation_share)
+        split = "validation" if validates else "train"
         splits[split].append({"id": row["id"], "input_ids": ids, "labels": labels})
     for split, kept in splits.items():
         if not kept:
             raise ValueError(
-                f"rows: {config.rows!r} leaves no {split} rows ({counts | lost}); raise max_length "
+                f"{field}: {name!r} leaves no {split} rows ({counts | lost}); raise max_length "
                 f"({config.max_length}), limit, or validation_share"
             )
         counts[split] = len(kept)
-    asked_in = {"prompt_form": form} if config.rows == "katas" else {}  # other rows bring questions of their own
+    asks = config.rows == "katas" and not taken  # other rows bring questions of their own
+    asked_in = {"prompt_form": form} if asks else {}
     batch = config.effective_batch
     first, dropped = splits["train"][0], counts["too_long"] + counts["control_tokens_inside"]
     if config.packing != "none":
         splits["train"] = packing.pack(splits["train"], config.max_length)
-    train = order.in_order(splits["train"], config.max_steps, batch, config.seed)
+    if taken and taken.keeps_order:
+        train = order.as_given(splits["train"], config.max_steps, batch)
+    else:
+        train = order.in_order(splits["train"], config.max_steps, batch, config.seed)
     return {
         "train": train,
         "first": train[0] if config.packing == "none" else first,
@@ -117,7 +127,7 @@ def example(run: runs.Run) -> str:
     row = rows["first"]
     prompt = [token for token, label in zip(row["input_ids"], row["labels"], strict=True) if label == template.IGNORED]
     asked_in = rows["report"].get("prompt_form")
-    words = asking.described(asked_in) if asked_in else f"asked as {run.config.rows} has it"
+    words = asking.described(asked_in) if asked_in else f"asked as {run.config.data_run or run.config.rows} has it"
     return f"{words}\nWhat the model will see of {row['id']}:\n\n{asking.text(rows['tokenizer'], prompt)}"
 
 

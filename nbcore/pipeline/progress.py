@@ -21,7 +21,7 @@ from nbcore.runs import activity
 
 EVERY = 15.0  # seconds between plain lines
 BESIDE = {"time", "step", "epoch"}  # numbers of a row that are no measurement
-TELLING = ("pass@1", "compile_rate", "perplexity", "reward", "loss")  # endings of names, the most telling first
+TELLING = ("pass@1", "compile_rate", "perplexity", "reward", "loss", "kept")  # endings of names, the most telling first
 
 
 class Tail:

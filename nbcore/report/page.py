@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from nbcore import config, runs, view
-from nbcore.core import environment
+from nbcore.core import environment, plain_yaml
 from nbcore.core.redact import redact
 from nbcore.report import beside, chains, decisions, lineage
 from nbcore.report.chains import Chosen, Stage
 from nbcore.report.lineage import ABSENT
-from nbcore.runs import choice
+from nbcore.runs import choice, layout
 from nbcore.view import figures
 
 LINES = 12  # lines of a program that are printed; the rest is only counted
@@ -269,7 +269,12 @@ def _provenance(stages: Sequence[Stage]) -> str:
             continue
         steps = max((row["step"] for row in run.metrics() if "step" in row), default=0)
         parent = run.info["parent"]
-        hashes = [_hash(run.info["data_hash"]), _hash(parent["hash"]) if parent else escape(lineage.base(run))]
+        read = run.info.get("data_run")
+        from_run = f"<br><small>from <code>{escape(read['id'])}</code></small>" if read else ""
+        hashes = [
+            _hash(run.info["data_hash"]) + from_run,
+            _hash(parent["hash"]) if parent else escape(lineage.base(run)),
+        ]
         minutes = f"{run.info['seconds'] / 60:.1f}"
         lines.append([stage.label, "<br>".join(names), str(steps), str(run.info["seed"]), *hashes, minutes])
     head = ["phase", "run", "steps", "seed", "data", "started from", "minutes"]
@@ -308,19 +313,28 @@ def _command(chain: Sequence[runs.Run]) -> str:
     """The command that repeats this chain: the pipeline of its profile, or one command for each notebook where a config
     is not as shipped."""
     name = chain[-1].config.name if chain else "tiny"
-    as_shipped = all(
-        (path := environment.shipped_config(run.phase, name)).is_file()
-        and config.digest(config.load(path)) == config.digest(run.config)
-        for run in chain
-    )
-    if as_shipped:
+    read = {about["id"]: None for run in chain if (about := run.info.get("data_run"))}
+    digests = [config.digest(run.config) for run in chain] + [layout.config_of(id_)[1] for id_ in read]
+    if set(digests) <= _shipped(name):
         return "bash colab_setup.sh run" if name == "tiny" else f"python -m nbcore run configs/pipeline/{name}.yaml"
     lines = []
-    for run in chain:
-        notebook = environment.notebook(run.phase).name
-        settings = f"{{config: STORE/{run.id}/config.yaml, store: STORE}}"
+    for id_ in [*read, *(run.id for run in chain)]:
+        notebook = environment.notebook(id_.partition("/")[0]).name
+        settings = f"{{config: STORE/{id_}/config.yaml, store: STORE}}"
         lines.append(f'papermill -k python3 -l python notebooks/{notebook} {notebook} -y "{settings}"')
     return "\n".join(lines)
+
+
+def _shipped(name: str) -> set[str]:
+    """The digests of the configs that the shipped pipeline of a profile runs: with what it lays over them, and, from
+    stores of before the chain began with data, without."""
+    path = environment.shipped_config("pipeline", name)
+    stages = plain_yaml.read(path)["stages"] if path.is_file() else []
+    return {
+        config.digest(config.load(environment.REPO / stage["config"], overrides))
+        for stage in stages
+        for overrides in ({}, stage.get("overrides", {}))
+    }
 
 
 def _html_table(head: Sequence[str], lines: Iterable[Sequence[str]], kind: str) -> str:

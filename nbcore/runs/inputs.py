@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
+from typing import Any
 
 from nbcore import config as configs
 from nbcore.core import environment, formats
 from nbcore.core.base_model import local_folder
-from nbcore.runs import commit, layout
+from nbcore.runs import commit, data_runs, layout
 from nbcore.runs.run import SEEDLING, Run
 
 Inputs = dict[str, dict[str, str | None]]
 BASE = "model.base"
+ITS_DATA = "its data"
 FILES = (
     "source",
     "tasks.source",
@@ -25,22 +27,29 @@ FILES = (
     "corpus.sources",
     "pairs",
     "best_of_n.tasks.source",
+    "sources",
+    "protect",
 )  # fields of a config that may name a file or folder
+INSTEAD = ("rows", "corpus.sources")  # of which a data run takes the place
 OF_A_BASE = (".safetensors", ".json", ".jinja", ".txt", ".model")  # weights, settings, tokenizer and chat template
 KATAS = SEEDLING.parent / "katas.jsonl.gz"
 SHIPPED = SEEDLING.parent.relative_to(environment.REPO).as_posix()  # how names of shipped files begin
 LARGE = 1 << 26  # bytes; above, a file is not read again while its size and times stay
 
 
-def read_by(config: configs.Phase, parent: Run | None) -> Inputs:
-    """Field -> path -> sha256 of what a run of this config and parent would read now; None where there is no file."""
+def read_by(config: configs.Phase, parent: Run | None, store: Path) -> Inputs:
+    """Field -> path -> sha256 of what a run of this config and parent would read now; None where there is no file. Of a
+    data run it is the hash of its data."""
     values = {leaf.path: leaf.value for leaf in configs.leaves(config)}
     inputs: Inputs = {}
     for field in FILES:
-        named = values.get(field) or ()
-        paths = [path for path in ([named] if isinstance(named, str) else named) if path not in configs.BUILT_IN]
+        if field in INSTEAD and data_runs.named(config):
+            continue  # named, but not read
+        paths = [path for path in _names(values.get(field)) if path not in configs.BUILT_IN]
         if paths:
             inputs[field] = {name: sha256 for path in paths for name, sha256 in _named(path).items()}
+    if data_runs.named(config):
+        inputs[data_runs.FIELD] = {ITS_DATA: data_runs.data_hash(store, config)}
     base = _base(config, parent)
     if folder := _folder(base):
         files = sorted(path for path in folder.rglob("*") if path.suffix in OF_A_BASE and path.is_file())
@@ -94,9 +103,9 @@ def require(run: Run) -> None:
     """Raises ValueError naming the file where one that the run reads has changed since it was opened."""
     parent_id = (run.info["parent"] or {}).get("id")
     parent = Run(run.store / parent_id) if parent_id else None
-    if differing := changed(run, read_by(run.config, parent)):
+    if differing := changed(run, read_by(run.config, parent, run.store)):
         raise ValueError(
-            f"{differing[0]} has changed since {run.id} was opened{_others(differing)}; put back what was there, "
+            f"{differing[0]} has changed since {run.id} was opened{_others(differing)}; {remedy(run, differing)}, "
             "or open the run again for a new one"
         )
 
@@ -104,13 +113,27 @@ def require(run: Run) -> None:
 def refuse_changed_base(parent: Run) -> None:
     """Raises ValueError where the base folder that a parent was trained on has changed: its adapter would not fit."""
     grandparent_id = (parent.info["parent"] or {}).get("id")
-    now = read_by(parent.config, Run(parent.store / grandparent_id) if grandparent_id else None)
+    now = read_by(parent.config, Run(parent.store / grandparent_id) if grandparent_id else None, parent.store)
     differing = [entry for entry in changed(parent, now) if entry.startswith(f"{BASE}: ")]
     if differing:
         raise ValueError(
             f"{differing[0]} has changed since the parent {parent.id} was trained on it{_others(differing)}; put back "
             "what was there, or run the parent's phase again"
         )
+
+
+def _names(value: Any) -> list[str]:
+    """The names in a field: a name, a mapping or list of them, or a list of settings that have one each."""
+    if isinstance(value, str):
+        return [value]
+    return [each.name if isinstance(each, configs.Closed) else each for each in value or ()]
+
+
+def remedy(run: Run, differing: list[str]) -> str:
+    """How a run can go on with what it was opened with."""
+    if differing[0].startswith(f"{data_runs.FIELD}: "):
+        return f"name the data run that it read, {data_runs.FIELD}={run.info[data_runs.FIELD]['id']}"
+    return "put back what was there"
 
 
 def _others(differing: list[str]) -> str:

@@ -9,10 +9,12 @@
     events.jsonl     what happened beside training: resumes, fall-backs, out-of-memory errors, changed settings
     sandbox.json     what was proved of the sandbox that graded, where programs were graded
     adapter/ model/  what was trained
-    trained.json     that training has ended, and the hashes of what it left
+    data/            what a data run holds: shards, report, examples, card
+    trained.json     that training (or a build) has ended, and the hashes of what it left
     state/           committed checkpoints, for resuming
     blessed.json     that the run, or a checkpoint of it, stays whatever the policy says
     lease.json       which process writes here now
+    .building/       what a data run has read so far; gone once its data is whole
     .activity.json   what that process is doing beside steps, for a progress line; no part of the run
     notebook.ipynb   the executed notebook, when papermill ran it
     notebook.json    its hash: it is kept after the commit, so no manifest has it
@@ -46,6 +48,8 @@ EVENTS = "events.jsonl"
 SANDBOX = "sandbox.json"
 ADAPTER = "adapter"
 MODEL = "model"
+DATA = "data"
+BUILDING = ".building"
 TRAINED = "trained.json"
 STATE = "state"
 BLESSED = "blessed.json"

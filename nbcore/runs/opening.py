@@ -15,13 +15,14 @@ from pathlib import Path
 from nbcore import config as configs
 from nbcore.core import environment
 from nbcore.core.base_model import local_folder
-from nbcore.runs import checkpoints, choice, commit, disk, inputs, layout, lease, pausing
+from nbcore.runs import checkpoints, choice, commit, data_runs, disk, inputs, layout, lease, pausing
 from nbcore.runs import run as runs
 from nbcore.runs.mirror import restore
 from nbcore.runs.run import Run
 
 BATCH = ("batch_size", "gradient_accumulation")  # elastic as long as their product, the effective batch, stays
-ELASTIC = (*BATCH, "save_steps", "keep_every", "jobs", "gradient_checkpointing", "sandbox.allow_degraded")
+READ = data_runs.FIELD  # elastic from one name of a data run to another: what it holds is compared in inputs.py
+ELASTIC = (*BATCH, "save_steps", "keep_every", "jobs", "gradient_checkpointing", "sandbox.allow_degraded", READ)
 
 
 def open(config: configs.Phase, store: str | Path, parent: str | Path | Run | None = None) -> Run:
@@ -47,6 +48,7 @@ def open(config: configs.Phase, store: str | Path, parent: str | Path | Run | No
             f"parent: {parent.path} is in another store than {store}; copy it to {store / parent.id} first"
         )
     if parent is not None:
+        data_runs.refuse_as_parent(parent)
         inputs.refuse_changed_base(parent)
     fitting, on_mirror = candidates(config, store, parent), []
     if not (fitting and fitting[0].finished):
@@ -84,6 +86,7 @@ def open(config: configs.Phase, store: str | Path, parent: str | Path | Run | No
 
 
 def _create(config: configs.Phase, store: Path, parent: Run | None, on_mirror: list[str]) -> Run:
+    read = data_runs.entry(store, config)  # verified before anything is created
     path = _new_directory(config, store, on_mirror)
     commit.write_durably(path / layout.CONFIG, configs.dump(config))
     opening = {
@@ -93,8 +96,9 @@ def _create(config: configs.Phase, store: Path, parent: Run | None, on_mirror: l
         "config": commit.sha256(path / layout.CONFIG),
         "parent": _reference(parent),
         "seedling": seedling(config, parent),
-        "inputs": inputs.read_by(config, parent),
+        "inputs": inputs.read_by(config, parent, store),
         "shipped": inputs.shipped(config, parent),
+        **({data_runs.FIELD: read} if read else {}),
         "seed": config.seed,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": environment.versions(),
@@ -142,7 +146,7 @@ def candidates(config: configs.Phase, store: str | Path, parent: Run | None) -> 
     exactly this config, those count whose config differs only in fields that do not change the result. A run whose
     files have changed since is none of them.
     """
-    now = inputs.read_by(config, parent)
+    now = inputs.read_by(config, parent, Path(store))
     named = [run for run in _of_parent(config, store, parent) if not inputs.changed(run, now)]
     exact = [run for run in named if layout.config_of(run.path)[1] == configs.digest(config)]
     fitting = [run for run in exact or named if is_elastic(changes(run.requested, config), config)]
@@ -164,7 +168,7 @@ def changes(was: configs.Phase, now: configs.Phase) -> dict[str, tuple]:
 
 def is_elastic(changed: dict[str, tuple], config: configs.Phase) -> bool:
     """Whether changing a run's config to `config` would not change what it trains."""
-    if not all(path in ELASTIC for path in changed):
+    if not all(path in ELASTIC for path in changed) or None in changed.get(READ, ()):
         return False
     was = {name: changed[name][0] for name in BATCH if name in changed}
     return not was or config.effective_batch == config.model_copy(update=was).effective_batch
@@ -198,11 +202,11 @@ def _refuse_drift(config: configs.Phase, store: str | Path, parent: Run | None) 
     checkpoint, _ = checkpoints.newest(run.path)
     if checkpoint is None:
         return
-    if differing := inputs.changed(run, inputs.read_by(config, parent)):
+    if differing := inputs.changed(run, inputs.read_by(config, parent, Path(store))):
         raise ValueError(
             f"{differing[0]} has changed since {run.id}, unfinished at step {checkpoint.step}, was begun. To go on "
-            "with it, put back what was there; to leave it and begin another, give the new one a name of its own: "
-            'overrides = {"name": "…"}, or --set name=…'
+            f"with it, {inputs.remedy(run, differing)}; to leave it and begin another, give the new one a name of its "
+            'own: overrides = {"name": "…"}, or --set name=…'
         )
     changed = changes(run.config, config)
     field, (old, new) = next(iter(changed.items()))
@@ -215,7 +219,7 @@ def _refuse_drift(config: configs.Phase, store: str | Path, parent: Run | None) 
 
 def _say_what_changed(config: configs.Phase, store: Path, parent: Run | None) -> None:
     """Say why a run of this very config and parent is not the one to go on with: its files have changed since."""
-    now = inputs.read_by(config, parent)
+    now = inputs.read_by(config, parent, Path(store))
     for run in _of_parent(config, store, parent):
         if not changes(run.requested, config) and (differing := inputs.changed(run, now)):
             print(f"{differing[0]} has changed since {run.id}: this is a new run", flush=True)
@@ -244,7 +248,8 @@ def seedling(config: configs.Phase, parent: Run | None) -> str | None:
 
     It is part of what a run is: with other weights there, the same config is another run.
     """
-    if parent or config.model.base or configs.TABLE[config.phase].from_scratch:
+    entry = configs.TABLE[config.phase]
+    if parent or config.model.base or entry.from_scratch or entry.makes_data:
         return None
     return commit.sha256(runs.SEEDLING / "model.safetensors")
 

@@ -10,6 +10,7 @@ import json
 import random
 from array import array
 from collections.abc import Callable, Iterable
+from itertools import cycle, islice
 from typing import Any
 
 
@@ -37,6 +38,13 @@ def in_order(
             sequence += [row for each in batches for row in each]
         epoch += 1
     return sequence[: steps * batch]
+
+
+def as_given(rows: list[dict], steps: int, batch: int, start: int = 0) -> list[dict]:
+    """The rows of `steps` batches in the order that they have, from row `start` on, and from the first again after the
+    last."""
+    start %= len(rows)
+    return list(islice(cycle(rows), start, start + steps * batch))
 
 
 def digest(rows: Iterable[dict]) -> str:

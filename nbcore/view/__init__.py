@@ -9,6 +9,7 @@ from typing import Any
 from nbcore.config import Phase
 from nbcore.view.comparison import compare, compared, outcomes, p_value, points
 from nbcore.view.config_table import Table, table
+from nbcore.view.corpus import accounts, corpus, examples
 from nbcore.view.html import Html, Picture, plain
 from nbcore.view.live import Live
 from nbcore.view.viewers import (
@@ -29,12 +30,15 @@ __all__ = [
     "Live",
     "Picture",
     "Table",
+    "accounts",
     "answers",
     "before_after",
     "compare",
     "compared",
+    "corpus",
     "curves",
     "data_report",
+    "examples",
     "facts",
     "mask",
     "outcomes",
