@@ -10,7 +10,6 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from functools import lru_cache
 from pathlib import Path
 
 from nbcore.core.output import shown
@@ -21,6 +20,7 @@ from nbcore.data.std_crate import REGISTRY
 STANDARD_LIBRARY = "rust-src"
 DEBIAN = "debian"
 MOST_BYTES = 8 << 20  # of a file; of a longer one only the beginning is read
+_REMEMBERED = 256  # folders whose manifests are kept
 _BEGINNING = 200  # bytes of a file that is not to be used, for the report
 _DEBIAN_PACKAGE = re.compile(r"librust-(?P<name>[a-z0-9][a-z0-9.+-]*?)(?P<version>-\d[\d.]*)?(?:\+[a-z0-9.+-]+)?-dev")
 
@@ -168,15 +168,18 @@ class _Packages:
 
     def __init__(self, root: Path):
         self.root = root
-        self.of = lru_cache(maxsize=1024)(self._of)
-        self._manifest = lru_cache(maxsize=256)(self._read_manifest)
+        self._of: dict[Path, manifest.Package] = {}
+        self._manifests: dict[Path, dict] = {}
 
-    def _of(self, folder: Path) -> manifest.Package:
-        own = self._manifest(folder)
-        workspace = self._workspace(folder, own) if manifest.inherits(own) else {}
-        if package := manifest.package(own, workspace, _small(folder / ".cargo_vcs_info.json")):
-            return package
-        return manifest.Package() if folder == self.root else self.of(folder.parent)
+    def of(self, folder: Path) -> manifest.Package:
+        if folder not in self._of:
+            own = self._manifest(folder)
+            workspace = self._workspace(folder, own) if manifest.inherits(own) else {}
+            package = manifest.package(own, workspace, _small(folder / ".cargo_vcs_info.json"))
+            if package is None:
+                package = manifest.Package() if folder == self.root else self.of(folder.parent)
+            _remember(self._of, folder, package)
+        return self._of[folder]
 
     def _workspace(self, folder: Path, own: dict) -> dict:
         """The manifest of the folder that the package names, or else of the nearest folder, itself first, that is a
@@ -189,8 +192,17 @@ class _Packages:
                 return found
         return {}
 
-    def _read_manifest(self, folder: Path) -> dict:
-        return manifest.table(_small(folder / "Cargo.toml"))
+    def _manifest(self, folder: Path) -> dict:
+        if folder not in self._manifests:
+            _remember(self._manifests, folder, manifest.table(_small(folder / "Cargo.toml")))
+        return self._manifests[folder]
+
+
+def _remember(known: dict, folder: Path, value: object) -> None:
+    """Files come folder by folder, so few are asked for again: all is forgotten from time to time."""
+    if len(known) >= _REMEMBERED:
+        known.clear()
+    known[folder] = value
 
 
 def _small(path: Path) -> bytes:

@@ -259,7 +259,9 @@ def test_a_hostile_text_takes_no_time(part):
     began = time.perf_counter()
     filters.judge(document(text), Filters(max_repeated_lines=1, min_alphanumeric=0, markers=list_of_markers()))
     assert time.perf_counter() - began < 3
-    assert tree.parse(('r#"' * 30_000).encode()) is None
+    for text in ('r#"', '"r#" ', 'x "r#" ( '):
+        assert tree.tangled((text * 30_000).encode()) and tree.tangled((text * 30_000 + '"#').encode())
+    assert not tree.tangled(b'let a = r#"b"#;' * 30_000)
 
 
 LICENCES = [

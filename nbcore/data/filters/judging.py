@@ -86,7 +86,7 @@ def judge(document: Document, rules: Filters) -> Judged:
     """Judge one document of Rust by its text, and by `path`, `licence` and `unreadable` in its `meta`.
 
     Where `meta` has no path, rules about paths have no say. `unreadable`: why its reader could not read it. Pure: the
-    same document and rules give the same verdict, in time linear in the text.
+    same document and rules give the same verdict.
     """
     meta = document.get("meta") or {}
     path = str(meta.get("path") or "").replace("\\", "/")

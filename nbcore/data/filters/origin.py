@@ -45,7 +45,9 @@ _FOREIGN = re.compile(
 def generated(text: Text, rules: Filters) -> str | None:
     if not rules.drop_generated:
         return None
-    if any(map(_BY_A_PROGRAM.search, _head_comments(text))) or _SERVICE.search(text.text):
+    if any(map(_BY_A_PROGRAM.search, _head_comments(text))) or (
+        "/// Generated " in text.text and _SERVICE.search(text.text)
+    ):
         return "generated"
     return None
 

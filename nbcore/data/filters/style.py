@@ -13,23 +13,23 @@ _GROUPS = (
     "warnings|unused|bad_style|nonstandard_style|future_incompatible|clippy|clippy::all|clippy::correctness|"
     "clippy::suspicious|clippy::complexity|clippy::perf|clippy::style"
 )
-MARKERS = {  # name -> (a word that is always there, what it looks like)
-    "todo": ("todo", re.compile(r"\btodo\s*!\s*[(\[{]")),
-    "unimplemented": ("unimplemented", re.compile(r"\bunimplemented\s*!\s*[(\[{]")),
-    "dbg": ("dbg", re.compile(r"\bdbg\s*!\s*[(\[{]")),
-    "unsafe": ("unsafe", re.compile(r"\bunsafe\b")),
+MARKERS = {  # name -> (words of which one is always there, what it looks like)
+    "todo": (("todo",), re.compile(r"\btodo\s*!\s*[(\[{]")),
+    "unimplemented": (("unimplemented",), re.compile(r"\bunimplemented\s*!\s*[(\[{]")),
+    "dbg": (("dbg",), re.compile(r"\bdbg\s*!\s*[(\[{]")),
+    "unsafe": (("unsafe ", "unsafe{", "unsafe\n"), re.compile(r"\bunsafe\b")),
     # Of a file or module as a whole any group counts, of one item only those that hold nearly everything.
     "blanket_allow": (
-        "allow",
+        ("allow",),
         re.compile(
             rf"#\s*!\s*\[[^\]]*?\ballow\s*\((?:[^()]*[\s,])?(?:{_GROUPS})\s*[,)]"
             r"|#\s*\[[^\]]*?\ballow\s*\((?:[^()]*[\s,])?(?:warnings|clippy::all)\s*[,)]"
         ),
     ),
     "old_edition": (
-        "tr",  # of try and extern
+        ("try!", "extern crate"),
         re.compile(
-            r"\btry\s*!\s*[(\[{]|^[ \t]*(?:pub\s+)?extern\s+crate\s+(?!(?:alloc|core|std|test|proc_macro|self)\b)",
+            r"\btry!\s*[(\[{]|^[ \t]*(?:pub\s+)?extern crate\s+(?!(?:alloc|core|std|test|proc_macro|self)\b)",
             re.MULTILINE,
         ),
     ),
@@ -63,8 +63,8 @@ _CONTAINERS = {"mod_item", "impl_item", "trait_item"}
 
 def has(text: Text, name: str) -> bool:
     """Whether a marker stands in the code; what comments and strings say does not count."""
-    word, pattern = MARKERS[name]
-    return word in text.text and pattern.search(text.text) is not None and pattern.search(text.code) is not None
+    words, pattern = MARKERS[name]
+    return any(word in text.text for word in words) and pattern.search(text.code) is not None
 
 
 def marker(text: Text, rules: Filters) -> str | None:

@@ -12,19 +12,11 @@ _BINDERS = ("let_declaration", "for_expression", "let_condition", "closure_expre
 
 
 @functools.cache
-def language() -> Any:
-    """Rust's grammar, for tree_sitter's parsers."""
-    import tree_sitter_rust
-    from tree_sitter import Language
-
-    return Language(tree_sitter_rust.language())
-
-
-@functools.cache
 def _parser() -> Any:
-    from tree_sitter import Parser
+    import tree_sitter_rust
+    from tree_sitter import Language, Parser
 
-    return Parser(language())
+    return Parser(Language(tree_sitter_rust.language()))
 
 
 def parse(code: str) -> Any:
