@@ -41,7 +41,7 @@ def excerpt(words: str) -> str:
 
 
 def source(number: int, config: Data, folder: Path, tell: Tell) -> dict[str, Any]:
-    """Read one source, by its number, into `folder`, unless that has been done; what became of its records, for the report.
+    """Read one source, by its number, into `folder`, unless that has been done; what became of its records.
 
     {"kind", "revision", "read", "set_aside": {reason: n}, "dropped": {reason: n}, "tags": {tag: n}, "licences":
     {licence: n}, "lengths": {bits of the length: n}, "examples": {stage: [...]}}
