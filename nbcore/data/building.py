@@ -37,7 +37,7 @@ def build(config: Data, folder: Path, out: Path, tell: Tell) -> dict[str, Any]:
     if out.exists():
         shutil.rmtree(out)  # of a build that was killed while it wrote
     out.mkdir()
-    read = {name: reading.source(name, config, folder, number, tell) for number, name in enumerate(config.sources)}
+    read = {source.name: reading.source(number, config, folder, tell) for number, source in enumerate(config.sources)}
     records = Records(folder, len(read))
     try:
         report = _stages(config, read, records, folder, out, tell)

@@ -67,7 +67,7 @@ def data_hash(store: Path, config: configs.Phase) -> str | None:
         path = store / whole if layout.is_run_id(whole) else layout.run_at(Path(whole))
         run = Run(path) if layout.is_run(path) else None
     try:
-        return run.info["data_hash"] if run and run.finished else None
+        return run.info.get("data_hash") if run and run.finished else None  # `find` says what is wrong with another run
     except ValueError:  # its run.json was changed
         return "damaged"
 
