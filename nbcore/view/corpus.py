@@ -119,11 +119,20 @@ def _lengths(axis: Any, lengths: Mapping[str, Mapping[str, int]]) -> None:
         total = sum(counts.values()) or 1
         values = [100 * counts.get(str(each), 0) / total for each in ticks]
         axis.plot(ticks, values, style, color=color, ms=4, lw=1.4, label=f"{label} ({sum(counts.values()):,})")
-    step = max(1, len(ticks) // 7)
-    axis.set_xticks(list(ticks)[::step], [f"{2 ** (each - 1) if each else 0:,}+" for each in list(ticks)[::step]])
+    marked = list(ticks)[:: max(1, len(ticks) // 5)]
+    axis.set_xticks(marked, [_from(each) for each in marked])
     axis.set_ylabel("% of records")
     axis.grid(axis="y")
     axis.legend(frameon=False, fontsize=10, labelcolor=figures.QUIET)
+
+
+def _from(bits: int) -> str:
+    """The shortest length of so many bits, in words that fit under an axis: "≥ 512", "≥ 16 k"."""
+    least = 2 ** (bits - 1) if bits else 0
+    for size, unit in ((1 << 20, " M"), (1 << 10, " k")):
+        if least >= size:
+            return f"≥ {least // size}{unit}"
+    return f"≥ {least}"
 
 
 def _shares(axis: Any, split: Mapping[str, Any]) -> None:
