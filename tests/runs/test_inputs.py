@@ -152,8 +152,8 @@ def test_a_large_file_is_read_once_and_again_when_it_was_written(tmp_path, rows,
     real = commit.sha256
     monkeypatch.setattr(commit, "sha256", lambda path: read.append(path) or real(path))
     asked = config(rows=str(rows))
-    first = inputs.read_by(asked, None)
-    assert inputs.read_by(asked, None) == first and len(read) == 1
+    first = inputs.read_by(asked, None, tmp_path)
+    assert inputs.read_by(asked, None, tmp_path) == first and len(read) == 1
     rows.write_text("two\n")
     os.utime(rows, ns=(1, 1))
-    assert inputs.read_by(asked, None) != first and len(read) == 2
+    assert inputs.read_by(asked, None, tmp_path) != first and len(read) == 2
