@@ -66,7 +66,7 @@ def test_a_toy_is_one_under_any_name(store, name):
     """Whoever plays is told to give the run a name of its own; that makes it no longer."""
     sft(store, days=1, name=name, max_steps=2)
     (toy,) = runs.listing(store, "sft")
-    assert choice.shortfall(toy) == f"max_steps 2 instead of {WHOLE}"
+    assert choice.shortfall(toy) == f"max_steps 2 instead of {choice.usual_length('sft', name)}"
     whole = sft(store, name="mine", max_steps=WHOLE)
     assert not choice.shortfall(whole)
 

@@ -10,7 +10,7 @@ from nbcore.config import prompt_form
 from nbcore.core import lines
 from nbcore.phases import evaluate, grpo, ipo, sft
 from nbcore.tasks import katas, sets
-from nbcore.training import asking, generate, load
+from nbcore.training import asking, generate, load, rollout
 from tests.phases.short_runs import short
 from tests.training.small_bases import saved
 
@@ -78,7 +78,7 @@ def test_demonstrations_answer_as_they_are_asked(tmp_path, base):
 def test_rollouts_are_asked_what_training_will_ask(tmp_path, base):
     """IPO draws its answers and trains on them under the same prompt, which its pairs keep."""
     run = opened("ipo", tmp_path, **{"model.base": base, "max_length": 2048})
-    task = ipo._tasks(run)[0]
+    task = rollout.training_tasks(run, run.config.tasks)[0]
     asked = sets.question(task, prompt_form.CHAT)[0]["content"]
     assert asked in ipo.example(run) and not (run.path / ipo.PAIRS).exists(), "shown before anything is generated"
     pair = {"id": task["id"], "prompt": asked, "chosen": "```rust\nfn a() {}\n```", "rejected": "fn b() {}"}
