@@ -199,7 +199,7 @@ def test_long_rows_of_sft(policy, tmp_path):
     """A row cut before its answer has nothing to train on, and must not be a row."""
     lines = []
     for n in range(60):
-        asked = "say " * (n if n < 30 else 1)
+        asked = "say " * (n + 1 if n < 30 else 1)
         answer = "x = 1; " * (40 if n % 2 else 1)
         messages = [
             {"role": "user", "content": asked},
