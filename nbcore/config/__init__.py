@@ -23,6 +23,7 @@ from nbcore.config.schema import (
     Training,
 )
 from nbcore.config.sft import Sft
+from nbcore.config.tasksets import TaskSet
 
 __all__ = [
     "BUILT_IN",
@@ -46,6 +47,7 @@ __all__ = [
     "Sampling",
     "Sandbox",
     "Sft",
+    "TaskSet",
     "Tasks",
     "Training",
     "assignments",

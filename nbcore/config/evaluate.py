@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from nbcore.config import tasksets as sets
 from nbcore.config.schema import Asking, Count, Generation, Phase
 
 
 class Evaluate(Phase, Asking):
     """Compile rate, pass@k, lints and perplexity of any run, with intervals."""
 
-    ADDED = (*Phase.ADDED, "prompt_form")
+    ADDED = (*Phase.ADDED, "prompt_form", "tasksets")
     phase: Literal["evaluate"] = "evaluate"
     """Names the phase."""
     source: str = "katas"
     """'katas', or a file or folder of tasks."""
-    heldout: Count = 300
-    """Tasks of unseen compositions; of a file, the first so many in the order of the seed."""
+    heldout: Annotated[int, Field(ge=0)] = 300
+    """Tasks of unseen compositions; of a file, the first so many in the order of the seed. 0: only the task sets."""
     unseen: Annotated[int, Field(ge=0)] = 100
     """Tasks of unseen families, reported apart; a file has none."""
+    tasksets: list[str | sets.TaskSet] = []
+    """Task sets beside these, each reported under its name: names of configs/tasksets/, paths of such .yaml files, or
+    mappings of their fields."""
     generation: Generation = Generation()
     """Decoding, the same for every model compared."""
     samples: Count = 1
@@ -33,6 +37,21 @@ class Evaluate(Phase, Asking):
     """Tokens of a document that the perplexity looks at."""
     jobs: Count = 2
     """Programs graded at once."""
+
+    @field_validator("tasksets", mode="before")
+    @classmethod
+    def _one_entry_each(cls, value: Any) -> Any:
+        if not isinstance(value, list):
+            raise ValueError("must be a list of names, paths or mappings; write it in brackets")
+        return [sets.parsed(entry) for entry in value]
+
+    @model_validator(mode="after")
+    def _asks_something(self):
+        if self.heldout == 0 and not self.tasksets:
+            raise ValueError("heldout is 0 and tasksets is empty: nothing would be asked; raise one, or name the other")
+        if self.heldout == 0 and self.unseen:
+            raise ValueError(f"heldout is 0 and unseen {self.unseen}: set unseen to 0 too, or raise heldout")
+        return self
 
     @model_validator(mode="after")
     def _k_within_samples(self):

@@ -21,6 +21,16 @@ It must have exactly this signature:
 
 Answer with the complete function and the imports it needs, and nothing else, in one ```rust block."""
 
+PYTHON = """\
+Complete this function in Python.
+
+```python
+{prompt}
+```
+
+Answer with the complete function and the imports it needs, and nothing else, in one ```python block."""
+COMPLETE = "complete"  # no conversation: the text that a base model goes on from
+
 SHIPPED = {"bare": BARE, "chat": CHAT}
 FIELDS = ("prompt", "signature", "language")
 KNOWN = ", ".join(f"{{{name}}}" for name in FIELDS)
@@ -60,6 +70,8 @@ def fill(form: str, prompt: str, signature: str, language: str = "Rust") -> str:
     """
     if form == BARE:
         return prompt
+    if form == CHAT and language == "Python":
+        return PYTHON.format(prompt=prompt.rstrip())
     signature = signature.strip().removesuffix("{").rstrip()
     paragraphs = form.split("\n\n")
     if not signature:

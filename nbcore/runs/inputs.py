@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from nbcore import config as configs
+from nbcore.config import tasksets
 from nbcore.core import environment, formats
 from nbcore.core.base_model import local_folder
+from nbcore.core.formats import crates
 from nbcore.runs import commit, data_runs, layout
 from nbcore.runs.run import SEEDLING, Run
 
@@ -50,6 +52,8 @@ def read_by(config: configs.Phase, parent: Run | None, store: Path) -> Inputs:
             inputs[field] = {name: sha256 for path in paths for name, sha256 in _named(path).items()}
     if data_runs.named(config):
         inputs[data_runs.FIELD] = {ITS_DATA: data_runs.data_hash(store, config)}
+    if sets := _task_sets(config):
+        inputs["tasksets"] = sets
     base = _base(config, parent)
     if folder := _folder(base):
         files = sorted(path for path in folder.rglob("*") if path.suffix in OF_A_BASE and path.is_file())
@@ -162,6 +166,18 @@ def _folder(base: str | None) -> Path | None:
         return None
 
 
+def _task_sets(config: configs.Phase) -> dict[str, str | None]:
+    """Name -> sha256 of the YAML of each task set that is named, and of the files that it draws from."""
+    read: dict[str, str | None] = {}
+    for named in getattr(config, "tasksets", ()):
+        if isinstance(named, str):
+            read[named] = _sha256(tasksets.path_of(named))
+        source = tasksets.resolve(named).source
+        if source not in (*configs.BUILT_IN, tasksets.REFUSALS):
+            read |= _named(source)
+    return read
+
+
 def _named(path: str) -> dict[str, str | None]:
     """Name -> sha256 of the file that an input stands for, or of each file in its folder; a data set of the Hub is its
     pinned revision."""
@@ -170,7 +186,8 @@ def _named(path: str) -> dict[str, str | None]:
     folder = Path(path).expanduser()
     if not folder.is_dir():
         return {path: _sha256(folder)}
-    files = {f"{path}/{file.relative_to(folder).as_posix()}": _sha256(file) for file in formats.files(folder)}
+    held = {*formats.files(folder), *crates.files(folder)}  # an exercise keeps its words in a hidden folder
+    files = {f"{path}/{file.relative_to(folder).as_posix()}": _sha256(file) for file in sorted(held)}
     return files or {path: None}
 
 

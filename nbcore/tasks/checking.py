@@ -21,7 +21,14 @@ NEVER_ASKING = ("run_timeout", "early_exit")  # how tests end that run on, or st
 
 def refuse_untested(tasks: Iterable[Task], source: str) -> None:
     """Raises ValueError naming the tasks of the file `source` whose tests would run nothing."""
-    _refuse({task["id"]: problem for task in tasks if (problem := untested(task["tests"]))}, source)
+    problems = {task["id"]: _untested_in(task) for task in tasks}
+    _refuse({id_: problem for id_, problem in problems.items() if problem}, source)
+
+
+def _untested_in(task: Task) -> str | None:
+    if (task.get("meta") or {}).get("language") == "python":
+        return None if re.search(r"^def check\(", task["tests"], re.MULTILINE) else "its tests have no check(candidate)"
+    return untested(task["tests"])
 
 
 def untested(tests: str) -> str | None:

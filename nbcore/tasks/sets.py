@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
-from typing import Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from nbcore.config import prompt_form
-from nbcore.core.formats import loading
+from nbcore.config import TaskSet, prompt_form, tasksets
+from nbcore.core import lines
+from nbcore.core.formats import benchmarks, loading
 from nbcore.core.records import Message, Sample, Task
 from nbcore.tasks import checking, katas
+
+REFUSALS = Path(__file__).parents[1] / "assets" / "refusals.jsonl"
 
 
 def tasks(
@@ -35,19 +41,88 @@ def tasks(
     return drawn(loaded, limit, seed)
 
 
+class Drawn(NamedTuple):
+    """The tasks of a named set, and what they are."""
+
+    set: TaskSet
+    tasks: list[Task]
+    sha256: str
+    """Of all tasks of the set, whatever was drawn of them."""
+    set_aside: dict[str, int]
+
+
+def of_set(taskset: TaskSet, seed: int) -> Drawn:
+    """The tasks of a named set. Raises ValueError where they are not what its sha256 says, or cannot be asked so."""
+    counts: dict[str, Any] = {}
+    if taskset.source == tasksets.REFUSALS:
+        everything = loading.load(REFUSALS, "tasks", "tasksets").records
+    else:
+        everything = tasks(taskset.source, taskset.split, None, seed, counts=counts)
+    content = lines.digest(everything)
+    path = Path(taskset.source).expanduser()
+    known = {content, *([hashlib.sha256(path.read_bytes()).hexdigest()] if path.is_file() else [])}
+    if taskset.sha256 and taskset.sha256 not in known:
+        raise ValueError(
+            f"tasksets: {taskset.name}: sha256 is {taskset.sha256}, and {taskset.source} has {sorted(known)[0]}; put "
+            "back what was there, or write the new hash into the set"
+        )
+    if taskset.prompt_form == prompt_form.COMPLETE and (mute := [task["id"] for task in everything if not raw(task)]):
+        raise ValueError(
+            f"tasksets: {taskset.name}: prompt_form is 'complete', and {mute[0]!r} has no signature to go on from; "
+            "choose bare or chat"
+        )
+    return Drawn(taskset, drawn(everything, taskset.limit, seed), content, counts.get("set_aside", {}))
+
+
+def language(task: Task) -> str:
+    """The language that a task is answered in: "rust" or "python"."""
+    return (task.get("meta") or {}).get("language", "rust")
+
+
+def raw(task: Task) -> str | None:
+    """The text that a base model goes on from: a benchmark's own, or the prompt as a comment over the signature."""
+    meta, signature = task.get("meta") or {}, (task.get("signature") or "").rstrip()
+    if meta.get("raw"):
+        return meta["raw"]
+    if not signature.endswith("{"):
+        return None
+    words = task["prompt"].strip().removesuffix(signature.removesuffix("{").rstrip()).strip()
+    comment = (
+        words if words.startswith(("//", "/*")) else "\n".join(f"/// {line}".rstrip() for line in words.split("\n"))
+    )
+    return f"{comment}\n{signature}\n"
+
+
 def question(task: Task, form: str = prompt_form.BARE) -> list[Message]:
     """The conversation that asks for a task's function, in a prompt form. Tests and solution stay out of it."""
-    return [{"role": "user", "content": prompt_form.fill(form, task["prompt"], task.get("signature") or "")}]
+    words = {"rust": "Rust", "python": "Python"}[language(task)]
+    text = prompt_form.fill(form, task["prompt"], task.get("signature") or "", words)
+    return [{"role": "user", "content": text}]
 
 
-def sample(task: Task, completion: str) -> Sample:
-    """What the grader takes: a completion beside the task's hidden tests."""
+def sample(task: Task, completion: str, form: str = prompt_form.BARE) -> Sample:
+    """What the grader takes: a completion beside the task's hidden tests. Of a text that was gone on from, the whole."""
+    if form == prompt_form.COMPLETE:
+        meta = task.get("meta") or {}
+        body = cut(completion, meta.get("stop") or benchmarks.RUST_STOP)
+        return {**_sample(task), "code": raw(task) + body + meta.get("closing", "\n}\n")}
+    return {**_sample(task), "completion": completion}
+
+
+def cut(completion: str, stops: Sequence[str]) -> str:
+    """A completion up to the first of the stop tokens."""
+    ends = [at for stop in stops if (at := completion.find(stop)) >= 0]
+    return completion[: min(ends, default=len(completion))]
+
+
+def _sample(task: Task) -> dict[str, Any]:
+    other = {} if language(task) == "rust" else {"language": language(task)}
     return {
         "id": task["id"],
-        "completion": completion,
         "tests": task["tests"],
         "signature": task.get("signature"),
         "edition": task.get("edition", "2021"),
+        **other,
     }
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from nbcore.core import formats
 from nbcore.core.conversation import BadRecord
+from nbcore.core.formats import crates
 from nbcore.core.output import shown
 
 
@@ -32,16 +34,18 @@ def load(source: str | Path, kind: str, field: str) -> Loaded:
     Raises FileNotFoundError, and ValueError naming field, file, line, value and remedy where no record is good.
     """
     named = formats.files(source, field)
+    exercises = crates.folders(source) if kind == "tasks" else []
+    named = exercises or named
     records, ids, reasons, first, unread = [], set(), Counter(), "", 0
     for path in named:
         try:
-            for line, record in formats.records(path, kind, field):
+            for number, record in _each(path, kind, field):
                 if not isinstance(record, BadRecord) and record["id"] in ids:
                     words = f"'id' {shown(record['id'], 60)!r} stands more than once, or the same content does"
                     record = BadRecord(f"{words}; the first stays", "duplicate_id")
                 if isinstance(record, BadRecord):
                     reasons[record.reason] += 1
-                    first = first or f"{shown(str(path))}:{line.number}: {record}"
+                    first = first or f"{shown(str(path))}:{number}: {record}"
                 else:
                     ids.add(record["id"])
                     records.append(record)
@@ -61,6 +65,14 @@ def load(source: str | Path, kind: str, field: str) -> Loaded:
     if unread:
         reasons["unreadable"] = unread
     return Loaded(records, dict(sorted(reasons.items())))
+
+
+def _each(path: Path, kind: str, field: str) -> Iterator[tuple[int, Any]]:
+    """(line, record or BadRecord) of each record of a file, or of an exercise's folder."""
+    if path.is_dir():
+        yield from ((1, record) for _, record in crates.records(path))
+    else:
+        yield from ((line.number, record) for line, record in formats.records(path, kind, field))
 
 
 @functools.cache

@@ -9,6 +9,7 @@ from typing import Any
 
 from nbcore.core import lines
 from nbcore.core.conversation import BadRecord, shortened
+from nbcore.core.formats import benchmarks
 from nbcore.core.records import Document, Row, Task
 
 QUESTION = ("instruction", "prompt", "question", "query")
@@ -31,7 +32,7 @@ EXPECTED = {
 
 def shape(record: Mapping[str, Any]) -> str | None:
     """The name of a mapping's format: task, messages, sharegpt, alpaca, prompt_completion or document."""
-    if "prompt" in record and "tests" in record:
+    if ("prompt" in record and "tests" in record) or benchmarks.benchmark(record):
         return "task"
     if chat := _first(record, CHAT):
         value = record[chat]
@@ -49,7 +50,7 @@ def fits(record: Mapping[str, Any], kind: str) -> bool:
         return bool(_first(record, CHAT) or (_question(record) and _first(record, ANSWER)))
     if kind == "documents":
         return bool(_first(record, TEXT))
-    return "prompt" in record and "tests" in record
+    return ("prompt" in record and "tests" in record) or benchmarks.benchmark(record) is not None
 
 
 def partly(record: Mapping[str, Any], kind: str) -> bool:
@@ -64,6 +65,8 @@ def converted(record: Any, kind: str) -> Row | Document | Task:
     if not isinstance(record, Mapping):
         raise BadRecord(f"{shortened(record)} is no mapping; a record has {EXPECTED[kind]}", "no_object")
     if kind == "tasks":
+        if benchmarks.benchmark(record):
+            record = benchmarks.task(record)
         return Task.parse(_with_id(record, record))
     if kind == "documents":
         return _document(record)
