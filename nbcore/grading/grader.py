@@ -29,7 +29,7 @@ from nbcore.grading.verdicts import KINDS
 
 __all__ = ["KINDS", "Limits", "RustGrader", "Unsafe"]
 
-VERSION = 5
+VERSION = 6
 """Part of every cache key: raise it when a verdict may change."""
 
 

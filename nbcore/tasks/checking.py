@@ -8,6 +8,7 @@ The shipped katas need neither.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -21,12 +22,13 @@ NEVER_ASKING = ("run_timeout", "early_exit")  # how tests end that run on, or st
 
 def refuse_untested(tasks: Iterable[Task], source: str) -> None:
     """Raises ValueError naming the tasks of the file `source` whose tests would run nothing."""
-    problems = {task["id"]: _untested_in(task) for task in tasks}
+    problems = {task["id"]: untested_in(task) for task in tasks}
     _refuse({id_: problem for id_, problem in problems.items() if problem}, source)
 
 
-def _untested_in(task: Task) -> str | None:
-    if (task.get("meta") or {}).get("language") == "python":
+def untested_in(task: Task) -> str | None:
+    """Why the tests of a task, in its language, would run nothing; None where they would run."""
+    if language(task) == "python":
         return None if re.search(r"^def check\(", task["tests"], re.MULTILINE) else "its tests have no check(candidate)"
     return untested(task["tests"])
 
@@ -42,8 +44,16 @@ def refuse_failing(tasks: Sequence[Task], source: str, grade: Callable[[list[Sam
     Raises ValueError naming the tasks of the file `source` whose tests cannot be right. A task that the grader could
     not judge (infra_error) is not refused.
     """
+    _refuse(failing(tasks, grade), source)
+
+
+def failing(tasks: Sequence[Task], grade: Callable[[list[Sample]], list[Verdict]]) -> dict[str, str]:
+    """Task id -> what is wrong with its tests, of those whose tests cannot be right."""
     samples: list[Sample] = []
     for task in tasks:
+        if language(task) == "python":
+            samples += _python(task)
+            continue
         common = {"tests": task["tests"], "edition": task.get("edition")}
         samples.append(vacuous.trial(task, f"unwritten {task['id']}"))
         if reference := solution(task):
@@ -55,7 +65,20 @@ def refuse_failing(tasks: Sequence[Task], source: str, grade: Callable[[list[Sam
         of_unwritten, of_solution = (verdicts.get(f"{kind} {task['id']}") for kind in ("unwritten", "solution"))
         if problem := _failing(of_unwritten, of_solution, signed=target(task.get("signature")) is not None):
             problems[task["id"]] = problem
-    _refuse(problems, source)
+    return problems
+
+
+def language(task: Task) -> str:
+    """The language that a task is answered in: "rust" or "python"."""
+    return (task.get("meta") or {}).get("language", "rust")
+
+
+def _python(task: Task) -> list[Sample]:
+    common = {"tests": task["tests"], "signature": task["signature"], "language": "python"}
+    samples = [{"id": f"unwritten {task['id']}", "completion": "    raise NotImplementedError\n", **common}]
+    if task.get("solution"):
+        samples.append({"id": f"solution {task['id']}", "completion": task["solution"], **common})
+    return samples
 
 
 def solution(task: Task) -> str | None:

@@ -56,8 +56,15 @@ def of_set(taskset: TaskSet, seed: int) -> Drawn:
     counts: dict[str, Any] = {}
     if taskset.source == tasksets.REFUSALS:
         everything = loading.load(REFUSALS, "tasks", "tasksets").records
+    elif taskset.source == "katas":
+        everything = katas.load(taskset.split)
     else:
-        everything = tasks(taskset.source, taskset.split, None, seed, counts=counts)
+        loaded = loading.load(taskset.source, "tasks", f"tasksets.{taskset.name}").told(counts)
+        everything = [task for task in loaded if taskset.kind != "tasks" or not checking.untested_in(task)]
+        if not everything:
+            checking.refuse_untested(loaded, taskset.source)
+        if untested := len(loaded) - len(everything):
+            counts["set_aside"] = {**counts.get("set_aside", {}), "untested": untested}
     content = lines.digest(everything)
     path = Path(taskset.source).expanduser()
     known = {content, *([hashlib.sha256(path.read_bytes()).hexdigest()] if path.is_file() else [])}
@@ -72,11 +79,6 @@ def of_set(taskset: TaskSet, seed: int) -> Drawn:
             "choose bare or chat"
         )
     return Drawn(taskset, drawn(everything, taskset.limit, seed), content, counts.get("set_aside", {}))
-
-
-def language(task: Task) -> str:
-    """The language that a task is answered in: "rust" or "python"."""
-    return (task.get("meta") or {}).get("language", "rust")
 
 
 def raw(task: Task) -> str | None:
@@ -95,13 +97,13 @@ def raw(task: Task) -> str | None:
 
 def question(task: Task, form: str = prompt_form.BARE) -> list[Message]:
     """The conversation that asks for a task's function, in a prompt form. Tests and solution stay out of it."""
-    words = {"rust": "Rust", "python": "Python"}[language(task)]
+    words = {"rust": "Rust", "python": "Python"}[checking.language(task)]
     text = prompt_form.fill(form, task["prompt"], task.get("signature") or "", words)
     return [{"role": "user", "content": text}]
 
 
 def sample(task: Task, completion: str, form: str = prompt_form.BARE) -> Sample:
-    """What the grader takes: a completion beside the task's hidden tests. Of a text that was gone on from, the whole."""
+    """What the grader takes: a completion beside the task's hidden tests, or all that a base model wrote."""
     if form == prompt_form.COMPLETE:
         meta = task.get("meta") or {}
         body = cut(completion, meta.get("stop") or benchmarks.RUST_STOP)
@@ -116,7 +118,7 @@ def cut(completion: str, stops: Sequence[str]) -> str:
 
 
 def _sample(task: Task) -> dict[str, Any]:
-    other = {} if language(task) == "rust" else {"language": language(task)}
+    other = {} if checking.language(task) == "rust" else {"language": checking.language(task)}
     return {
         "id": task["id"],
         "tests": task["tests"],

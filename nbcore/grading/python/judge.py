@@ -13,6 +13,7 @@ from typing import Any
 
 from nbcore.core.records import python_function
 from nbcore.grading import verdicts
+from nbcore.grading.python.answer import program_of
 from nbcore.grading.sandbox import supervisor
 from nbcore.grading.sandbox.jail import Jail
 from nbcore.grading.sandbox.streams import in_memory
@@ -24,7 +25,8 @@ _MB = 1 << 20
 def judge(jail: Jail, limits: supervisor.Limits, here: Path, job: dict[str, Any], verdict: dict[str, Any]) -> None:
     """Fill in the verdict on a Python job, run in the folder `here`."""
     prompt, nonce = job["signature"] or "", secrets.token_hex(16)
-    program = job["text"] if job["plain"] else prompt + job["text"]
+    name = python_function(prompt)
+    program = job["text"] if job["plain"] else program_of(prompt, job["text"], name)
     verdict["tests_total"] = 1
     if not job["text"].strip():
         verdict["verdict"] = "no_code"
@@ -34,7 +36,6 @@ def judge(jail: Jail, limits: supervisor.Limits, here: Path, job: dict[str, Any]
         verdict["errors"] = [verdicts.note("too_long", "refused before running")]
         return
     verdict["code"] = program
-    name = python_function(prompt)
     options = {"cpu": limits.run_cpu_s, "as": limits.run_mem_mb * _MB, "fsize": _MB, "cwd": str(here)}
     call = jail.interpreter(["-I", "-S", "-B", "-c", _DRIVER], options)
     (calls, ask), (answers, answer) = os.pipe2(os.O_CLOEXEC), os.pipe2(os.O_CLOEXEC)
