@@ -158,11 +158,12 @@ class Verdict(TypedDict):
 
 class Completion(TypedDict):
     """What a model answered: `text` is its final answer, `reasoning` what it wrote before, which is never graded.
-    `truncated`: it ran into max_new_tokens before a stop token."""
+    `truncated`: it ran into max_new_tokens before a stop token. `tokens`: how many it emitted, the stop token too."""
 
     text: str
     truncated: bool
     reasoning: str
+    tokens: NotRequired[int]
 
 
 class Pair(TypedDict):

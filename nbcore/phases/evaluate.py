@@ -7,60 +7,102 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import torch
 
+from nbcore import config as configs
 from nbcore import runs, stats
+from nbcore.config import prompt_form, tasksets
+from nbcore.core import lines
 from nbcore.core.finite import NotFinite
 from nbcore.core.records import Document
 from nbcore.data import sources
-from nbcore.grading import reward, verdicts
-from nbcore.grading.rust import structure
+from nbcore.evaluation import refusals, written
+from nbcore.evaluation.measures import quality, summary
 from nbcore.runs import activity
-from nbcore.tasks import sets
+from nbcore.tasks import checking, sets
 from nbcore.training import asking, corpus, fit, load, memory, rollout
+from nbcore.training.generate import generate
 from nbcore.training.remembered import remembered
 from nbcore.view.live import Live
+
+__all__ = ["data", "example", "finish", "perplexity", "quality", "results", "run_tasks", "summary"]
 
 LARGEST = 500.0  # nats a token, beyond which exp() is no float any more; a uniform guess has 12 at most
 
 
 @remembered
 def data(run: runs.Run) -> dict[str, Any]:
-    """Held-out tasks of unseen compositions and of unseen families, and held-out documents."""
+    """Held-out tasks of unseen compositions and of unseen families, those of the named sets, and held-out documents.
+
+    {"tasks": part -> tasks, "parts": part -> how it is asked, "documents", "report"}
+    """
     config = run.config
     source = config.source
     read: dict[str, Any] = {}
-    tasks = {"heldout": sets.tasks(source, "heldout", config.heldout, config.seed, counts=read)}
+    form = asking.form(run)
+    tasks: dict[str, list] = {}
+    if config.heldout:
+        tasks["heldout"] = sets.tasks(source, "heldout", config.heldout, config.seed, counts=read)
     if config.unseen and source == "katas":
         tasks["unseen_family"] = sets.tasks(source, "unseen_family", config.unseen, config.seed)
+    asked = {"kind": "tasks", "source": source, "samples": config.samples, "k": config.k, "prompt_form": form}
+    parts = {name: {**asked, "sha256": asking.digest(group, form)} for name, group in tasks.items()}
+    digested, named = asking.digest([task for group in tasks.values() for task in group], form), {}
+    for given in config.tasksets:
+        drawn = sets.of_set(tasksets.resolve(given), config.seed)
+        name = drawn.set.name
+        if name in parts:
+            raise ValueError(f"tasksets: two sets are called {name!r}; give one of them another name")
+        tasks[name], parts[name] = drawn.tasks, _asked(drawn, config, form)
+        named[name] = parts[name]["sha256"]
+        read[name] = len(drawn.tasks)
     documents = []
     if config.perplexity_documents:
         if config.max_tokens < 2:
             raise ValueError(f"max_tokens is {config.max_tokens}: a perplexity takes at least 2 tokens; raise it")
         kinds = dict.fromkeys(("katas", "files"), config.perplexity_documents)
         documents = sources.documents(kinds, "heldout", config.seed)
-    everything = [task for group in tasks.values() for task in group]
-    form = asking.form(run)
     return {
         "tasks": tasks,
+        "parts": parts,
         "documents": documents,
         "report": {
             **{name: len(group) for name, group in tasks.items()},
             **read,
             "documents": len(documents),
             "prompt_form": form,
-            "sha256": asking.digest(everything, form),
+            "sha256": lines.digest([{"others": digested, **named}]) if named else digested,
         },
+    }
+
+
+def _asked(drawn: sets.Drawn, config: configs.Evaluate, form: str) -> dict[str, Any]:
+    """How the tasks of a named set are asked. Raises ValueError where its k does not go with its samples."""
+    wanted = drawn.set
+    samples = 1 if wanted.kind == "refusals" else wanted.samples or config.samples
+    ks = wanted.k or [k for k in config.k if k <= samples] or [1]
+    if max(ks) > samples:
+        raise ValueError(f"tasksets: {wanted.name}: k is {ks}: pass@{max(ks)} needs samples of at least {max(ks)}")
+    if samples > 1 and config.generation.temperature == 0:
+        raise ValueError(f"tasksets: {wanted.name}: samples is {samples} with generation.temperature 0: raise it")
+    named = wanted.prompt_form
+    own = prompt_form.SHIPPED.get(named, named) if named else form
+    if wanted.kind == "refusals" and not named:
+        own = prompt_form.BARE
+    return {
+        **{"kind": wanted.kind, "source": wanted.source, "split": wanted.split, "samples": samples, "k": ks},
+        **{"prompt_form": own, "sha256": asking.digest(drawn.tasks, own), "set_sha256": drawn.sha256},
+        **({"set_aside": drawn.set_aside} if drawn.set_aside else {}),
     }
 
 
 def example(run: runs.Run) -> str:
     """The first task as the model will see it."""
-    return asking.example(run, data(run)["tasks"]["heldout"][0])
+    group = next(iter(data(run)["tasks"].values()))
+    return asking.example(run, group[0])
 
 
 def run_tasks(run: runs.Run) -> dict:
@@ -73,7 +115,8 @@ def run_tasks(run: runs.Run) -> dict:
         return done
     tokenizer = load.tokenizer(run)
     grader = rollout.grader(run)
-    rollout.check_tasks(run, [task for group in rows["tasks"].values() for task in group], config.source, grader)
+    own = [task for name in ("heldout", "unseen_family") for task in rows["tasks"].get(name, [])]
+    rollout.check_tasks(run, own, config.source, grader)
     doing = activity.Activity(run.path, Live(config.phase).tell)
     doing("loading the model")
     model = load.policy(run, run.parent)
@@ -85,75 +128,73 @@ def run_tasks(run: runs.Run) -> dict:
                 run.sample(*({"split": part, **row} for row in measured.pop("documents")))
                 run.log(perplexity=measured)
             continue
-        tasks = [task for task in rows["tasks"][part] for _ in range(config.samples)]
-        form, what = rows["report"]["prompt_form"], f" ({part})"
-        solved = rollout.solve(model, tokenizer, tasks, config.generation, config.seed, grader, doing, form, what)
-        measured = summary(solved, config.samples, config.k)
-        run.sample(*({**row, "split": part, "sample": n % config.samples} for n, row in enumerate(solved)))
-        run.log(**{part: {**measured, "seconds": time.monotonic() - began}})
+        asked, tasks, extra = rows["parts"][part], rows["tasks"][part], {}
+        form, what = asked["prompt_form"], f" ({part})"
+        if asked["kind"] == "refusals":
+            answers = _answers(model, tokenizer, tasks, config, form, doing)
+            measured = refusals.rates(answers)
+        else:
+            if "set_sha256" in asked:
+                tasks, extra = _sound(run, part, tasks, asked, grader)
+            repeated = [task for task in tasks for _ in range(asked["samples"])]
+            solved = rollout.solve(
+                model, tokenizer, repeated, config.generation, config.seed, grader, doing, form, what
+            )
+            answers = [{**row, **_about(task)} for row, task in zip(solved, repeated, strict=True)]
+            measured = summary(answers, asked["samples"], asked["k"])
+        run.sample(*({**row, "split": part, "sample": n % asked["samples"]} for n, row in enumerate(answers)))
+        run.log(**{part: {**measured, **extra, "seconds": time.monotonic() - began}})
     return results(run)
+
+
+def _sound(run: runs.Run, part: str, tasks: list, asked: dict, grader: Any) -> tuple[list, dict[str, Any]]:
+    """The tasks of a set whose tests tell right from wrong here, and how many do not; tried once in a run.
+
+    A public benchmark has some whose own reference fails: nobody could pass them, so they are set aside and counted.
+    """
+    if asked["source"] == "katas":
+        return tasks, {}
+    known = [row for row in run.events("taskset_checked") if row["sha256"] == asked["sha256"]]
+    if known:
+        broken = known[-1]["broken"]
+    else:
+        print(f"{run.id}: trying the tests of {len(tasks)} tasks of {part}", flush=True)
+        broken = checking.failing(tasks, grader.grade)
+        run.event("taskset_checked", taskset=part, sha256=asked["sha256"], broken=broken)
+    sound = [task for task in tasks if task["id"] not in broken]
+    if not sound:
+        first = next(iter(broken.items()))
+        raise ValueError(f"tasksets: {part}: no task's tests can tell a right answer ({first[0]!r}: {first[1]})")
+    return sound, ({"broken_tests": len(broken)} if broken else {})
+
+
+def _about(task: dict) -> dict[str, Any]:
+    """What a sample has of its task beside its family, where known: difficulty, and a language other than Rust."""
+    meta = task.get("meta") or {}
+    known = {"difficulty": meta.get("difficulty", f"{len(meta['ops'])} ops" if meta.get("ops") else None)}
+    known["language"] = None if checking.language(task) == "rust" else checking.language(task)
+    return {name: value for name, value in known.items() if value is not None}
+
+
+def _answers(model: Any, tokenizer: Any, tasks: list, config: configs.Evaluate, form: str, doing: Any) -> list[dict]:
+    """Answers that are read and not compiled."""
+    count = len(tasks)
+    words = f"answering {count} prompts that may be refused"
+    prompts = [asking.prompt_ids(tokenizer, task, form) for task in tasks]
+    told = lambda done: doing(words, int(done), count)  # noqa: E731 - the same words with how many are done
+    completions = generate(model, tokenizer, prompts, config.generation, config.seed, told)
+    return [
+        {
+            **{"id": task["id"], "family": task["family"], "prompt": task["prompt"], "completion": done["text"]},
+            **{"truncated": done["truncated"], "tokens": done["tokens"], "refused": refusals.refuses(done["text"])},
+        }
+        for task, done in zip(tasks, completions, strict=True)
+    ]
 
 
 def results(run: runs.Run) -> dict:
     """What run_tasks has measured so far, by part."""
     return {name: value for row in run.metrics() for name, value in row.items() if isinstance(value, dict)}
-
-
-def summary(solved: list[dict], samples: int, ks: list[int]) -> dict:
-    """Rates with 95 % intervals: Wilson for one sample a task, bootstrap over tasks for pass@k from several.
-
-    `solved` holds `samples` rows for each task, side by side. Our own faults (infra_error) are left out and counted.
-    """
-    groups = [solved[start : start + samples] for start in range(0, len(solved), samples)]
-    groups = [[row for row in group if row["verdict"] != "infra_error"] for group in groups]
-    judged = [row for group in groups for row in group]
-    measured: dict[str, Any] = {
-        "n": len(groups),
-        "infra_errors": len(solved) - len(judged),
-        "compile_rate": stats.wilson(sum(row["compiles"] for row in judged), len(judged))._asdict(),
-        "clippy_warnings": sum(row["clippy_warnings"] for row in judged) / max(1, len(judged)),
-        "tests_passed": sum(row["tests_passed"] / max(1, row["tests_total"]) for row in judged) / max(1, len(judged)),
-        "truncated": sum(row["truncated"] for row in judged),
-        "quality": quality(judged),
-        "verdicts": {
-            name: sum(row["verdict"] == name for row in judged) for name in {row["verdict"] for row in judged}
-        },
-    }
-    for k in ks:
-        if samples == 1:
-            interval = stats.wilson(sum(row["passed"] for row in judged), len(judged))
-        else:
-            enough = [[row["passed"] for row in group] for group in groups if len(group) >= k]
-            values = [stats.pass_at_k(len(passed), sum(passed), k) for passed in enough]
-            if not values:
-                raise verdicts.Ungraded(
-                    f"pass@{k}: of no task could {k} of {samples} answers be graded: {verdicts.fault(solved)}"
-                )
-            interval = stats.mean_bootstrap(values)
-        measured[f"pass@{k}"] = interval._asdict()
-    return measured
-
-
-def quality(judged: list[dict]) -> dict[str, Any]:
-    """What the programs look like: means over all of them, and of each clippy lint over those that compile.
-
-    documented: share of the public items that have a doc comment; idioms: how many of four are used; coverage: share of
-    the prompt's words that occur; hack_rate: share of the programs that tried to get round the tests.
-    """
-    programs = [structure.structure(row["code"] or "", row["prompt"]) for row in judged]
-    means: dict[str, Any] = {"hack_rate": _mean([float(reward.is_hack(row)) for row in judged])}
-    for name in ("documented", "idioms", "coverage", "unwraps", "lines"):
-        means[name] = _mean([program[name] for program in programs if program[name] is not None])
-    compiled = [row for row in judged if row["compiles"]]
-    totals: Counter[str] = Counter()
-    for row in compiled:
-        totals.update(row["lints"])
-    means["lints"] = {lint: count / len(compiled) for lint, count in totals.most_common()}
-    return means
-
-
-def _mean(values: list[float]) -> float | None:
-    return sum(values) / len(values) if values else None
 
 
 @torch.inference_mode()
@@ -205,5 +246,13 @@ def perplexity(
 
 
 def finish(run: runs.Run) -> runs.Run:
-    """Commit the run."""
-    return fit.finish(run, results(run), data(run)["report"])
+    """Write samples.md and report.json, and commit the run."""
+    rows, measured = data(run), results(run)
+    if not run.finished:
+        tokenizer = load.tokenizer(run)
+        parts = {}
+        for name, asked in rows["parts"].items():
+            ids = asking.prompt_ids(tokenizer, rows["tasks"][name][0], asked["prompt_form"])
+            parts[name] = {**asked, "prompt_example": asking.text(tokenizer, ids)}
+        written.write(run, parts, measured)
+    return fit.finish(run, measured, rows["report"])

@@ -5,6 +5,7 @@
     open.json        what the run was opened with; lets a new process find and resume it
     metrics.jsonl    one line per logged step
     samples.jsonl    completions with their verdicts
+    samples.md       the first of them to read, and report.json all that was measured, where a run measures others
     rollouts.jsonl   those of the parent on training tasks, where a run trains on them
     events.jsonl     what happened beside training: resumes, fall-backs, out-of-memory errors, changed settings
     sandbox.json     what was proved of the sandbox that graded, where programs were graded
@@ -43,6 +44,7 @@ CONFIG = "config.yaml"
 OPENING = "open.json"
 METRICS = "metrics.jsonl"
 SAMPLES = "samples.jsonl"
+EVALUATED = ("report.json", "samples.md")  # a pair: the reports of prepared data are called so, too
 ROLLOUTS = "rollouts.jsonl"
 EVENTS = "events.jsonl"
 SANDBOX = "sandbox.json"

@@ -33,11 +33,21 @@ def digest(tasks: list[Task], asked_in: str) -> str:
     return lines.digest(tasks if asked_in == prompt_form.BARE else [*tasks, {"prompt_form": asked_in}])
 
 
+def prompt_ids(tokenizer: Any, task: Task, asked_in: str) -> list[int]:
+    """The ids that a task's answer goes on from: its conversation with the generation prompt, or in the form
+    'complete' the bare text. Raises ForgedToken, a ValueError, where the prompt spells a control token."""
+    if asked_in == prompt_form.COMPLETE:
+        text = sets.raw(task)
+        template.refuse_control_tokens(tokenizer, [{"role": "user", "content": text}])
+        return tokenizer.encode(text)
+    return template.prompt_ids(tokenizer, sets.question(task, asked_in))
+
+
 def example(run: runs.Run, task: Task) -> str:
     """A task as the model will see it, control tokens and generation prompt included, under a line that names the
     prompt form."""
     asked_in, tokenizer = form(run), load.tokenizer(run)
-    ids = template.prompt_ids(tokenizer, sets.question(task, asked_in))
+    ids = prompt_ids(tokenizer, task, asked_in)
     return f"{described(asked_in)}\nWhat the model will see of {task['id']}:\n\n{text(tokenizer, ids)}"
 
 

@@ -16,7 +16,9 @@ from nbcore.training import logits, memory
 
 def completion(tokenizer: Any, ids: list[int], stops: list[int] | None = None) -> Completion:
     """What a model answered, from the ids that it emitted after the prompt; `stops` as in `template.answer`."""
-    return Completion(**template.read(tokenizer, ids, stops)._asdict())
+    ends = template.stop_ids(tokenizer) if stops is None else stops
+    tokens = next((index + 1 for index, token in enumerate(ids) if token in ends), len(ids))
+    return Completion(**template.read(tokenizer, ids, stops)._asdict(), tokens=tokens)
 
 
 class _EachToken(StoppingCriteria):
@@ -38,12 +40,14 @@ def generate(
     generation: configs.Generation,
     seed: int = 0,
     progress: Callable[[float], None] = lambda done: None,
+    finished: Callable[[list[int], list[Completion]], None] = lambda indices, answers: None,
 ) -> list[Completion]:
     """One completion for each prompt (token ids), in order; deterministic in the seed on one machine.
 
     Prompts of like length share a batch: padding costs, and left padding keeps positions right. Where memory runs out
     the batches are halved. `progress` is called after every token with how many are done, those of
-    the batch in hand counted by the share of `max_new_tokens` that they have.
+    the batch in hand counted by the share of `max_new_tokens` that they have; `finished` after every batch, with the
+    indices of its prompts and their completions.
     A completion ends at the first token that publisher, tokenizer or template name as an end, and not later.
     """
     set_seed(seed)
@@ -80,6 +84,7 @@ def generate(
             )
         for index, tokens in zip(chosen, output[:, width:].tolist(), strict=True):
             answers[index] = completion(tokenizer, tokens, stops)
+        finished(chosen, [answers[index] for index in chosen])
 
     for done in memory.in_batches(order, generation.batch_size, complete):
         progress(done)

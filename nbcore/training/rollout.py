@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -19,7 +19,7 @@ from nbcore.grading import verdicts
 from nbcore.grading.grader import RustGrader
 from nbcore.runs import activity, commit, layout, pausing
 from nbcore.tasks import checking, katas, sets
-from nbcore.training import asking, load
+from nbcore.training import asking, beside, load
 from nbcore.training.generate import generate
 
 ENOUGH = 4  # an answer that is not over by then has lost its way, and would cost the most of all
@@ -41,35 +41,40 @@ def solve(
     what: str = "",
 ) -> list[dict]:
     """One graded answer for each task, asked in a prompt form, in order: {"id", "family", "prompt", "completion",
-    "truncated", …}, and "reasoning" where the model reasoned before it answered.
+    "truncated", …, "tokens"}, and "reasoning" where the model reasoned before it answered. A batch is
+    graded while the next is generated; the order of the rows, and every verdict, is as if it were not.
 
     `doing` is called with (words, done, total) as it goes on, as an activity.Activity is; `what` ends the words.
     Raises verdicts.Ungraded where not one answer could be graded.
     """
-    count = len(tasks)
-    prompts = [template.prompt_ids(tokenizer, sets.question(task, form)) for task in tasks]
-    answering, grading = f"answering {count} tasks{what}", f"grading {count} answers{what}"
-    doing(answering, 0, count)
-    completions = generate(model, tokenizer, prompts, generation, seed, lambda done: doing(answering, int(done), count))
-    doing(grading, 0, count)
+    count, answers = len(tasks), f"{len(tasks)} answers{what}"
+    prompts = [asking.prompt_ids(tokenizer, task, form) for task in tasks]
+    doing(f"answering {count} tasks{what}", 0, count)
 
-    def grade(samples: list[Sample]) -> list[Verdict]:
-        return grader.grade(samples, lambda done, of: doing(grading, done, of))
+    def judge(batch: Sequence[int], done: Sequence[Completion], note: Callable[[int], None]) -> list[Verdict]:
+        chosen = [tasks[index] for index in batch]
+        return graded(chosen, done, lambda samples: grader.grade(samples, lambda some, _: note(some)), form)
 
-    judged = graded(tasks, completions, grade)
+    with beside.Grading(judge) as grading:
+        completions = generate(
+            *(model, tokenizer, prompts, generation, seed),
+            lambda done: doing(f"answering {count} tasks{what}", int(done), count),
+            grading.add,
+        )
+        doing(f"grading {answers}", 0, count)
+        judged = grading.verdicts(count, lambda done: doing(f"grading {answers}", done, count))
     verdicts.refuse_ungraded(judged, "answers")
     return [
-        {
-            "id": task["id"],
-            "family": task.get("family", ""),
-            "prompt": task["prompt"],
-            "completion": done["text"],
-            "truncated": done["truncated"],
-            **({"reasoning": done["reasoning"]} if done["reasoning"] else {}),
-            **{key: verdict[key] for key in KEPT},
-        }
+        {**_answer(task, done), **{key: verdict[key] for key in KEPT}, "tokens": done["tokens"]}
         for task, done, verdict in zip(tasks, completions, judged, strict=True)
     ]
+
+
+def _answer(task: Task, done: Completion) -> dict[str, Any]:
+    """What was asked and answered, as it stands in samples.jsonl."""
+    reasoning = {"reasoning": done["reasoning"]} if done["reasoning"] else {}
+    asked = {"id": task["id"], "family": task.get("family", ""), "prompt": task["prompt"]}
+    return {**asked, "completion": done["text"], "truncated": done["truncated"], **reasoning}
 
 
 def several(
@@ -116,14 +121,17 @@ def spoiled(tokenizer: Any, text: str) -> bool:
 
 
 def graded(
-    tasks: list[Task], completions: list[Completion], grade: Callable[[list[Sample]], list[Verdict]]
+    tasks: Sequence[Task],
+    completions: Sequence[Completion],
+    grade: Callable[[list[Sample]], list[Verdict]],
+    form: str = prompt_form.BARE,
 ) -> list[Verdict]:
     """The verdicts on answers to tasks, in order. `grade` is a grader's, with or without progress.
 
     Every phase comes through this function: evaluation, rollouts, before and after through `solve`, and GRPO, whose
     completions TRL generates.
     """
-    return grade([sets.sample(task, done["text"]) for task, done in zip(tasks, completions, strict=True)])
+    return grade([sets.sample(task, done["text"], form) for task, done in zip(tasks, completions, strict=True)])
 
 
 def grader(run: runs.Run, lint: bool = True) -> RustGrader:
