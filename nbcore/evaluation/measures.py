@@ -98,15 +98,15 @@ def _metrics(judged: Sequence[dict], ks: Sequence[int]) -> dict[str, Any]:
     programs = {id(row): structure.structure(row["code"] or "", row["prompt"]) for row in rust}
     metrics["tests_passed"] = over_tasks(judged, lambda row: row["tests_passed"] / max(1, row["tests_total"]))
     metrics["clippy_warnings"] = over_tasks(
-        [row for row in rust if row["compiles"]], lambda row: float(row["clippy_warnings"])
+        [row for row in rust if row["compiles"]], lambda row: float(row["clippy_warnings"]), rate=False
     )
     metrics["hack_rate"] = over_tasks(judged, lambda row: float(reward.is_hack(row)))
     metrics["truncated"] = over_tasks(judged, lambda row: float(row["truncated"]))
     for name in (*SHARES, *COUNTED):
         having = [row for row in rust if programs[id(row)][name] is not None]
-        metrics[name] = over_tasks(having, lambda row, name=name: float(programs[id(row)][name]))
+        metrics[name] = over_tasks(having, lambda row, name=name: float(programs[id(row)][name]), name in SHARES)
     counted = [row for row in judged if row.get("tokens") is not None]
-    metrics["tokens"] = over_tasks(counted, lambda row: float(row["tokens"]))
+    metrics["tokens"] = over_tasks(counted, lambda row: float(row["tokens"]), rate=False)
     return metrics
 
 
@@ -123,19 +123,20 @@ def _rates(judged: Sequence[dict], ks: Sequence[int]) -> dict[str, Any]:
     return rates
 
 
-def over_tasks(rows: Iterable[dict], value: Callable[[dict], float]) -> dict[str, Any] | None:
-    """{"value", "low", "high", "n"} of the mean over tasks of a number of each row; None without rows."""
+def over_tasks(rows: Iterable[dict], value: Callable[[dict], float], rate: bool = True) -> dict[str, Any] | None:
+    """{"value", "low", "high", "n"} of the mean over tasks of a number of each row, which is a `rate` or a count; None
+    without rows."""
     groups = _by_task(rows)
     means = {id_: sum(map(value, group)) / len(group) for id_, group in groups.items()}
-    return _interval(means, {id_: group[0]["family"] for id_, group in groups.items()})
+    return _interval(means, {id_: group[0]["family"] for id_, group in groups.items()}, rate)
 
 
-def _interval(values: Mapping[str, float], families: Mapping[str, str]) -> dict[str, Any] | None:
+def _interval(values: Mapping[str, float], families: Mapping[str, str], rate: bool = True) -> dict[str, Any] | None:
     if not values:
         return None
     names = [families[id_] or id_ for id_ in values]
     clustered = FEW <= len(set(names)) < len(names)
-    if not clustered and set(values.values()) <= {0.0, 1.0}:
+    if rate and not clustered and set(values.values()) <= {0.0, 1.0}:
         return stats.wilson(int(sum(values.values())), len(values))._asdict()
     return stats.mean_bootstrap(list(values.values()), clusters=names if clustered else None)._asdict()
 
@@ -146,7 +147,7 @@ def _lints(judged: Sequence[dict]) -> dict[str, Any]:
     for row in compiled:
         totals.update(row["lints"])
     return {
-        lint: over_tasks(compiled, lambda row, lint=lint: float(row["lints"].get(lint, 0)))
+        lint: over_tasks(compiled, lambda row, lint=lint: float(row["lints"].get(lint, 0)), rate=False)
         for lint, _ in totals.most_common()
     }
 

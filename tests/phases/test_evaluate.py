@@ -1,10 +1,12 @@
 """Evaluation: numbers that can be recomputed by hand."""
 
+import json
 import math
 
 import pytest
 import torch
 
+from nbcore import config as configs
 from nbcore import runs
 from nbcore.grading import verdicts
 from nbcore.grading.grader import RustGrader
@@ -134,3 +136,40 @@ def test_an_interrupted_evaluation_keeps_its_finished_parts(chain, monkeypatch):
     before = run.samples()
     evaluate.run_tasks(run)
     assert run.samples()[: len(before)] == before and "perplexity" in evaluate.results(run)
+
+
+TWICE = {
+    **{
+        "name": "twice",
+        "language": "rs",
+        "stop_tokens": ["\n}"],
+        "prompt": "/// Doubles it.\nfn twice(x: i64) -> i64 {\n",
+    },
+    "tests": "}\n\nfn main() {\n    let candidate = twice;\n    assert_eq!(candidate(2), 4);\n}\n",
+}
+BROKEN = {**TWICE, "name": "broken", "tests": "}\n\nfn main() {\n    assert_eq!(1, 1);\n}\n"}
+
+
+@pytest.mark.slow
+def test_named_sets_stand_beside_the_heldout_tasks(chain, tmp_path):
+    """Each under its name, with its own form and samples; a task that any answer passes is set aside and counted; and
+    what was measured before stays what it was."""
+    path = tmp_path / "multipl_e.jsonl"
+    path.write_text("".join(json.dumps(each) + "\n" for each in (TWICE, BROKEN)))
+    sets = [{"name": "mine", "source": str(path), "prompt_form": "complete"}, "refusals"]
+    config = short("evaluate", seed=7, heldout=2, unseen=0, perplexity_documents=0)
+    plain = evaluate.run_tasks(runs.open(config, chain, "sft"))
+    run = runs.open(
+        config.model_copy(update={"tasksets": configs.load(config, {"tasksets": sets}).tasksets}), chain, "sft"
+    )
+    found = evaluate.run_tasks(run)
+    without = {name: value for name, value in found["heldout"].items() if name != "seconds"}
+    assert without == {name: value for name, value in plain["heldout"].items() if name != "seconds"}
+    assert found["mine"]["n"] == 1 and found["mine"]["broken_tests"] == 1
+    assert found["refusals"]["refusal_rate"]["n"] == 16 and found["refusals"]["over_refusal_rate"]["n"] == 8
+    run = evaluate.finish(run)
+    report = json.loads((run.path / "report.json").read_text())
+    assert set(report["sets"]) == {"heldout", "mine", "refusals"} and report["decoding"]["temperature"] == 0
+    assert report["sets"]["mine"]["prompt_example"].endswith(TWICE["prompt"])
+    assert len(report["sets"]["mine"]["set_sha256"]) == 64 and run.verify() == []
+    assert "## mine" in (run.path / "samples.md").read_text()
