@@ -1,0 +1,169 @@
+"""What an adapter adds to which tensor of its base, as PEFT itself computes it, without the base's weights in memory."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from peft import PeftConfig, PeftModel
+from peft.tuners.lora import layer as layers
+from safetensors import SafetensorError, safe_open
+from transformers import AutoConfig, AutoModelForCausalLM
+
+PREFIX = "base_model.model."
+PLAIN = (layers.Linear, layers.Embedding, layers.ParamWrapper)  # those whose update is a sum of base and delta
+CONFIG, FILE = "adapter_config.json", "adapter_model.safetensors"
+
+
+class NotPlain(ValueError):
+    """The adapter's update is not base + delta, tensor by tensor, as DoRA's is not: only a whole model can merge it."""
+
+
+class Change(NamedTuple):
+    """What becomes of one tensor of the base."""
+
+    make: Callable[[], torch.Tensor]
+    """The delta, in float32; of a module that was trained whole, the new tensor."""
+    replaces: bool
+    shape: tuple[int, ...]
+
+
+class Adapter(NamedTuple):
+    """Every tensor that an adapter changes, and what the model says of its embeddings."""
+
+    changes: dict[str, Change]
+    tied: tuple[str, str] | None
+    """Names of the input and the output embedding where these are one weight."""
+    linear: list[str]
+    """Names of the weights of linear layers, the output layer apart: those that 4-bit loading quantises."""
+
+
+def config_of(adapter: Path) -> dict[str, Any]:
+    """The adapter's own config. Raises ValueError where the folder holds no PEFT adapter."""
+    adapter = Path(adapter)
+    if not (adapter / CONFIG).is_file():
+        raise ValueError(f"adapter: {adapter} holds no {CONFIG}; name the folder that PEFT's save_pretrained wrote")
+    if not (adapter / FILE).is_file():
+        raise ValueError(f"adapter: {adapter} has no {FILE}; save it as safetensors (a .bin is a pickle, never loaded)")
+    try:
+        values = json.loads((adapter / CONFIG).read_text("utf-8"))
+        with safe_open(adapter / FILE, framework="pt") as file:
+            file.keys()
+    except (ValueError, SafetensorError) as error:
+        words = " ".join(str(error).split())
+        raise ValueError(f"adapter: {adapter} is damaged ({words}); copy it again") from None
+    if not isinstance(values, dict) or not values.get("peft_type"):
+        raise ValueError(f"adapter: {adapter / CONFIG} names no peft_type; it is no config of PEFT")
+    return values
+
+
+def load(base: Path, adapter: Path | None) -> Adapter:
+    """The changes of an adapter to the model in a folder; none without an adapter.
+
+    Raises ValueError where the adapter does not fit, naming the tensor, and NotPlain where it is no sum.
+    """
+    model = _shell(base)
+    reading, writing = model.get_input_embeddings(), model.get_output_embeddings()
+    names = {module: name for name, module in model.named_modules()}
+    tied = None
+    if writing is not None and reading.weight is writing.weight:
+        tied = (f"{names[reading]}.weight", f"{names[writing]}.weight")
+    linear = [f"{names[m]}.weight" for m in names if isinstance(m, torch.nn.Linear) and m is not writing]
+    if adapter is None:
+        return Adapter({}, tied, linear)
+    values = config_of(adapter)
+    if values["peft_type"] != "LORA":
+        raise NotPlain(f"adapter: {values['peft_type']} is merged as a whole")
+    if values.get("use_dora") or values.get("lora_bias") or values.get("trainable_token_indices"):
+        raise NotPlain("adapter: DoRA, lora_bias and trainable tokens are merged as a whole")
+    if values.get("bias", "none") != "none" or values.get("alora_invocation_tokens"):
+        raise NotPlain("adapter: trained biases and activated LoRA are merged as a whole")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PEFT warns of keys that are missing; below they are errors
+        try:
+            model = PeftModel.from_pretrained(model, str(adapter), low_cpu_mem_usage=True, torch_device="cpu")
+        except (RuntimeError, ValueError, KeyError) as error:
+            words = " ".join(str(error).split())[:300]
+            raise ValueError(f"adapter: {adapter} does not fit the base {base}: {words}") from None
+    return Adapter(_changes(model, adapter), tied, linear)
+
+
+def _shell(base: Path) -> Any:
+    """The model of a folder with its shapes and no weights: each parameter is one zero, expanded."""
+    architecture = AutoConfig.from_pretrained(base)
+    if getattr(architecture, "quantization_config", None) is not None:
+        del architecture.quantization_config
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(architecture, dtype=torch.float32)
+    made: dict[int, torch.nn.Parameter] = {}  # a shared weight stays shared
+    for module in model.modules():
+        for name, parameter in list(module.named_parameters(recurse=False)):
+            if id(parameter) not in made:
+                made[id(parameter)] = torch.nn.Parameter(torch.zeros(1).expand(parameter.shape), requires_grad=False)
+            setattr(module, name, made[id(parameter)])
+    return model
+
+
+def _changes(model: PeftModel, adapter: Path) -> dict[str, Change]:
+    changes: dict[str, Change] = {}
+    used: set[str] = set()
+    for name, module in model.named_modules():
+        if not isinstance(module, layers.LoraLayer):
+            continue
+        if not isinstance(module, PLAIN) or module.lora_variant:
+            raise NotPlain(f"adapter: {type(module).__name__} is merged as a whole")
+        place = name.removeprefix(PREFIX)
+        parameter = "weight"
+        if isinstance(module, layers.ParamWrapper):
+            parameter, shape = module.parameter_name, tuple(module.get_param().shape)
+            while place.endswith(".base_layer"):
+                place = place.removesuffix(".base_layer")
+        else:
+            shape = tuple(module.get_base_layer().weight.shape)
+        for part, value in module.named_parameters():
+            if part.startswith("lora_") and value.is_meta:
+                raise ValueError(f"adapter: {adapter} has no {part} for {place}.{parameter}; it was lost on the way")
+        used.add(name)
+        changes[f"{place}.{parameter}"] = Change(_delta(module), False, shape)
+    for name, value in model.named_parameters():
+        before, mark, after = name.partition(".modules_to_save.default.")
+        if mark:
+            if value.is_meta:
+                raise ValueError(f"adapter: {adapter} has no {before.removeprefix(PREFIX)}.{after}, which it trained")
+            place = f"{before.removeprefix(PREFIX)}.{after}"
+            changes[place] = Change(lambda value=value: value.detach().float(), True, tuple(value.shape))
+    _refuse_unknown(model, adapter)
+    if not changes:
+        raise ValueError(f"adapter: {adapter} changes nothing in this base; is it the base that it was trained on?")
+    return changes
+
+
+def _delta(module: Any) -> Callable[[], torch.Tensor]:
+    def make() -> torch.Tensor:
+        with torch.no_grad():
+            return module.get_delta_weight("default").detach().float()
+
+    return make
+
+
+def _refuse_unknown(model: PeftModel, adapter: Path) -> None:
+    """Raises ValueError for a tensor of the file that has no place in the model: PEFT passes it over."""
+    from peft import get_peft_model_state_dict
+
+    known = set(get_peft_model_state_dict(model, save_embedding_layers=False))
+    with safe_open(adapter / FILE, framework="pt") as file:
+        stored = set(file.keys())
+    if unknown := sorted(stored - known):
+        place = unknown[0].removeprefix(PREFIX)
+        raise ValueError(f"adapter: {adapter} holds {place}, for which the base has no place: it was made for another")
+    if lost := sorted(known - stored):
+        raise ValueError(f"adapter: {adapter} has no {lost[0].removeprefix(PREFIX)}; it was lost on the way")
+
+
+def peft_versions(adapter: Path) -> str:
+    """The version of PEFT that wrote an adapter, where it says so."""
+    return str(PeftConfig.from_pretrained(str(adapter)).to_dict().get("peft_version") or "unknown")
