@@ -21,7 +21,7 @@ WITHOUT_TORCH = ("core", "stats", "config", "grading", "chat", "tasks", "runs", 
 # Rooms of one floor that may import others of it: a gate asks whether data are clean and an adapter loads.
 BESIDE = {"gates": ("data", "training")}
 # Imported only where a person asked for them, so not in requirements.txt.
-OPTIONAL = {"google", "IPython"}
+OPTIONAL = {"google", "IPython", "xllamacpp"}
 
 
 def module_name(path: Path) -> str:

@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import typer
 
 from nbcore import runs
-from nbcore.cli import gates
+from nbcore.cli import export, gates, talk
 from nbcore.cli.data import data_app
 from nbcore.cli.reports import compare, report, show_report
 from nbcore.cli.runs import Judged, Store, err, out, runs_app
@@ -35,6 +35,9 @@ app = typer.Typer(
 )
 app.add_typer(runs_app, name="runs")
 app.add_typer(data_app, name="data")
+app.command()(export.merge)
+app.command()(talk.chat)
+app.command()(talk.serve)
 # typer brings its own copy of click since 0.26, and Colab may have an older typer: in both, this is click's UsageError.
 UsageError = typer.BadParameter.__base__
 

@@ -2,6 +2,7 @@
 
 from nbcore.config.data import Data
 from nbcore.config.evaluate import Evaluate
+from nbcore.config.export import Export
 from nbcore.config.grpo import Grpo, RewardWeights
 from nbcore.config.ipo import Ipo
 from nbcore.config.lang_adapter import LangAdapter
@@ -34,6 +35,7 @@ __all__ = [
     "Corpus",
     "Data",
     "Evaluate",
+    "Export",
     "Generation",
     "Grpo",
     "Ipo",

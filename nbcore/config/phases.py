@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from nbcore.config.data import Data
 from nbcore.config.evaluate import Evaluate
+from nbcore.config.export import Export
 from nbcore.config.grpo import Grpo
 from nbcore.config.ipo import Ipo
 from nbcore.config.lang_adapter import LangAdapter
@@ -38,6 +39,8 @@ class Entry(NamedTuple):
     """Whether its weights begin untrained, so that a run of it is a base model of its own."""
     makes_data: bool = False
     """Whether its runs hold records that a training run may read, and no model."""
+    whole: bool = False
+    """Whether the model that it leaves holds what its parents trained, so that no adapter belongs to it."""
     measures: bool = False
     """Whether it measures runs of other phases: a report takes its numbers from there."""
     yardstick: bool = False
@@ -123,6 +126,14 @@ TABLE: dict[str, Entry] = {  # in the order of the chain
         knobs={"heldout": "heldout", "samples": "samples", "temperature": "generation.temperature"},
         length="heldout",
         measures=True,
+    ),
+    "export": Entry(
+        Export,
+        "export",
+        parent="grpo",
+        leaves="model",
+        knobs={"dtype": "dtype", "gguf": "gguf", "form": "form"},
+        whole=True,
     ),
 }
 PHASES: dict[str, type[Phase]] = {name: entry.config for name, entry in TABLE.items()}

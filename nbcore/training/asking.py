@@ -23,9 +23,7 @@ def form(run: runs.Run) -> str:
         if named is not None:
             return prompt_form.SHIPPED.get(named, named)
         ancestor = ancestor.parent
-    base = load.base_of(run)
-    made_here = base == "seedling" or base.startswith("run:")
-    return prompt_form.BARE if made_here else prompt_form.CHAT
+    return prompt_form.BARE if load.made_here(run) else prompt_form.CHAT
 
 
 def digest(tasks: list[Task], asked_in: str) -> str:

@@ -33,7 +33,8 @@ SEEDLING = runs.SEEDLING
 def base_of(run: runs.Run) -> str:
     """Which base model a run stands on: 'seedling', a folder, a Hub id, or 'run:<id>' for one of our own.
 
-    A run inherits its parent's base; naming another is an error, because the adapter would not fit it.
+    A run inherits its parent's base; naming another is an error, because the adapter would not fit it. A parent that
+    left a whole, merged model is a base itself.
     """
     if configs.TABLE[run.phase].from_scratch:
         return f"run:{run.id}"
@@ -42,13 +43,26 @@ def base_of(run: runs.Run) -> str:
         if run.info.get("seedling") != runs.seedling(run.config, None):
             raise ValueError(f"{run.id} was trained on a seedling that has been replaced since; run its phase again")
         return run.config.model.base or "seedling"
-    inherited = base_of(parent)
-    if run.config.model.base not in (None, inherited):
+    inherited = f"run:{parent.id}" if is_whole(parent) else base_of(parent)
+    if run.config.model.base not in (None, inherited, base_of(parent)):
         raise ValueError(
             f"model.base is {run.config.model.base!r}, but the parent {parent.id} stands on {inherited!r}; "
             "leave model.base out, or name another parent"
         )
     return inherited
+
+
+def is_whole(run: runs.Run) -> bool:
+    """Whether a run left a merged model, which holds what its parents trained and needs no adapter beside it."""
+    return configs.TABLE[run.phase].whole and (run.path / layout.MODEL).is_dir()
+
+
+def made_here(run: runs.Run) -> bool:
+    """Whether the model behind a run began as one made here: the seedling, or what a phase trained from scratch."""
+    while run.parent is not None and is_whole(run.parent):
+        run = run.parent
+    base = base_of(run)
+    return base == "seedling" or base.startswith("run:")
 
 
 def revision_of(run: runs.Run) -> str:
@@ -77,7 +91,7 @@ def fingerprint(run: runs.Run) -> str:
 
 def adapter_of(run: runs.Run | None) -> Path | None:
     """The adapter a run left or inherited; None while the chain still has none."""
-    while run is not None:
+    while run is not None and not is_whole(run):
         if (run.path / layout.ADAPTER).is_dir():
             return run.path / layout.ADAPTER
         run = run.parent

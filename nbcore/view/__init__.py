@@ -12,6 +12,7 @@ from nbcore.view.config_table import Table, table
 from nbcore.view.corpus import accounts, corpus, examples
 from nbcore.view.html import Html, Picture, plain
 from nbcore.view.live import Live
+from nbcore.view.proof import parity
 from nbcore.view.viewers import (
     answers,
     before_after,
@@ -44,6 +45,7 @@ __all__ = [
     "outcomes",
     "p_value",
     "panel",
+    "parity",
     "plain",
     "points",
     "rates",

@@ -12,25 +12,25 @@ from nbcore.report import chains
 from tests import fake_store
 
 
-class Export(configs.Phase):
+class Distil(configs.Phase):
     """A phase that trains nothing and comes last, as one that writes a file for another program would."""
 
-    phase: Literal["export"] = "export"
+    phase: Literal["distil"] = "distil"
 
 
 @pytest.fixture
-def export(monkeypatch):
+def distil(monkeypatch):
     """The phase in the table, as its author would add it."""
-    entry = configs.phases.Entry(Export, "export", parent="grpo", leaves="gguf", knobs={})
-    monkeypatch.setitem(configs.TABLE, "export", entry)
-    monkeypatch.setitem(configs.PHASES, "export", Export)
+    entry = configs.phases.Entry(Distil, "distil", parent="grpo", leaves="gguf", knobs={})
+    monkeypatch.setitem(configs.TABLE, "distil", entry)
+    monkeypatch.setitem(configs.PHASES, "distil", Distil)
 
 
 @pytest.fixture
-def store(tmp_path, monkeypatch, export):
+def store(tmp_path, monkeypatch, distil):
     """A whole chain, and after it an exported model: the newest run of the last phase."""
     store = fake_store.make(tmp_path / "store", heldout=10, unseen=5)
-    run = runs.open(configs.load({"phase": "export"}), store, "grpo")
+    run = runs.open(configs.load({"phase": "distil"}), store, "grpo")
     (run.path / "gguf").mkdir()
     (run.path / "gguf" / "model.gguf").write_text("weights")
     run.finish({"bytes": 7}, base="seedling")
@@ -42,34 +42,34 @@ def test_a_phase_that_trains_nothing_is_no_link_of_the_reported_chain(store):
     """Listed last in the table, it was taken for the latest model, and the report was about a file."""
     assert [stage.label for stage in chains.chain(store)] == ["base", "adapter", "SFT", "IPO", "GRPO"]
     page = report.build(store).read_text("utf-8")
-    assert "GRPO" in page and "export" not in page
+    assert "GRPO" in page and "distil" not in page
 
 
 def test_every_command_knows_a_new_phase(store, capsys):
     for command in (
         ("runs", "list"),
-        ("runs", "list", "--phase", "export"),
-        ("runs", "show", "export"),
+        ("runs", "list", "--phase", "distil"),
+        ("runs", "show", "distil"),
         ("runs", "verify"),
         ("runs", "usage"),
         ("runs", "prune", "--dry-run"),
-        ("runs", "bless", "export"),
-        ("runs", "resume", "export"),
+        ("runs", "bless", "distil"),
+        ("runs", "resume", "distil"),
         ("report", str(store)),
     ):
         assert main.main(list(command)) == 0, command
-        assert "export/2" in capsys.readouterr().out or command[0] == "report" or "prune" in command
+        assert "distil/2" in capsys.readouterr().out or command[0] == "report" or "prune" in command
 
 
 def test_a_pipeline_may_end_in_a_new_phase(store, tmp_path):
     """Its parent is asked of the table, as that of every phase is."""
     from nbcore import pipeline as pipelines
 
-    (tmp_path / "export.yaml").write_text("phase: export\n")
+    (tmp_path / "distil.yaml").write_text("phase: distil\n")
     path = tmp_path / "pipeline.yaml"
-    stage = {"id": "export", "phase": "export", "config": str(tmp_path / "export.yaml")}
+    stage = {"id": "distil", "phase": "distil", "config": str(tmp_path / "distil.yaml")}
     path.write_text(json.dumps({"name": "x", "stages": [stage]}))
-    with pytest.raises(ValueError, match="parent is missing; export starts from a grpo stage"):
+    with pytest.raises(ValueError, match="parent is missing; distil starts from a grpo stage"):
         pipelines.load(path)
 
 

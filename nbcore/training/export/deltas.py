@@ -1,4 +1,4 @@
-"""What an adapter adds to which tensor of its base, as PEFT itself computes it, without the base's weights in memory."""
+"""What an adapter adds to which tensor of its base, as PEFT computes it, without the base's weights in memory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from peft import PeftConfig, PeftModel
+from peft import PeftModel
 from peft.tuners.lora import layer as layers
 from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, AutoModelForCausalLM
@@ -164,6 +164,6 @@ def _refuse_unknown(model: PeftModel, adapter: Path) -> None:
         raise ValueError(f"adapter: {adapter} has no {lost[0].removeprefix(PREFIX)}; it was lost on the way")
 
 
-def peft_versions(adapter: Path) -> str:
-    """The version of PEFT that wrote an adapter, where it says so."""
-    return str(PeftConfig.from_pretrained(str(adapter)).to_dict().get("peft_version") or "unknown")
+def peft_version(adapter: Path) -> str:
+    """The version of PEFT that wrote an adapter, where it says so: the layout of expert updates changed with 0.19."""
+    return str(config_of(adapter).get("peft_version") or "unknown")

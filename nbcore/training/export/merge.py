@@ -16,14 +16,10 @@ from typing import Any
 
 import torch
 
-from nbcore.chat import template
 from nbcore.core.base_model import local_folder
 from nbcore.runs import commit
-from nbcore.training.export import deltas, tensors
+from nbcore.training.export import carried, deltas, tensors
 
-GENERATION = "generation_config.json"
-TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json")
-TOKENIZER += ("merges.txt", "tokenizer.model", "spiece.model", "chat_template.jinja", "chat_template.json")
 Doing = Callable[[str, int, int], None]
 
 
@@ -104,7 +100,7 @@ def merge(
     trained_in_4_bits: bool = False,
     doing: Doing = quiet,
 ) -> dict[str, Any]:
-    """Write the merged model into an empty folder; returns facts: tensors, changed, untied, streamed.
+    """Write the merged model into an empty folder; returns facts: written, changed, untied, streamed.
 
     `trained_in_4_bits`: the adapter was trained on this base loaded in NF4, so its linear layers are rounded to NF4 and
     dequantised first: that is the model that was trained. Raises ValueError where base and adapter do not fit.
@@ -117,16 +113,18 @@ def merge(
         streamed = False
     if not streamed:
         if trained_in_4_bits:
-            raise ValueError("adapter: of this kind it cannot be merged into 4-bit weights; set model.quantization=none")
+            raise ValueError(
+                "adapter: of this kind it cannot be merged into 4-bit weights; set model.quantization=none"
+            )
         facts = _in_memory(base, adapter, folder, dtype, shard_bytes, doing)
     else:
         rounded = set(parts.linear) if trained_in_4_bits else set()
         target = Target(weights, parts, getattr(torch, dtype), device, rounded)
-        for done, name in enumerate(tensors.write(folder, target.plan(), shard_bytes), 1):
-            doing(f"merging {name}", done, len(target.names))
-        facts = {"tensors": len(target.names), "changed": len(parts.changes), "untied": target.untied, "streamed": True}
+        for done, _ in enumerate(tensors.write(folder, target.plan(), shard_bytes), 1):
+            doing("merging tensors", done, len(target.names))
+        facts = {"written": len(target.names), "changed": len(parts.changes), "untied": target.untied, "streamed": True}
         _write_config(base, folder, dtype, target.untied)
-    carry(base, adapter, folder)
+    carried.carry(base, adapter, folder)
     return facts
 
 
@@ -153,7 +151,10 @@ class Target:
 
     def plan(self) -> list[tensors.Planned]:
         """Every tensor in the order of names."""
-        return [tensors.Planned(name, self.shape(name), self.kind(name), lambda name=name: self.made(name)) for name in self.names]
+        return [
+            tensors.Planned(name, self.shape(name), self.kind(name), lambda name=name: self.made(name))
+            for name in self.names
+        ]
 
     def kind(self, name: str) -> torch.dtype:
         """Type that a tensor is written in: the chosen one, except for whole numbers."""
@@ -186,8 +187,10 @@ class Target:
 
 
 def _source(name: str, weights: tensors.Weights, parts: deltas.Adapter) -> str | None:
-    """The stored tensor that one of the merged model comes from: a tied weight is stored once. None where there is none,
-    as where transformers stores experts apart and holds them together."""
+    """The stored tensor that one of the merged model comes from: a tied weight is stored once.
+
+    None where there is none, as where transformers stores experts apart and holds them together.
+    """
     if name in weights.names:
         return name
     other = {parts.tied[0]: parts.tied[1], parts.tied[1]: parts.tied[0]}.get(name) if parts.tied else None
@@ -195,7 +198,7 @@ def _source(name: str, weights: tensors.Weights, parts: deltas.Adapter) -> str |
 
 
 def _in_memory(base: Path, adapter: Path, folder: Path, dtype: str, shard_bytes: int, doing: Doing) -> dict[str, Any]:
-    """The merge for adapters that are no plain sum, and for bases that transformers stores otherwise than it holds them."""
+    """For adapters that are no plain sum, and for bases that transformers stores otherwise than it holds them."""
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
@@ -208,13 +211,13 @@ def _in_memory(base: Path, adapter: Path, folder: Path, dtype: str, shard_bytes:
     lora.refuse_tied(model, [targets] if isinstance(targets, str) else targets, "adapter: its targets")
     if whole_ := [name for name in values.get("modules_to_save") or [] if model.config.tie_word_embeddings]:
         raise ValueError(
-            f"adapter: it has trained {whole_[0]!r} whole, on a base that ties its embeddings, in a kind that cannot be "
-            "merged tensor by tensor; merge it with PEFT, untie the base, and name that folder as the base"
+            f"adapter: it has trained {whole_[0]!r} whole, on a base that ties its embeddings, in a kind that cannot "
+            "be merged tensor by tensor; merge it with PEFT, untie the base, and name that folder as the base"
         )
     model = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload(safe_merge=True)
     model.save_pretrained(folder, max_shard_size=shard_bytes)
     _write_config(base, folder, dtype, False)
-    return {"tensors": len(tensors.Weights(folder).names), "changed": None, "untied": False, "streamed": False}
+    return {"written": len(tensors.Weights(folder).names), "changed": None, "untied": False, "streamed": False}
 
 
 def _write_config(base: Path, folder: Path, dtype: str, untied: bool) -> None:
@@ -224,44 +227,4 @@ def _write_config(base: Path, folder: Path, dtype: str, untied: bool) -> None:
     config["dtype"] = dtype
     if untied:
         config["tie_word_embeddings"] = False
-    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", "utf-8")
-
-
-def carry(base: Path, adapter: Path | None, folder: Path) -> None:
-    """Copy the tokenizer with its chat template, byte for byte, and name every end of a turn in the generation config.
-
-    The tokenizer is the adapter's where its folder brings one, for it was trained with that, else the base's.
-    """
-    source = tokenizer_source(base, adapter)
-    for name in TOKENIZER:
-        if (source / name).is_file():
-            shutil.copyfile(source / name, folder / name)
-    if (source / "additional_chat_templates").is_dir():
-        shutil.copytree(source / "additional_chat_templates", folder / "additional_chat_templates")
-    settings = {}
-    if (base / GENERATION).is_file():
-        settings = json.loads((base / GENERATION).read_text("utf-8"))
-    settings.pop("_from_model_config", None)
-    settings["eos_token_id"] = stops(base, source)
-    (folder / GENERATION).write_text(json.dumps(settings, indent=2) + "\n", "utf-8")
-    for path in [*base.glob("LICENSE*"), *base.glob("NOTICE*")]:
-        shutil.copyfile(path, folder / path.name)
-
-
-def tokenizer_source(base: Path, adapter: Path | None) -> Path:
-    """The folder whose tokenizer an adapter was trained with."""
-    own = adapter is not None and (Path(adapter) / "tokenizer_config.json").is_file()
-    return Path(adapter) if own else base
-
-
-def stops(base: Path, source: Path) -> list[int]:
-    """Every token that ends a turn: those that publisher, tokenizer and chat template name."""
-    from transformers import AutoTokenizer, GenerationConfig
-
-    tokenizer = AutoTokenizer.from_pretrained(source)
-    published = GenerationConfig.from_pretrained(base) if (base / GENERATION).is_file() else None
-    if tokenizer.chat_template is None:
-        named = published.eos_token_id if published else None
-        named = named if isinstance(named, list) else [named]
-        return sorted({*named, tokenizer.eos_token_id} - {None})
-    return template.stop_ids(tokenizer, published)
+    carried.write_json(folder / "config.json", config)

@@ -92,7 +92,10 @@ def _stored(folder: Path) -> dict[str, Path]:
     index = folder / INDEX
     if index.is_file():
         try:
-            wanted = {str(name): folder / str(file) for name, file in json.loads(index.read_text("utf-8"))["weight_map"].items()}
+            wanted = {
+                str(name): folder / str(file)
+                for name, file in json.loads(index.read_text("utf-8"))["weight_map"].items()
+            }
         except (ValueError, KeyError, AttributeError):
             raise ValueError(f"{index}: is no index of weights; copy it again from where it came") from None
         files = sorted(set(wanted.values()))

@@ -1,0 +1,233 @@
+"""Export: the trained model as a folder and as GGUF files, with the proof that it is the model that was trained.
+
+W' = W + (alpha / r) · B·A, and for every targeted tensor <W' - W, Δ> / <Δ, Δ> = 1
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from nbcore import runs
+from nbcore.chat import template
+from nbcore.core import lines
+from nbcore.data import sources
+from nbcore.runs import activity, commit, layout
+from nbcore.tasks import sets
+from nbcore.training import asking, fit, load, rollout
+from nbcore.training.export import deltas, folder, gguf, gguf_parity, llama_cpp, merge, ollama, parity, talking
+from nbcore.training.export import logits as texts
+from nbcore.training.remembered import remembered
+from nbcore.view import proof
+from nbcore.view.live import Live
+
+GGUF = "gguf"  # folder of the GGUF files in a run
+FIGURE = "parity.png"
+MODELFILE = "Modelfile"
+LORA = "adapter-lora.gguf"
+PREFERRED = ("q8_0", "f16", "bf16")  # which file the Modelfile and a chat take first
+
+
+@remembered
+def data(run: runs.Run) -> dict[str, Any]:
+    """What the export is measured with: prompts as ids, texts for the tokenizers, and held-out documents."""
+    config = run.config
+    tokenizer, form = load.tokenizer(run), asking.form(run)
+    tasks = sets.tasks("katas", "heldout", config.greedy, config.seed)
+    documents = []
+    if config.perplexity_documents:
+        documents = sources.documents({"katas": config.perplexity_documents}, "heldout", config.seed)
+    return {
+        "tasks": tasks,
+        "prompts": [template.prompt_ids(tokenizer, sets.question(task, form)) for task in tasks],
+        "chats": [sets.question(task, form) for task in tasks[:8]],
+        "documents": documents,
+        "tokenizer": tokenizer,
+        "report": {
+            "logits_texts": config.prompts,
+            "greedy_prompts": len(tasks),
+            "documents": len(documents),
+            "prompt_form": form,
+            "sha256": lines.digest([*tasks, *documents, *texts.texts(config.prompts)]),
+        },
+    }
+
+
+def example(run: runs.Run) -> str:
+    """The first prompt as both programs will see it."""
+    return asking.example(run, data(run)["tasks"][0])
+
+
+def write(run: runs.Run) -> dict[str, Any]:
+    """Merge, prove, and leave model/ (or adapter/, with `form: adapter`); returns the proof, which parity.json holds.
+
+    What is there already is not made again. Raises parity.Lost, naming the tensor or file, where something was lost.
+    """
+    config = run.config
+    if run.finished or (known(run) and _target(run).is_dir()):
+        return known(run)
+    adapter = load.adapter_of(run.parent)
+    base = merge.local(load.base_location(load.base_of(run), run.store), load.revision_of(run))
+    doing = activity.Activity(run.path, Live(config.phase).tell)
+    if config.form == "adapter":
+        if adapter is None:
+            raise ValueError("form: 'adapter', and the parent has none; export it merged, or name a trained parent")
+        if not _target(run).is_dir():
+            folder.adapter_only(adapter, base, load.base_of(run), _target(run))
+        report = {"form": "adapter", "ok": True, "problems": parity.check_tokenizer(base, adapter, _target(run))}
+        report["tensors"] = [{"name": name} for name in deltas.load(base, adapter).changes]
+        parity.require(report)
+    else:
+        report = folder.merged(
+            adapter,
+            str(base),
+            _target(run),
+            dtype=config.dtype,
+            shard_gb=config.shard_gb,
+            device=config.device,
+            prompts=config.prompts,
+            compute=config.model.dtype,
+            trained_in_4_bits=adapter is not None and config.model.quantization == "nf4",
+            doing=doing,
+        )
+        parity.require(report)
+        report = {"form": "merged", **report}
+    report |= {"base": load.base_of(run), "adapter": run.parent.id if adapter else None}
+    return _keep(run, report)
+
+
+def known(run: runs.Run) -> dict[str, Any]:
+    """The proof as far as it goes by now; empty before there is one."""
+    path = run.path / parity.FILE
+    return json.loads(path.read_text("utf-8")) if path.is_file() else {}
+
+
+def _target(run: runs.Run) -> Path:
+    return run.path / (layout.ADAPTER if run.config.form == "adapter" else layout.MODEL)
+
+
+def convert(run: runs.Run) -> dict[str, Any]:
+    """GGUF files of the merged model, each compared with it in llama.cpp, and a Modelfile; returns the whole proof.
+
+    Without llama.cpp's converter or without xllamacpp one line says how to get it, and what needs it is left out.
+    Raises parity.Lost, naming what differs, where a file does not say what the model says.
+    """
+    config, report = run.config, known(run)
+    if run.finished or not config.gguf or config.form == "adapter":
+        return report
+    doing = activity.Activity(run.path, Live(config.phase).tell)
+    made: dict[str, Any] = dict(report.get("gguf", {}))
+    place, model = run.path / GGUF, run.path / layout.MODEL
+    try:
+        skipped = gguf.make(model, place, config.gguf, doing)
+        if config.gguf_lora and (adapter := load.adapter_of(run.parent)):
+            base = merge.local(load.base_location(load.base_of(run), run.store), load.revision_of(run))
+            if not (place / LORA).is_file():
+                llama_cpp.convert_adapter(adapter, base, place / LORA)
+    except llama_cpp.Missing as error:
+        print(f"{run.id}: {error}", flush=True)
+        return _keep(run, report | {"gguf": {kind: {"skipped": str(error)} for kind in config.gguf}})
+    for kind, why in skipped.items():
+        print(f"{run.id}: {gguf.file_name(kind)} is left out: {why}", flush=True)
+        made[kind] = {"skipped": why}
+    problems = _compare(run, [kind for kind in config.gguf if kind not in skipped], made, doing)
+    _write_modelfile(run)
+    report = _keep(run, report | {"gguf": made, "problems": [*report["problems"], *problems]})
+    parity.require(report)
+    return report
+
+
+def _compare(run: runs.Run, kinds: list[str], made: dict[str, Any], doing: Any) -> list[str]:
+    """Compare each file in llama.cpp, put its numbers into `made`, and return what is wrong."""
+    kinds = [kind for kind in kinds if "greedy" not in made.get(kind, {})]
+    try:
+        llama_cpp.runner()
+    except llama_cpp.Missing as error:
+        print(f"{run.id}: the GGUF files are not compared: {error}", flush=True)
+        made |= {kind: {"skipped": f"made, not compared: {error}"} for kind in kinds}
+        return []
+    problems: list[str] = []
+    rows = data(run)
+    reference = None
+    for kind in kinds:
+        if reference is None:
+            reference = gguf_parity.Reference(run.path / layout.MODEL, rows, run.config, "cpu", doing)
+        path = run.path / GGUF / gguf.file_name(kind)
+        shown = (rows["tokenizer"], rows["chats"], rows["prompts"], reference)
+        made[kind], wrong = gguf_parity.check(path, kind, *shown, doing)
+        problems += wrong
+    return problems
+
+
+def _write_modelfile(run: runs.Run) -> None:
+    place = run.path / GGUF
+    files = [gguf.file_name(kind) for kind in (*PREFERRED, *run.config.gguf)]
+    first = next((name for name in files if (place / name).is_file()), None)
+    if first is None:
+        return
+    stops = parity.stops_of(run.path / layout.MODEL)
+    context = run.config.context or gguf.context_of(place / first)
+    commit.write_durably(place / MODELFILE, ollama.modelfile(first, data(run)["tokenizer"], stops, context))
+
+
+def _keep(run: runs.Run, report: dict[str, Any]) -> dict[str, Any]:
+    parity.write(run.path, report)
+    if figure := proof.drawn(report):
+        figure.savefig(run.path / FIGURE, dpi=130, facecolor="white")
+    return report
+
+
+def see(run: runs.Run, count: int = 1) -> list[dict]:
+    """The first held-out tasks, answered by what was exported and graded: by llama.cpp where it is there, else by
+    transformers. Rows as `view.answers` shows them, kept in samples.jsonl."""
+    if kept := run.samples():
+        return kept
+    tasks = data(run)["tasks"][:count]
+    talker = talking.of_run(run)
+    with talker.opened() as speaker:
+        form = data(run)["report"]["prompt_form"]
+        completions = [speaker.complete(sets.question(task, form), 256) for task in tasks]
+    grader = rollout.grader(run)
+    rows = rollout.graded(tasks, completions, grader.grade)
+    rows = [{**row, "answered_by": talker.engine} for row in rows]
+    run.sample(*rows)
+    return rows
+
+
+def ask(run: runs.Run, question: str, most: int = 256) -> str:
+    """What the exported model answers to a question."""
+    with talking.of_run(run).opened() as speaker:
+        return speaker.complete([{"role": "user", "content": question}], most)["text"]
+
+
+def files(run: runs.Run) -> list[str]:
+    """What a run exported: its folders and files, by name."""
+    made = [path.name for path in sorted((run.path / GGUF).glob("*")) if not path.name.startswith(".")]
+    return [f"{_target(run).name}/", *(f"{GGUF}/{name}" for name in made)]
+
+
+def finish(run: runs.Run) -> runs.Run:
+    """Commit the run. Raises ValueError where nothing was exported, parity.Lost where something was lost."""
+    report = known(run)
+    if not run.finished:
+        if not report or not _target(run).is_dir():
+            raise ValueError(f"{run.id}: nothing has been exported yet; run the cells above first")
+        parity.require(report)
+        _keep(run, report)
+    return fit.finish(run, metrics(report), data(run)["report"])
+
+
+def metrics(report: dict[str, Any]) -> dict[str, Any]:
+    """The numbers of a report that stand in run.json."""
+    pairs = {name: pair["max"] for name, pair in report.get("logits", {}).items() if isinstance(pair, dict)}
+    numbers: dict[str, Any] = {
+        "tensors": len(report["tensors"]),
+        "max_logit_difference": max(pairs.values(), default=None),
+    }
+    for kind, made in report.get("gguf", {}).items():
+        if "greedy" in made:
+            numbers[f"{kind} agreement"] = made["greedy"]["agreement"]
+        if "perplexity" in made:
+            numbers[f"{kind} perplexity change"] = made["perplexity"]["change"]
+    return numbers

@@ -1,0 +1,79 @@
+"""An exported folder made from base and adapter: merged, proved, and only then given its name."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nbcore.training.export import carried, deltas, merge, parity, tensors
+
+
+def device_of(wanted: str) -> str:
+    """'cpu' or 'cuda', where 'auto' is the GPU if there is one. Raises ValueError for any other, or a GPU not there."""
+    if wanted not in ("auto", "cpu", "cuda"):
+        raise ValueError(f"device: {wanted!r} is none of auto, cpu, cuda")
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device: 'cuda', and this machine has no GPU that torch can use; take cpu or auto")
+    return ("cuda" if torch.cuda.is_available() else "cpu") if wanted == "auto" else wanted
+
+
+def merged(
+    adapter: Path | None,
+    base: str | None,
+    out: Path,
+    *,
+    dtype: str = "float32",
+    shard_gb: float = 4.0,
+    device: str = "auto",
+    prompts: int = 8,
+    compute: str = "float32",
+    trained_in_4_bits: bool = False,
+    revision: str = "main",
+    doing: merge.Doing = merge.quiet,
+) -> dict[str, Any]:
+    """Merge a PEFT folder into a base and prove it; returns the report of parity.check, which `out`/parity.json holds.
+
+    `base`: a folder, a Hub id or "seedling"; None: the one that the adapter's config names. A folder `out` that is
+    there already is not written again but proved again. Raises ValueError where base and adapter do not fit or an
+    argument cannot be, and parity.Lost, with nothing left behind, where a merge lost something.
+    """
+    if dtype not in parity.TOLERANCE:
+        raise ValueError(f"dtype: {dtype!r} is none of {', '.join(parity.TOLERANCE)}")
+    if not shard_gb > 0 or prompts < 0:
+        field, value = ("prompts", prompts) if prompts < 0 else ("shard-gb", shard_gb)
+        raise ValueError(f"{field}: {value} cannot be; give a number above 0")
+    place, out = device_of(device), Path(out)
+    adapter = Path(adapter).expanduser() if adapter else None
+    named = deltas.config_of(adapter).get("base_model_name_or_path") if adapter else None
+    if base is None and not named:
+        raise ValueError("base: the adapter names none; say which model it was trained on, with --base")
+    source = merge.local(base or named, revision)
+    tensors.Weights(source)  # raises where the base itself is damaged
+    how = {"trained_in_4_bits": trained_in_4_bits, "device": place, "doing": doing}
+    if (out / "config.json").is_file():
+        report = parity.check(source, adapter, out, prompts=prompts, compute=compute, **how)
+        parity.write(out, report)
+        return report
+    with merge.whole(out) as folder:
+        merge.require_space(folder, source, dtype)
+        facts = merge.merge(source, adapter, folder, dtype=dtype, shard_bytes=round(shard_gb * 10**9), **how)
+        report = parity.check(source, adapter, folder, prompts=prompts, compute=compute, **how)
+        parity.require(report)
+        report |= facts | {"dtype": dtype, "peft": deltas.peft_version(adapter) if adapter else None}
+        parity.write(folder, report)
+    return report
+
+
+def adapter_only(adapter: Path, base: Path, base_name: str, out: Path) -> None:
+    """Leave the adapter as a folder of its own, with the tokenizer and template that it was trained with.
+
+    Its config names `base_name`, so that PEFT, vLLM and `merge` find the base.
+    """
+    values = deltas.config_of(adapter)
+    with merge.whole(out) as folder:
+        shutil.copyfile(adapter / deltas.FILE, folder / deltas.FILE)
+        carried.write_json(folder / deltas.CONFIG, {**values, "base_model_name_or_path": base_name})
+        carried.carry(base, adapter, folder)

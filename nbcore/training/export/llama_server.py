@@ -1,0 +1,30 @@
+"""Serves one GGUF file with llama.cpp on loopback: `python -m … MODEL CONTEXT PORT THREADS`.
+
+A process of its own, because llama.cpp ends its process at a file that it does not like. It prints its address and ends
+with its parent, whose end closes standard input.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import xllamacpp
+
+
+def main(model: str, context: str, port: str, threads: str) -> None:
+    """Load the file, print the address, and serve until standard input is closed."""
+    settings = xllamacpp.CommonParams()
+    settings.model.path = model
+    settings.n_ctx, settings.n_parallel, settings.n_gpu_layers = int(context), 1, 0
+    settings.cpuparams.n_threads = settings.cpuparams_batch.n_threads = int(threads)
+    settings.warmup = False
+    settings.verbosity = 1
+    settings.hostnames = ["127.0.0.1"]
+    settings.port = int(port)
+    server = xllamacpp.Server(settings)
+    print(server.listening_address, flush=True)
+    sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,236 @@
+"""Whether an exported folder is the model that was trained: tensor by tensor, file by file, and in its logits.
+
+kept = <merged - base, Δ> / <Δ, Δ>, the share of the adapter's update Δ that is in the merged tensor: 1 where it is
+whole, 0 where it was lost, whatever the type that the export is written in.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nbcore.runs import commit
+from nbcore.training.export import carried, deltas, logits, merge, tensors
+
+FILE = "parity.json"  # beside the model of an export
+TOLERANCE = {"float32": 1e-3, "float16": 0.02, "bfloat16": 0.1}  # by how much `kept` may differ from 1: it is rounding
+STEPS = {"float32": 2**-22, "float16": 2**-9, "bfloat16": 2**-6}  # two roundings of a number, relative to it
+
+
+class Lost(RuntimeError):
+    """An export that is not the model that was trained; the message names what was lost."""
+
+
+def check(
+    base: Path,
+    adapter: Path | None,
+    folder: Path,
+    *,
+    trained_in_4_bits: bool = False,
+    prompts: int = 8,
+    compute: str = "float32",
+    device: str = "cpu",
+    doing: merge.Doing = merge.quiet,
+) -> dict[str, Any]:
+    """Everything that can be proved of an exported folder: {"ok", "problems", "tensors", "logits", …}.
+
+    "problems" has one line each, naming the tensor or the file. `prompts`: how many fixed texts are read for the
+    logits; 0 leaves them out. `compute`: type in which they are computed.
+    """
+    problems: list[str] = []
+    report: dict[str, Any] = {"base": str(base), "adapter": str(adapter) if adapter else None, "problems": problems}
+    report["tensors"] = []
+    try:
+        weights = tensors.Weights(folder)
+    except ValueError as error:
+        problems.append(str(error))
+    else:
+        report["tensors"] = check_tensors(base, adapter, weights, problems, trained_in_4_bits, device, doing)
+    problems += check_tokenizer(base, adapter, folder)
+    if prompts and not problems:
+        report["logits"] = logits.compare(base, adapter, folder, prompts, compute, trained_in_4_bits, device, doing)
+        problems += logits.problems(report["logits"])
+    report["ok"] = not problems
+    return report
+
+
+def check_tensors(
+    base: Path,
+    adapter: Path | None,
+    merged: tensors.Weights,
+    problems: list[str],
+    trained_in_4_bits: bool = False,
+    device: str = "cpu",
+    doing: merge.Doing = merge.quiet,
+) -> list[dict[str, Any]]:
+    """A row for each tensor that the adapter targets: name, max_delta, kept, and of experts the least kept.
+
+    Names, shapes and types are compared with the base's, every tensor is looked through for NaN, and one that no
+    adapter targets must be the base's. What is wrong is added to `problems`.
+    """
+    weights = tensors.Weights(base)
+    config = json.loads((merged.folder / "config.json").read_text("utf-8"))
+    dtype = config.get("dtype") or config.get("torch_dtype") or "float32"
+    if dtype not in TOLERANCE:
+        problems.append(f"config.json: dtype is {dtype!r}; an export is in {', '.join(TOLERANCE)}")
+        return []
+    try:
+        parts = deltas.load(base, adapter)
+    except deltas.NotPlain:
+        return _changed_at_all(weights, merged, problems)
+    rounded = set(parts.linear) if trained_in_4_bits else frozenset()
+    target = merge.Target(weights, parts, getattr(torch, dtype), device, rounded)
+    if target.untied and config.get("tie_word_embeddings"):
+        problems.append(
+            "config.json: tie_word_embeddings is true, but the adapter has trained one of two uses of the weight"
+        )
+    for name in sorted(set(merged.names) - set(target.names)):
+        problems.append(f"{name}: is in the export and not in the base")
+    rows = []
+    for done, name in enumerate(target.names, 1):
+        doing("comparing tensors", done, len(target.names))
+        if name not in merged.names:
+            problems.append(f"{name}: missing from the export")
+            continue
+        if merged.shape(name) != target.shape(name):
+            problems.append(
+                f"{name}: has the shape {merged.shape(name)} in the export, {target.shape(name)} in the base"
+            )
+            continue
+        if merged.dtype(name) != target.kind(name):
+            problems.append(f"{name}: is {merged.dtype(name)} in the export, {target.kind(name)} was asked for")
+            continue
+        value = merged.read(name).to(device)
+        if not bool(torch.isfinite(value).all()):
+            problems.append(f"{name}: holds NaN or infinite values")
+        elif name in parts.changes:
+            row, wrong = _row(name, value.float(), target, parts.changes[name], dtype)
+            rows.append(row)
+            problems += wrong
+        elif not _equal(value, target.made(name), dtype):
+            problems.append(f"{name}: is not the base's, and no adapter targets it")
+    return rows
+
+
+def _row(
+    name: str, merged: torch.Tensor, target: merge.Target, change: deltas.Change, dtype: str
+) -> tuple[dict[str, Any], list[str]]:
+    delta = change.make().to(merged.device)
+    base = target.base(name)
+    if change.replaces:
+        if delta.shape != base.shape:  # another vocabulary
+            same = _equal(merged, delta, dtype)
+            return {"name": name, "max_delta": None, "kept": 1.0}, [] if same else [f"{name}: is not the adapter's"]
+        delta = delta - base
+    row = {"name": name, "max_delta": float(delta.abs().max()), "kept": None}
+    if not math.isfinite(row["max_delta"]):
+        return row, [f"{name}: the adapter's update holds NaN or infinite values"]
+    if row["max_delta"] == 0:
+        if change.replaces:
+            return row | {"kept": 1.0}, []  # kept whole beside the adapter, and left as it was
+        return row, [f"{name}: the adapter's update is zero: nothing was trained here, or a factor of it was lost"]
+    moved = merged - base
+    row["kept"] = _share(moved, delta)
+    row["max_error"] = float((merged - (base + delta)).abs().max())
+    limit = TOLERANCE[dtype]
+    lost = []
+    if delta.dim() == 3:  # one expert after the other
+        shares = {e: _share(moved[e], delta[e]) for e in range(len(delta)) if bool(delta[e].any())}
+        row |= {"experts": len(delta), "untrained": len(delta) - len(shares)}
+        lost = [f"{name}, expert {e}: {_words(kept)}" for e, kept in shares.items() if not abs(kept - 1) <= limit]
+    if not lost and not abs(row["kept"] - 1) <= limit:
+        lost = [f"{name}: {_words(row['kept'])}"]
+    if not lost and not _equal(merged, base + delta, dtype):
+        lost = [f"{name}: differs from base and adapter by {row['max_error']:.2g}"]
+    return row, lost
+
+
+def _words(kept: float) -> str:
+    if abs(kept) < 0.01:
+        return "the adapter's update was lost, the export holds the base's values"
+    return f"{kept:.1%} of the adapter's update is in the export"
+
+
+def _share(moved: torch.Tensor, delta: torch.Tensor) -> float:
+    moved, delta = moved.double().flatten(), delta.double().flatten()
+    return float(moved @ delta / (delta @ delta))
+
+
+def _equal(value: torch.Tensor, expected: torch.Tensor, dtype: str) -> bool:
+    """Equal up to how two machines may round."""
+    if not value.is_floating_point():
+        return bool((value == expected).all())
+    value, expected = value.float(), expected.float()
+    return bool(((value - expected).abs() <= STEPS[dtype] * (expected.abs() + expected.abs().max())).all())
+
+
+def _changed_at_all(weights: tensors.Weights, merged: tensors.Weights, problems: list[str]) -> list[dict[str, Any]]:
+    """For adapters that are no plain sum: which tensors changed, and that all are finite; the logits prove the rest."""
+    rows = []
+    for name in merged.names:
+        value = merged.read(name)
+        if not bool(torch.isfinite(value).all()):
+            problems.append(f"{name}: holds NaN or infinite values")
+        elif name in weights.names and weights.shape(name) == tuple(value.shape):
+            moved = float((value.float() - weights.read(name).float()).abs().max())
+            if moved:
+                rows.append({"name": name, "max_delta": moved, "kept": None})
+    if not rows:
+        problems.append("the export holds the base's values in every tensor: the adapter was lost")
+    return rows
+
+
+def check_tokenizer(base: Path, adapter: Path | None, folder: Path) -> list[str]:
+    """What differs between the export's tokenizer, template and stops and those that the model was trained with."""
+    source, problems = carried.tokenizer_source(base, adapter), []
+    for name in carried.TOKENIZER:
+        there, here = source / name, folder / name
+        if there.is_file() and not here.is_file():
+            problems.append(f"{name}: missing from the export")
+        elif here.is_file() and not there.is_file():
+            problems.append(f"{name}: is in the export and not where the tokenizer comes from")
+        elif here.is_file() and here.read_bytes() != there.read_bytes():
+            what = "another chat template" if "template" in name else "another tokenizer, or other settings of it"
+            problems.append(f"{name}: {what} than the model was trained with")
+    wanted = carried.stops(base, source)
+    try:
+        named = stops_of(folder)
+    except (OSError, ValueError, AttributeError):
+        return [*problems, f"{carried.GENERATION}: missing or damaged, so nothing says where an answer ends"]
+    if missing := [id_ for id_ in wanted if id_ not in named]:
+        words = ", ".join(map(str, missing))
+        problems.append(
+            f"{carried.GENERATION}: eos_token_id lacks {words}: the model would not stop where it was taught to"
+        )
+    if more := [id_ for id_ in named if id_ not in wanted]:
+        words = ", ".join(map(str, more))
+        problems.append(f"{carried.GENERATION}: eos_token_id has {words}, which ends no turn of this model")
+    return problems
+
+
+def stops_of(folder: Path) -> list[int]:
+    """The ids that a folder's generation config names as the end of an answer. Raises OSError, ValueError."""
+    named = json.loads((folder / carried.GENERATION).read_text("utf-8")).get("eos_token_id")
+    return [id_ for id_ in (named if isinstance(named, list) else [named]) if id_ is not None]
+
+
+def require(report: dict[str, Any]) -> None:
+    """Raises Lost, naming the first problems, where a report has any."""
+    if report["problems"]:
+        raise Lost(told(report))
+
+
+def told(report: dict[str, Any]) -> str:
+    """The problems of a report in one line."""
+    more = len(report["problems"]) - 3
+    words = "; ".join(report["problems"][:3]) + (f" (and {more} more)" if more > 0 else "")
+    return f"the export is not the model that was trained: {words}"
+
+
+def write(folder: Path, report: dict[str, Any]) -> None:
+    """Put the report beside the model that it is about."""
+    commit.write_durably(folder / FILE, json.dumps(report, indent=1, allow_nan=False, default=str) + "\n")
