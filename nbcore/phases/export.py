@@ -189,8 +189,17 @@ def see(run: runs.Run, count: int = 1) -> list[dict]:
         form = data(run)["report"]["prompt_form"]
         completions = [speaker.complete(sets.question(task, form), 256) for task in tasks]
     grader = rollout.grader(run)
-    rows = rollout.graded(tasks, completions, grader.grade)
-    rows = [{**row, "answered_by": talker.engine} for row in rows]
+    judged = rollout.graded(tasks, completions, grader.grade)
+    rows = [
+        {
+            **verdict,
+            "prompt": task["prompt"],
+            "completion": done["text"],
+            "truncated": done["truncated"],
+            "answered_by": talker.engine,
+        }
+        for task, done, verdict in zip(tasks, completions, judged, strict=True)
+    ]
     run.sample(*rows)
     return rows
 

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from peft import PeftModel
+from peft import PeftModel, get_peft_model_state_dict
 from peft.tuners.lora import layer as layers
 from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, AutoModelForCausalLM
+
+from nbcore.training.export import tensors
 
 PREFIX = "base_model.model."
 PLAIN = (layers.Linear, layers.Embedding, layers.ParamWrapper)  # those whose update is a sum of base and delta
@@ -89,6 +91,7 @@ def load(base: Path, adapter: Path | None) -> Adapter:
         except (RuntimeError, ValueError, KeyError) as error:
             words = " ".join(str(error).split())[:300]
             raise ValueError(f"adapter: {adapter} does not fit the base {base}: {words}") from None
+    _compare_names(model, adapter, tensors.Weights(base), tied)
     return Adapter(_changes(model, adapter), tied, linear)
 
 
@@ -136,7 +139,6 @@ def _changes(model: PeftModel, adapter: Path) -> dict[str, Change]:
                 raise ValueError(f"adapter: {adapter} has no {before.removeprefix(PREFIX)}.{after}, which it trained")
             place = f"{before.removeprefix(PREFIX)}.{after}"
             changes[place] = Change(lambda value=value: value.detach().float(), True, tuple(value.shape))
-    _refuse_unknown(model, adapter)
     if not changes:
         raise ValueError(f"adapter: {adapter} changes nothing in this base; is it the base that it was trained on?")
     return changes
@@ -150,16 +152,23 @@ def _delta(module: Any) -> Callable[[], torch.Tensor]:
     return make
 
 
-def _refuse_unknown(model: PeftModel, adapter: Path) -> None:
-    """Raises ValueError for a tensor of the file that has no place in the model: PEFT passes it over."""
-    from peft import get_peft_model_state_dict
-
+def _compare_names(model: PeftModel, adapter: Path, weights: tensors.Weights, tied: tuple[str, str] | None) -> None:
+    """Raises ValueError for a tensor of the file that has no place in the model, or the other way round: PEFT passes
+    over both. Embeddings that PEFT saves beside their adapter may be there; NotPlain where they are not the base's."""
     known = set(get_peft_model_state_dict(model, save_embedding_layers=False))
     with safe_open(adapter / FILE, framework="pt") as file:
         stored = set(file.keys())
-    if unknown := sorted(stored - known):
-        place = unknown[0].removeprefix(PREFIX)
-        raise ValueError(f"adapter: {adapter} holds {place}, for which the base has no place: it was made for another")
+        for name in sorted(stored - known):
+            place = name.removeprefix(PREFIX).replace(".base_layer.", ".")
+            uses = tied if tied and place in tied else (place,)
+            source = next((each for each in uses if each in weights.names), None)
+            if source is None:
+                raise ValueError(
+                    f"adapter: {adapter} holds {place}, for which the base has no place: it was made for another"
+                )
+            own, base = file.get_tensor(name), weights.read(source)
+            if own.shape != base.shape or not torch.equal(own.float(), base.float()):
+                raise NotPlain(f"adapter: it brings {place} of its own")
     if lost := sorted(known - stored):
         raise ValueError(f"adapter: {adapter} has no {lost[0].removeprefix(PREFIX)}; it was lost on the way")
 

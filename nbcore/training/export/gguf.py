@@ -9,7 +9,8 @@ from typing import Any
 
 import gguf as reading
 
-from nbcore.training.export import llama_cpp, merge
+from nbcore.runs import layout
+from nbcore.training.export import carried, llama_cpp, merge
 
 CONVERTED = ("f32", "f16", "bf16", "q8_0")  # what the converter itself writes; the rest is quantised from the widest
 
@@ -92,6 +93,17 @@ def metadata(path: Path) -> dict[str, Any]:
     values["tensors"] = len(reader.tensors)
     values["parameters"] = sum(math.prod(int(side) for side in tensor.shape) for tensor in reader.tensors)
     return values
+
+
+def stops_of(path: Path) -> set[int]:
+    """Ids that a GGUF file, and the generation config of the model behind it, name as the end of an answer."""
+    values = metadata(path)
+    names = ("eos_token_id", "eot_token_id", "eom_token_id")
+    named = {values.get(f"tokenizer.ggml.{name}") for name in names}
+    beside = path.parent.parent / layout.MODEL / carried.GENERATION
+    if beside.is_file():
+        named |= set(json.loads(beside.read_text("utf-8")).get("eos_token_id") or [])
+    return {id_ for id_ in named if id_ is not None}
 
 
 def context_of(path: Path) -> int:

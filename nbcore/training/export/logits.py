@@ -64,6 +64,8 @@ def compare(
         del model
         gc.collect()
     dtype = max(compute, stored["dtype"], key=ORDER.index)
+    if trained_in_4_bits or quantised(base):
+        dtype = "bfloat16"  # bitsandbytes rounds the scales of its blocks to that on a CPU
     scale = max(float(row.abs().max()) for row in seen["adapter"])
     limit = LIMITS[dtype] * max(1.0, scale)
     pairs = {f"{one}_{two}": _difference(seen[one], seen[two]) for one, two in combinations(seen, 2)}
@@ -96,18 +98,22 @@ def _models(
     doing("loading the model with its adapter", 0, 0)
     model = adapted(base, adapter, compute, trained_in_4_bits, device)
     yield "adapter", model
-    quantised = getattr(model, "quantization_method", None) or getattr(model, "is_quantized", False)
     config = json.loads((folder / "config.json").read_text("utf-8"))
     parted = bool(model.config.tie_word_embeddings) != bool(
         config.get("tie_word_embeddings", model.config.tie_word_embeddings)
     )
-    if adapter is not None and not (quantised or parted or trained_in_4_bits):
+    if adapter is not None and not (parted or trained_in_4_bits or quantised(base)):
         model = model.merge_and_unload()
         yield "merged", model
     del model
     gc.collect()
     doing("loading the model that was written", 0, 0)
     yield "reloaded", adapted(folder, None, compute, False, device)
+
+
+def quantised(folder: Path) -> bool:
+    """Whether a folder holds weights in fewer than 16 bits."""
+    return "quantization_config" in json.loads((folder / "config.json").read_text("utf-8"))
 
 
 def adapted(base: Path, adapter: Path | None, compute: str, trained_in_4_bits: bool, device: str) -> Any:

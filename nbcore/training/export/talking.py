@@ -93,7 +93,7 @@ def _policy(run: runs.Run) -> Iterator[InTransformers]:
 @contextmanager
 def _llama(path: Path) -> Iterator[InLlama]:
     with llama_cpp.serving(path, min(gguf.context_of(path), 8192)) as server:
-        yield InLlama(server)
+        yield InLlama(server, gguf.stops_of(path))
 
 
 class InTransformers:
@@ -158,7 +158,8 @@ class _Watch:
 class InLlama:
     """A GGUF file in llama.cpp. Its chat format is read off the file's own template, as frame.py does elsewhere."""
 
-    def __init__(self, server: llama_cpp.Server):
+    def __init__(self, server: llama_cpp.Server, stops: set[int]):
+        """`stops`: ids that the file names as an end; the one that its chat template writes is added."""
         self.server = server
         asked = [{"role": "user", "content": frame.QUESTION}]
         prompt = self.rendered(asked)
@@ -167,7 +168,7 @@ class InLlama:
         before, _, after = whole.partition(frame.ANSWER)
         self.opening = before.removeprefix(prompt) if before.startswith(prompt) else ""
         end = server.ask("/tokenize", content=after, add_special=False, parse_special=True)["tokens"][:1]
-        self.stops = set(end)
+        self.stops = {*end, *stops}
 
     def rendered(self, messages: list[dict]) -> str:
         """The text that the file's chat template makes of a conversation, ready for an answer."""
