@@ -20,7 +20,11 @@ REPO = Path(__file__).resolve().parents[1]
 NOTEBOOKS = {path.stem: path for path in sorted((REPO / "notebooks").glob("*.ipynb"))}
 PHASE = {"_".join(stem.split("_")[1:]): stem for stem in NOTEBOOKS if stem != "00_start"}
 CHECKS = {"00_start": "stages"}  # the cell that looks at the parameters; elsewhere it is the config cell
-MIDDLE = {"evaluate": ["model", "metric", "measure"], "data": ["rules", "mixture", "build"], "export": ["model", "merge", "gguf"]}  # for model, loss, train
+MIDDLE = {  # for model, loss, train
+    "evaluate": ["model", "metric", "measure"],
+    "data": ["rules", "mixture", "build"],
+    "export": ["model", "merge", "gguf"],
+}
 NO_GPU = ("00_start", "01_data")  # they need none, and must not spend a Colab user's quota of them
 CANONICAL = {
     "accelerator": "GPU",
