@@ -9,33 +9,35 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import date as calendar_date
-from typing import Any, NamedTuple
+from typing import Any
 
 from nbcore.chat import steps as conversation
 from nbcore.chat import typescript
-from nbcore.chat.harmony_parse import Action, Call, Final, Malformed, Parsed, Preamble, Stream, Truncated, parse
-from nbcore.chat.harmony_tokens import control, decode, encode, speaks_harmony
+from nbcore.chat.actions import Action, Call, Final, Malformed, Parsed, Preamble, Rendered, Truncated
+from nbcore.chat.harmony_parse import Stream, parse
+from nbcore.chat.harmony_tokens import control, encode, speaks_harmony
 from nbcore.chat.steps import Result, Step
 from nbcore.chat.template import IGNORED
 from nbcore.core.conversation import shortened
 
 __all__ = [
-    *("Action", "Call", "Final", "Malformed", "Parsed", "Preamble", "Rendered", "Stream", "Truncated"),
-    *("decode", "parse", "prompt", "render", "speaks_harmony"),
+    "Action",
+    "Call",
+    "Final",
+    "Malformed",
+    "Parsed",
+    "Preamble",
+    "Rendered",
+    "Stream",
+    "Truncated",
+    "parse",
+    "prompt",
+    "render",
+    "speaks_harmony",
 ]
 
 REASONING = ("low", "medium", "high")
 RECIPIENTS = ("channel", "role")
-
-
-class Rendered(NamedTuple):
-    """One sample: the conversation up to the end of one turn, of which that turn's actions are trained."""
-
-    ids: list[int]
-    labels: list[int]
-    """The id where it is trained, elsewhere -100; as long as `ids`."""
-    text: str
-    """What the ids say, to be read: control tokens and content that spells one look alike."""
 
 
 def render(
@@ -50,9 +52,9 @@ def render(
 
     `row` has `messages` (system or developer, user, assistant with `thinking`, `content` and `tool_calls`, tool) and
     `tools`; calls made side by side become one after the other, each with its result; an assistant's message with
-    `"train": false` carries no loss. `date` is "2025-01-31", or None for none: the clock is never asked. `recipient` says
-    where a call names its function: "channel" as the model itself writes it, "role" as openai-harmony does. Raises
-    ValueError with field, value and remedy.
+    `"train": false` carries no loss. `date` is "2025-01-31", or None for none: the clock is never asked. `recipient`
+    says where a call names its function: "channel" as the model itself writes it, "role" as openai-harmony does.
+    Raises ValueError with field, value and remedy.
     """
     told = conversation.read(row)
     samples = []

@@ -101,11 +101,15 @@ def _fit(function: Function, value: Any) -> None:
     if wrong is not None:
         where = "".join(f"[{part!r}]" for part in wrong.absolute_path)
         raise BadArguments(f"arguments{where} of {function.name} do not fit: {' '.join(wrong.message.split())[:200]}")
+    if not isinstance(value, dict):
+        return
     known = schema.get("properties")
     open_ended = {"additionalProperties", "patternProperties", "$ref", "allOf", "anyOf", "oneOf"} & set(schema)
-    if isinstance(value, dict) and isinstance(known, Mapping) and not open_ended:
-        if unknown := [key for key in value if key not in known]:
-            raise BadArguments(f"arguments of {function.name}: it has no {unknown[0]!r}; it has {', '.join(known)}")
+    named = known if isinstance(known, Mapping) and not open_ended else value
+    if unknown := [key for key in value if key not in named]:
+        raise BadArguments(
+            f"arguments of {function.name}: it has no {shortened(unknown[0])}; it has {', '.join(known)}"
+        )
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
