@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
 from nbcore.core.conversation import shortened
@@ -32,6 +33,12 @@ def speaks_harmony(tokenizer: Any) -> bool:
 
 def control(tokenizer: Any) -> Control:
     """The control tokens of a vocabulary. Raises ValueError where it lacks one."""
+    return _control(tokenizer, len(tokenizer), tokenizer.pad_token_id, tokenizer.eos_token_id)
+
+
+@functools.lru_cache(maxsize=16)
+def _control(tokenizer: Any, _size: int, pad: int | None, eos: int | None) -> Control:
+    # The size is there for the cache alone: a tokenizer that was given more tokens has others to forbid.
     if missing := _missing(tokenizer):
         raise ValueError(
             f"tokenizer {tokenizer.name_or_path!r} has no token {missing[0]}, so it does not speak Harmony; "
@@ -39,7 +46,7 @@ def control(tokenizer: Any) -> Control:
         )
     seven = [tokenizer.convert_tokens_to_ids(_token(name)) for name in NAMES]
     special = {id_ for id_, token in tokenizer.added_tokens_decoder.items() if token.special}
-    ends = {tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids("<|endoftext|>")}
+    ends = {pad, eos, tokenizer.convert_tokens_to_ids("<|endoftext|>")}
     return Control(
         *seven,
         forbidden=frozenset({*seven, *special, *tokenizer.all_special_ids}),
@@ -79,5 +86,5 @@ def _token(name: str) -> str:
 
 
 def _missing(tokenizer: Any) -> list[str]:
-    known = tokenizer.get_vocab()
-    return [_token(name) for name in NAMES if _token(name) not in known]
+    absent = (None, tokenizer.unk_token_id)
+    return [_token(name) for name in NAMES if tokenizer.convert_tokens_to_ids(_token(name)) in absent]

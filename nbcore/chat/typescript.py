@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -30,9 +31,7 @@ def _type(schema: Any, indent: str) -> str:
         case "object":
             return _object(schema, indent)
         case "string":
-            allowed = schema.get("enum")
-            words = [f'"{word}"' for word in allowed if isinstance(word, str)] if isinstance(allowed, list) else []
-            return " | ".join(words) or "string"
+            return " | ".join(f'"{word}"' for word in _words(schema) if isinstance(word, str)) or "string"
         case "number" | "integer":
             return "number"
         case "boolean":
@@ -47,7 +46,11 @@ def _variant(variant: Any, indent: str) -> str:
     made = _nullable(variant, _type(variant, f"{indent}   "))
     said = [text for text in [_word(variant, "description")] if text is not None]
     if "default" in _mapping(variant):
-        said.append(f"default: {_json(variant['default'])}")
+        default = variant["default"]
+        plain = isinstance(default, str) and not _words(
+            variant
+        )  # here it is a word of an enum that is quoted as JSON is
+        said.append(f'default: "{default}"' if plain else f"default: {_json(default)}")
     return f"{made} // {' '.join(said)}" if said else made
 
 
@@ -113,14 +116,26 @@ def _nullable(schema: Any, made: str) -> str:
 
 def _default(schema: Mapping) -> str:
     """A default as a comment says it: a word of an enum without quotes."""
-    default, allowed = schema["default"], schema.get("enum")
+    default = schema["default"]
     if isinstance(default, str):
-        return default if isinstance(allowed, list) and allowed else f'"{default}"'
+        return default if _words(schema) else f'"{default}"'
     return _json(default)
 
 
+def _words(schema: Mapping) -> list:
+    """The values of an enum; empty where it is none."""
+    allowed = schema.get("enum")
+    return allowed if isinstance(allowed, list) else []
+
+
 def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    """JSON as Rust writes it: without spaces, and the exponent of a number without sign and zeros to fill it up."""
+    if isinstance(value, Mapping):
+        return f"{{{','.join(f'{_json(key)}:{_json(item)}' for key, item in value.items())}}}"
+    if isinstance(value, list):
+        return f"[{','.join(map(_json, value))}]"
+    made = json.dumps(value, ensure_ascii=False)
+    return re.sub(r"e\+?(-?)0*", r"e\1", made) if isinstance(value, float) else made
 
 
 def _word(schema: Any, field: str) -> str | None:
