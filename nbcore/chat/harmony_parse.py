@@ -37,7 +37,7 @@ def parse(tokenizer: Any, ids: Iterable[int], tools: list[dict] | None = None) -
     """
     stream = Stream(tokenizer, tools)
     for id_ in ids:
-        stream.process(id_)
+        stream.take(id_)
     return stream.parsed()
 
 
@@ -84,6 +84,18 @@ class Stream:
 
     def process(self, id_: int) -> str:
         """Takes the next token. Returns the text by which the content of a message grew: whole characters only."""
+        inside = self._header is not None
+        self.take(id_)
+        if not inside:
+            return ""
+        grown = decode(self.tokenizer, self._content[self._told :])
+        if self._header and grown.endswith("\ufffd"):  # perhaps a character of several tokens, which is not whole yet
+            return ""
+        self._told = len(self._content)
+        return grown
+
+    def take(self, id_: int) -> None:
+        """Takes the next token, as `process` does, where nobody watches the text grow."""
         try:
             id_ = operator.index(id_)
         except TypeError:
@@ -92,11 +104,10 @@ class Stream:
             if self._read != self._after_break and not 0 <= id_ < self._size:
                 raise Broken(f"token {id_} is not in the vocabulary")
             self.ids.append(id_)
-            return self._read(id_)
+            self._read(id_)
         except Broken as error:
             self._action, self._header = Malformed(str(error), decode(self.tokenizer, self.ids)), None
             self._read = self._after_break
-            return ""
 
     def parsed(self) -> Parsed:
         """What the tokens so far say."""
@@ -109,14 +120,14 @@ class Stream:
 
     # --- what takes the next token ----------------------------------------------------------------------------
 
-    def _first(self, id_: int) -> str:
+    def _first(self, id_: int) -> None:
         self._open()
         if id_ == self._control.start:
             self._whole, self._prompted = True, False
-            return ""
-        return self._in_header(id_)
+        else:
+            self._in_header(id_)
 
-    def _in_header(self, id_: int) -> str:
+    def _in_header(self, id_: int) -> None:
         sections = {self._control.channel: "channel", self._control.constrain: "constrain"}
         if id_ == self._control.message:
             self._begin_content()
@@ -128,38 +139,30 @@ class Stream:
             raise Broken(f"{self._shown(id_)} in a header")
         else:
             self._sections[list(self._sections)[-1]].append(id_)
-        return ""
 
-    def _in_content(self, id_: int) -> str:
+    def _in_content(self, id_: int) -> None:
         if id_ in self._ends:
-            rest = decode(self.tokenizer, self._content[self._told :])
             self._close(self._ends[id_])
-            return rest
-        if id_ in self._control.forbidden:
+        elif id_ in self._control.forbidden:
             raise Broken(f"{self._shown(id_)} in the text of a message")
-        self._content.append(id_)
-        grown = decode(self.tokenizer, self._content[self._told :])
-        if grown.endswith("\ufffd"):  # perhaps a character of several tokens, which is not whole yet
-            return ""
-        self._told = len(self._content)
-        return grown
+        else:
+            self._content.append(id_)
 
-    def _between(self, id_: int) -> str:
+    def _between(self, id_: int) -> None:
         if id_ == self._control.start:
             self._open()
-            return ""
-        if not self.stopped:
+        elif self.stopped:
+            self._read = self._behind_stop
+            self._behind_stop(id_)
+        else:
             raise Broken(f"{self._shown(id_)} where <|start|> must come, after the end of a message")
-        self._read = self._behind_stop
-        return self._behind_stop(id_)
 
-    def _behind_stop(self, id_: int) -> str:
+    def _behind_stop(self, id_: int) -> None:
         if id_ not in self._control.padding and id_ != self.ids[-2]:  # a batch fills up with either
             raise Broken(f"{self._shown(id_)} behind the stop token")
-        return ""
 
-    def _after_break(self, id_: int) -> str:
-        return ""
+    def _after_break(self, id_: int) -> None:
+        """What follows is not looked at."""
 
     # --- messages -----------------------------------------------------------------------------------------------
 
