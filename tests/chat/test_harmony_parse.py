@@ -182,7 +182,9 @@ def test_openais_own_token_files_are_read():
     assert messages[0]["thinking"].startswith('User asks: "What is the weather in Tokyo?"')
     text = gptoss.data("openai/test_streamable_parser.txt").read_text("utf-8").rstrip("\n")
     messages, action = harmony.parse(tokenizer, ids_of(text, tokenizer))
-    assert isinstance(action, harmony.Malformed) and "browser.search" in action.reason, "the browser is none of ours"
+    assert action == harmony.Truncated(), "the result came last: it is for the model to go on"
+    assert messages[-1] == {"role": "tool", "name": "browser.search", "content": '{"result": "https://openai.com/"}'}
+    assert messages[0]["tool_calls"][0]["function"]["name"] == "browser.search"
 
 
 # --- damage -------------------------------------------------------------------------------------------------
