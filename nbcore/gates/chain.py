@@ -14,7 +14,7 @@ from nbcore import config as configs
 from nbcore import runs
 from nbcore.core import formats
 from nbcore.gates import blessings
-from nbcore.runs import commit, inputs, layout, notebooks
+from nbcore.runs import commit, data_runs, inputs, layout, notebooks
 
 OK, BROKEN, ABSENT, NONE = "ok", "broken", "absent", "none"
 
@@ -102,7 +102,7 @@ def sources_of(run: runs.Run) -> list[Link]:
         if wrong:
             state, words = wrong[0][0], "; ".join(words for _, words in wrong[:3])
         links.append(Link(kind, run.id, state, words))
-    if reference := info.get("data_run"):
+    if reference := info.get(data_runs.FIELD):
         links += _data_run(run, reference)
     elif "data" not in recorded:
         links.append(Link("data", run.id, NONE, "no file from outside of the store"))
@@ -164,6 +164,9 @@ def _decision(run: runs.Run) -> list[Link]:
         except (OSError, ValueError) as error:
             state, words = BROKEN, f"the parent's: {error}"
     links.append(Link("blessing", run.id, state, words + (", waived" if record["waiver"] else "")))
+    notebook, blessed = run.path / layout.NOTEBOOK, record["chain"].get("notebook")
+    if blessed and not (notebook.is_file() and commit.sha256(notebook) == blessed):
+        links.append(Link("executed notebook", run.id, BROKEN, f"{notebook.name}: is not the one that was blessed"))
     for side in ("evaluation", "baseline"):
         if record[side]:
             links += _evaluation(run, side, record[side])

@@ -15,7 +15,7 @@ from nbcore.gates.asked import ALIAS
 from nbcore.gates.checks import FAIL, PASS, RUBBER_STAMP
 from nbcore.gates.contamination import Doing
 from nbcore.gates.gate_file import Gate
-from nbcore.runs import choice, commit, layout
+from nbcore.runs import choice, commit, layout, notebooks
 
 PARENT = "parent"
 UNWAIVABLE = ("weights_finite", "hashes_verified")  # nothing can be built on such files, whoever lets them pass
@@ -187,6 +187,7 @@ def _facts(decision: Decision, waiver: dict[str, str] | None) -> dict[str, Any]:
         "env_lock": info["versions"],
         "adapter": _sha256(weights),
         "rng_seed": info["seed"],
+        "notebook": _notebook(run),
     }
     return {
         "schema": 1,
@@ -219,6 +220,13 @@ def _reference(evaluation: runs.Run | None) -> dict[str, str] | None:
     if evaluation is None:
         return None
     return {"id": evaluation.id, "sha256": commit.sha256(evaluation.path / layout.RUN)}
+
+
+def _notebook(run: runs.Run) -> str | None:
+    """sha256 of the executed notebook, where its own note vouches for it."""
+    path = run.path / layout.NOTEBOOK
+    vouched = path.is_file() and not notebooks.lacks_note(run.path)
+    return commit.sha256(path) if vouched else None
 
 
 def _code() -> dict[str, Any]:

@@ -63,7 +63,7 @@ def run(pipeline: Pipeline, store: str | Path, progress: Show | None = None) -> 
             show.skip(number, count, stage.id, f"done already · {existing.id}")
             existing.publish()
             done[stage.id] = existing
-            _gate_measured(pipeline, stage, existing, show)
+            _gate(pipeline, stage, existing, show)
             continue
         if pipeline.gates and parent is not None and not configs.TABLE[stage.phase].measures:
             gating.require(stage.id, parent, show)
@@ -74,7 +74,7 @@ def run(pipeline: Pipeline, store: str | Path, progress: Show | None = None) -> 
             show.end("stopped" if isinstance(error, KeyboardInterrupt) else "failed")
             raise
         show.end(" · ".join(["finished", *words_of(flat(done[stage.id].info["metrics"])), done[stage.id].id]))
-        _gate_measured(pipeline, stage, done[stage.id], show)
+        _gate(pipeline, stage, done[stage.id], show)
     for name in chosen:
         done[name].wait_for_mirror()
     return [done[name] for name in chosen]
@@ -98,9 +98,13 @@ def resume(unfinished: runs.Run, overrides: dict[str, Any], progress: Show | Non
     return finished
 
 
-def _gate_measured(pipeline: Pipeline, stage: Stage, finished: runs.Run, show: Show) -> None:
-    if pipeline.gates and configs.TABLE[stage.phase].measures:
+def _gate(pipeline: Pipeline, stage: Stage, finished: runs.Run, show: Show) -> None:
+    """With gates on: judge data as soon as they are made, and a model as soon as it is evaluated."""
+    entry = configs.TABLE[stage.phase]
+    if pipeline.gates and entry.measures:
         gating.measured(stage.id, finished, show)
+    elif pipeline.gates and entry.makes_data:
+        gating.require(stage.id, finished, show)
 
 
 def _stand_in(config: configs.Phase, store: Path, show: Show | None) -> runs.Run | None:

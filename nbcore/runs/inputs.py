@@ -71,8 +71,9 @@ def shipped(config: configs.Phase, parent: Run | None) -> dict[str, str | None]:
     first = _first(config, parent)
     if first.model.base in (None, "seedling") and not configs.TABLE[first.phase].from_scratch:
         files += sorted(path for path in SEEDLING.rglob("*") if path.suffix in OF_A_BASE)
-    named = [leaf.value for leaf in configs.leaves(config) if leaf.path in FILES]
-    words = {word for value in named if value for word in ([value] if isinstance(value, str) else value)}
+    unread = INSTEAD if data_runs.named(config) else ()
+    named = [leaf.value for leaf in configs.leaves(config) if leaf.path in FILES and leaf.path not in unread]
+    words = {word for value in named for word in _names(value)}
     files += [KATAS] if words & set(configs.BUILT_IN) else []
     return {path.relative_to(environment.REPO).as_posix(): _sha256(path) for path in files}
 

@@ -105,6 +105,20 @@ def test_a_link_that_is_gone_is_named(whole, tmp_path, gone, kind):
         shutil.move(tmp_path / "aside", folder / gone)
 
 
+def test_a_notebook_without_its_note_is_known_by_the_blessing(whole, tmp_path):
+    """With the note gone, nothing else vouched for what stood in the notebook."""
+    _, sft = whole
+    path, note = sft.path / layout.NOTEBOOK, sft.path / layout.NOTEBOOK_NOTE
+    content = path.read_bytes()
+    note.rename(tmp_path / "note")
+    try:
+        path.write_text('{"cells": [1]}')
+        assert {link.kind for link in gates.broken(gates.verify_chain(sft))} == {"executed notebook"}
+    finally:
+        path.write_bytes(content)
+        (tmp_path / "note").rename(note)
+
+
 def test_a_parents_blessing_that_is_gone_breaks_the_childs(whole, tmp_path):
     folder, sft = whole
     shutil.move(folder / "store/blessings/lang_adapter", tmp_path / "aside")

@@ -4,6 +4,7 @@ import copy
 import json
 
 import pytest
+from datasets.arrow_writer import ArrowWriter
 
 from nbcore import config as configs
 from nbcore import gates, runs
@@ -158,6 +159,46 @@ def test_a_child_of_contaminated_data_is_contaminated(store, tmp_path):
     made.evaluated(store, sft, made.worse)
     made.evaluated(store, ipo, made.better)
     assert only("no_contamination", findings(ipo, phase="ipo")[0])
+
+
+def prepared(store, texts):
+    """A finished run of prepared data."""
+    run = runs.open(configs.load({"phase": "data", "name": "tiny"}), store)
+    path = run.path / "data" / "train-00000.arrow"
+    path.parent.mkdir()
+    with ArrowWriter(path=str(path)) as writer:
+        for number, text in enumerate(texts):
+            writer.write({"id": f"own-{number}", "source": "mine", "text": text})
+        writer.finalize()
+    return run.finish({"train": len(texts)}, base=None, data_hash="c" * 64)
+
+
+def test_a_run_of_data_that_holds_a_task(store):
+    task = katas.load("heldout")[3]
+    clean, bad = "fn main() { println!(); }", katas.code(task)
+    assert gates.judge(prepared(store, [clean]), gates.of_phase("data")).verdict == "RUBBER_STAMP"
+    run = prepared(store / "other", [clean, bad])
+    decision = gates.judge(run, gates.of_phase("data"))
+    assert decision.verdict == "FAIL" and task["id"] in decision.why and "row 2" in decision.why
+
+
+def test_who_trains_on_such_data_is_contaminated_too_and_a_flip_in_them_breaks_its_chain(store):
+    task = katas.load("heldout")[3]
+    data = prepared(store, [katas.code(task)])
+    run = made.trained(store, "lang_adapter", data_run=data.id)
+
+    def as_kata(answer):
+        return {**answer, "id": task["id"], "prompt": task["prompt"]} if answer["id"] == "t0" else answer
+
+    made.evaluated(store, run, made.better, change=as_kata)
+    values = {"phase": "lang_adapter", "baseline": "none", "checks": [{"metric": "pass@1", "value": {"min": 0.1}}]}
+    found, _ = findings(run, **values)
+    assert only("no_contamination", found)
+    path = data.path / "data" / "train-00000.arrow"
+    content = path.read_bytes()
+    path.write_bytes(content[:-9] + b"x" + content[-8:])
+    bad = gates.broken(gates.verify_chain(run))
+    assert {(link.kind, link.of) for link in bad} == {("data", data.id)}
 
 
 def test_a_sandbox_that_was_degraded(store, tmp_path):
