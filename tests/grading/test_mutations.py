@@ -36,10 +36,17 @@ MUTATIONS = {
         '"true"',
         "rust/test_telling.py::test_a_forger_that_knows_both_secrets_must_still_know_the_answers",
     ),
+    "any number is near": Mutation(
+        f"{RUST}/tolerance.py",
+        "fits",
+        "away < rounded(self.within)",
+        "True",
+        "rust/test_telling.py::test_a_number_that_must_be_near_another_is_told",
+    ),
     "any value will do": Mutation(
         f"{RUST}/hidden.py",
         "read",
-        "all(map(Expected.fits, wanted, told))",
+        "all(map(_fits, wanted, told))",
         "True",
         "test_grader.py::test_missing_test_lines_are_failed_tests",
     ),

@@ -73,5 +73,6 @@ _READERS: dict[str, Callable[[Any, Inner], Expected]] = {
     "parenthesized_expression": lambda node, inner: inner(only(node)),
     "reference_expression": lambda node, inner: inner(only(node)),
     "unary_expression": literals.unary,
-    "binary_expression": lambda node, _: Expected(str(whole(node))),
+    "binary_expression": lambda node, inner: Expected(str(whole(node, inner))),
+    "generic_function": lambda node, inner: _name(node.child_by_field_name("function"), inner),
 }

@@ -40,6 +40,7 @@ from nbcore.grading.rust.syntax import (
     part_of,
     text_of,
 )
+from nbcore.grading.rust.tolerance import Near
 
 _STD = {
     "std": "assert assert_eq assert_ne debug_assert debug_assert_eq debug_assert_ne panic vec format matches "
@@ -99,7 +100,7 @@ class Source(NamedTuple):
     module: str
     """Name of the hidden module, to be kept out of messages."""
     secret: str
-    expects: tuple[tuple[Expected, ...], ...]
+    expects: tuple[tuple[Expected | Near, ...], ...]
     """For each case, what its assertions must tell."""
     flags: tuple[str, ...]
 
@@ -124,7 +125,7 @@ def build(code: str, tests: str, signature: str | None, edition: str, telling: b
     tree = parse(rest)
     own_types = _DEFINES.search(tests + (signature or "") + rest)
     known_shapes = shapes.shapes((asked, tree), parse(tests), mentioned) if own_types else ()
-    prepared = hidden.functions(tests, telling, plain, known_shapes)
+    prepared = hidden.functions(tests, telling, plain, known_shapes, signatures.constants(asked))
     body, expects = prepared.drawn(key)
     defined = {name for name, _ in items(asked)}
     std = sorted((mentioned & _HOME.keys()) - own - defined - theirs)

@@ -17,6 +17,7 @@ from nbcore.grading.rust.expected import Expected
 from nbcore.grading.rust.shapes import Shape
 from nbcore.grading.rust.syntax import attributes, edited, introduced, name_of, parse, text_of, walk
 from nbcore.grading.rust.telling import COIN, KEY, Rewriter, Told
+from nbcore.grading.rust.tolerance import Near
 
 # Names of std in full, for what the task calls `str` or `Some` is its own affair. What std has compiled already is
 # called, and nothing of std's is dropped: of each function that is made anew for the program, compiling takes its time.
@@ -89,7 +90,7 @@ class Prepared(NamedTuple):
     cases: tuple[Case, ...]
     coins: int = 0
 
-    def drawn(self, key: str) -> tuple[str, tuple[tuple[Expected, ...], ...]]:
+    def drawn(self, key: str) -> tuple[str, tuple[tuple[Expected | Near, ...], ...]]:
         """The text for one build, and for each case what it must tell."""
         coins = [secrets.choice(("true", "false")) for _ in range(self.coins)]
         text = re.sub(f"{COIN}(\\d+){COIN}", lambda found: coins[int(found[1])], self.text.replace(KEY, key))
@@ -122,13 +123,18 @@ class Prepared(NamedTuple):
 
 @functools.lru_cache(maxsize=4096)
 def functions(
-    tests: str, telling: bool = True, pinned: frozenset[str] = frozenset(), shapes: tuple[Shape, ...] = ()
+    tests: str,
+    telling: bool = True,
+    pinned: frozenset[str] = frozenset(),
+    shapes: tuple[Shape, ...] = (),
+    constants: tuple[tuple[str, str], ...] = (),
 ) -> Prepared:
     """What is built of the hidden tests; `telling`: their assertions tell their values, rather than panic.
 
     pinned: functions whose types the signature fixes. shapes: how values of the program's own types are shown.
+    constants: the task's own, by name, with the text of their values.
     """
-    rewriter, tests = Rewriter(tests, pinned, shapes), _moved(tests)
+    rewriter, tests = Rewriter(tests, pinned, shapes, constants), _moved(tests)
     raw, edits, cases = tests.encode(errors="replace"), [], []
 
     def visit(parent: Any, path: tuple[str, ...]) -> None:
@@ -221,7 +227,11 @@ class Read(NamedTuple):
     """Somebody else than our main wrote signed lines: it must have read the secrets from memory."""
 
 
-def read(stderr: bytes, secret: str, nonce: str, expects: tuple[tuple[Expected, ...], ...]) -> Read:
+def _fits(wanted: Expected | Near, told: str) -> bool:
+    return wanted.fits(told)
+
+
+def read(stderr: bytes, secret: str, nonce: str, expects: tuple[tuple[Expected | Near, ...], ...]) -> Read:
     """A value is told on a line that has the secret and a space, a case on one that has the nonce as well.
 
     The first line says that it has begun, numbered as two cases more than there are; the last, as one more.
@@ -237,7 +247,7 @@ def read(stderr: bytes, secret: str, nonce: str, expects: tuple[tuple[Expected, 
         if end == "ok" and int(number) < len(expects):
             wanted = expects[int(number)]
             complete &= len(told) == len(wanted)
-            passed += len(told) == len(wanted) and all(map(Expected.fits, wanted, told))
+            passed += len(told) == len(wanted) and all(map(_fits, wanted, told))
         told = []
     complete &= numbers == [len(expects) + 1, *range(len(expects) + 1)]
     return Read(passed, complete, len(set(numbers)) < len(numbers))

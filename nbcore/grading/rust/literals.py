@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import struct
 from collections.abc import Callable
@@ -70,28 +71,37 @@ def same_number(told: str, wanted: float, kind: str) -> bool:
         return True
     if kind == "f64" or abs(wanted) > _LARGEST_SINGLE:
         return False
-    single = _single(wanted)
-    shortest = (float(f"{single:.{digits}g}") for digits in range(1, 18))
-    return value == next(number for number in shortest if _single(number) == single)
+    near = single(wanted)
+    shortest = (float(f"{near:.{digits}g}") for digits in range(1, 18))
+    return value == next(number for number in shortest if single(number) == near)
 
 
-def _single(value: float) -> float:
-    return struct.unpack("f", struct.pack("f", value))[0]
+def single(value: float) -> float:
+    """The f32 that is nearest."""
+    try:
+        return struct.unpack("f", struct.pack("f", value))[0]
+    except OverflowError:
+        return math.copysign(math.inf, value)
 
 
 def integer(node: Any, inner: Inner) -> Expected:
     return real(text_of(node)) if text_of(node).endswith(("f32", "f64")) else Expected(str(whole(node)))
 
 
-def whole(node: Any) -> int:
-    """The number that an expression of integer literals comes to. Raises Unknown for any other."""
+def whole(node: Any, inner: Inner | None = None) -> int:
+    """The number that an expression of integers comes to: of literals, and of names that `inner` knows.
+
+    Raises Unknown for any other.
+    """
     text = text_of(node)
     if node.type == "integer_literal" and (found := _NUMBER.fullmatch(text)):
         return int(found[1].replace("_", ""), 10 if found[1].isdecimal() or found[1][1:2] not in "xob" else 0)
     if node.type == "parenthesized_expression":
-        return whole(only(node))
+        return whole(only(node), inner)
     if node.type == "unary_expression" and text.startswith("-"):
-        return -whole(only(node))
+        return -whole(only(node), inner)
+    if node.type == "identifier" and inner is not None and re.fullmatch(r"-?\d+", value := inner(node).pattern):
+        return int(value)
     if node.type == "scoped_identifier" and (found := _BOUND.fullmatch(text)):
         bits, signed = int(found[2]), found[1] == "i"
         if found[3] == "MIN":
@@ -99,10 +109,17 @@ def whole(node: Any) -> int:
         return (1 << bits - signed) - 1
     if node.type == "binary_expression":
         left, sign, right = node.children
-        operation = {"+": int.__add__, "-": int.__sub__, "*": int.__mul__}.get(text_of(sign))
+        operation = {"+": int.__add__, "-": int.__sub__, "*": int.__mul__, "%": _remainder}.get(text_of(sign))
         if operation is not None:
-            return operation(whole(left), whole(right))
+            return operation(whole(left, inner), whole(right, inner))
     raise Unknown
+
+
+def _remainder(left: int, right: int) -> int:
+    """As Rust has it: with the sign of what is divided."""
+    if right == 0:
+        raise Unknown
+    return abs(left) % abs(right) * (-1 if left < 0 else 1)
 
 
 def real(text: str, sign: str = "") -> Expected:
@@ -117,7 +134,7 @@ def unary(node: Any, inner: Inner) -> Expected:
         return real(text_of(operand), "-")
     if sign == "!" and operand.type == "boolean_literal":
         return Expected("false" if text_of(operand) == "true" else "true")
-    return Expected(str(whole(node)))
+    return Expected(str(whole(node, inner)))
 
 
 def string(node: Any, inner: Inner) -> Expected:

@@ -22,22 +22,25 @@ class Shape(NamedTuple):
     """One struct or one variant of an enum."""
 
     path: str
-    """As a test names it: `Point`, `Panel::North`, or `North` where that is imported."""
+    """As a test names it: `Point`, `geometry::Point`, `Panel::North`, or `North` where that is imported."""
     shown: str
     fields: tuple[str, ...] = ()
     """By name, or "" for each where they have none, in the order of the declaration."""
 
 
 def shapes(roots: Iterable[Any], tests: Any, mentioned: set[str]) -> tuple[Shape, ...]:
-    """The shapes of the types that these trees define at their top level, a task's own before a candidate's; sorted.
+    """The shapes of the types that these trees and their modules define, a task's own before a candidate's; sorted.
 
     tests: the tree of the tests, which may define types and import variants. mentioned: the names that they have.
     """
     found: dict[str, list[Shape]] = {}
     for root in roots:
-        for name, whole in _of(introduced(root)):
+        own: dict[str, list[Shape]] = {}
+        for name, whole in _in(root):
             if name in mentioned:
-                found.setdefault(name, whole)  # the task's own is what the candidate's must be
+                own[name] = [] if name in own else whole
+        for name, whole in own.items():
+            found.setdefault(name, whole)  # the task's own is what the candidate's must be
     for name, whole in _of(pair for parent in walk(tests) if parent.child_count for pair in introduced(parent)):
         found[name] = [] if name in found else whole  # of two types with one name a text does not say which
     imported = _variants(tests, found)
@@ -49,6 +52,17 @@ def derived(before: list[Any]) -> Iterator[Any]:
     for name, attribute in attributes(before):
         if name == "derive":
             yield from (node for node in walk(attribute) if node.type == "identifier" and node.prev_sibling is not None)
+
+
+def _in(root: Any, path: str = "") -> Iterator[tuple[str, list[Shape]]]:
+    """As `_of`, of a file or a module and of the modules in it; a type there has the path to it, too."""
+    for node, before in introduced(root):
+        for name, whole in _of([(node, before)]):
+            yield name, whole + [shape._replace(path=path + shape.path) for shape in whole if path]
+        body = node.child_by_field_name("body") if node.type == "mod_item" else None
+        if body is not None:
+            for name, whole in _in(body, f"{path}{name_of(node)}::"):
+                yield name, [] if conditional(before) else whole
 
 
 def _of(pairs: Iterable[tuple[Any, list[Any]]]) -> Iterator[tuple[str, list[Shape]]]:
@@ -91,6 +105,8 @@ def _variants(tests: Any, found: dict[str, list[Shape]]) -> list[Shape]:
         for listed in re.findall(rf"\b{name}\s*::\s*(\*|\w+|\{{[^{{}}]*\}})", uses):
             names = set(re.findall(r"\w+|\*", listed))
             bare += [
-                shape._replace(path=shape.shown) for shape in whole if {"*", shape.shown} & names and shape.path != name
+                shape._replace(path=shape.shown)
+                for shape in whole
+                if {"*", shape.shown} & names and shape.path.startswith(f"{name}::")
             ]
     return bare

@@ -68,6 +68,11 @@ def given(asked: Any, signature: str) -> tuple[str, set[str]]:
     return "\n".join(map(text_of, whole)), {name_of(node) for node in whole}
 
 
+def constants(asked: Any) -> tuple[tuple[str, str], ...]:
+    """(name, text of the value) of the task's constants."""
+    return tuple((name_of(node), part_of(node, "value")) for node in asked.children if node.type == "const_item")
+
+
 def as_given(asked: Any, signature: str, code: str, called: set[str]) -> str:
     """`code` with what the task has written already as the task wrote it: constants, and methods of given impls.
 

@@ -12,9 +12,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from nbcore.grading.rust import tolerance
 from nbcore.grading.rust.expected import Expected, expected
 from nbcore.grading.rust.shapes import Shape
 from nbcore.grading.rust.syntax import arguments, expression, name_of, parse, part_of, text_of, walk
+from nbcore.grading.rust.tolerance import Near
 
 KEY, COIN = "\ue000", "\ue001"
 """In a rewritten test: the key of a build, and what stands on both sides of the number of a drawn truth value."""
@@ -25,7 +27,7 @@ _ASSERTS = ("assert", "assert_eq", "assert_ne")
 class Told(NamedTuple):
     """What an assertion will tell: a value like this, or, where that is None, whether it held, as it must."""
 
-    value: Expected | None
+    value: Expected | Near | None
     equal: bool = True
     """What must hold: that two sides are equal, or that they are not; drawn truth values alone."""
     answer: bool = False
@@ -35,18 +37,30 @@ class Told(NamedTuple):
 class Rewriter:
     """Rewrites the test functions of one text; `coins` counts the truth values to be drawn."""
 
-    def __init__(self, tests: str, pinned: frozenset[str] = frozenset(), shapes: tuple[Shape, ...] = ()):
+    def __init__(
+        self,
+        tests: str,
+        pinned: frozenset[str] = frozenset(),
+        shapes: tuple[Shape, ...] = (),
+        constants: tuple[tuple[str, str], ...] = (),
+    ):
         self.coins, self._pinned = 0, pinned
         self._shapes = {shape.path: shape for shape in shapes}
-        own = [name_of(node) for node in walk(parse(tests)) if node.type == "macro_definition"]
+        nodes = list(walk(parse(tests)))
+        own = [name_of(node) for node in nodes if node.type == "macro_definition"]
         self._off = bool({*_ASSERTS, "vec"} & set(own)) or KEY in tests or COIN in tests
+        taken = {name_of(node) for node in nodes if node.type in ("const_item", "static_item")}
+        self._constants: dict[str, Expected] = {}
+        for name, text in constants:
+            if name not in taken and (value := expected(text, self._constants, self._shapes)) is not None:
+                self._constants[name] = value
 
     def function(self, node: Any) -> tuple[list[tuple[int, int, bytes]], tuple[Told, ...]]:
         """Edits of one test function, as (start, end, text) in bytes, and what it will tell, in order."""
         body = node.child_by_field_name("body")
         if self._off or any(inner.type == "return_expression" for inner in walk(body)):
             return [], ()
-        edits, told, known = [], [], _known(body, self._shapes)
+        edits, told, known = [], [], _known(body, self._shapes, self._constants)
         for statement in body.children:
             call = statement.children[0] if statement.type == "expression_statement" else statement
             macro = part_of(call, "macro") if call.type == "macro_invocation" else ""
@@ -73,6 +87,12 @@ class Rewriter:
                 check = f"let _ = {' == '.join((value, sides[1]) if told == 0 else (sides[0], value))};"
                 kept = f"if false {{ {check}{said} }} {_tell(f'told_{KEY}')}"
                 return f"match (&({sides[told]}),) {{ (told_{KEY},) => {{ {kept} }} }}", Told(known_value)
+        if macro == "assert" and (near := tolerance.read(given[0], lambda text: expected(text, known, self._shapes))):
+            check = f"let _ = {near.around[0]}told_{KEY}{near.around[1]};"
+            number = f"let near_{KEY} = {near.told[0]}told_{KEY}{near.told[1]};"
+            tell = _tell(f"(near_{KEY}, std_{KEY}::mem::size_of_val(&near_{KEY}))")
+            kept = f"if false {{ {check}{said} }} else {{ {number} {tell} }}"
+            return f"match (({near.value}),) {{ (told_{KEY},) => {kept} }}", Told(near.near)
         coin = f"{COIN}{self.coins}{COIN}"
         self.coins += 1
         if macro == "assert":
@@ -112,8 +132,9 @@ def _is_call(text: str, names: frozenset[str]) -> bool:
     return node is not None and node.type == "call_expression" and part_of(node, "function") in names
 
 
-def _known(body: Any, shapes: Mapping[str, Shape]) -> dict[str, Expected]:
-    """The values of the names that a test binds once, to a value that can be read from its text."""
+def _known(body: Any, shapes: Mapping[str, Shape], constants: Mapping[str, Expected]) -> dict[str, Expected]:
+    """The values of the task's constants, and of the names that a test binds once, to a value that can be read from
+    its text."""
     bound: dict[str, list[Any]] = {}
     for node in walk(body):
         if node.type in ("let_declaration", "for_expression", "let_condition", "closure_expression", "match_arm"):
@@ -121,7 +142,13 @@ def _known(body: Any, shapes: Mapping[str, Shape]) -> dict[str, Expected]:
             for name in walk(pattern):
                 if name.type == "identifier":
                     bound.setdefault(text_of(name), []).append(node)
-    known = {}
+    constants = {name: value for name, value in constants.items() if name not in bound}
+    own = [name_of(node) for node in walk(body) if node.type == "const_item"]
+    for node in body.children:
+        once = node.type == "const_item" and own.count(name_of(node)) == 1
+        if once and (value := expected(part_of(node, "value"), constants, shapes)) is not None:
+            constants[name_of(node)] = value
+    known = dict(constants)
     for name, nodes in bound.items():
         value = nodes[0].child_by_field_name("value") if nodes[0].type == "let_declaration" else None
         plain = value is not None and nodes[0] in body.children and part_of(nodes[0], "pattern") == name
@@ -130,7 +157,7 @@ def _known(body: Any, shapes: Mapping[str, Shape]) -> dict[str, Expected]:
             len(nodes) == 1
             and plain
             and not mutable
-            and (constant := expected(text_of(value), None, shapes)) is not None
+            and (constant := expected(text_of(value), constants, shapes)) is not None
         ):
             known[name] = constant
     return known

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from nbcore.grading.grader import RustGrader
 from nbcore.grading.rust import compiler, expected, harness, hidden, shapes, syntax
 
 SIGNATURE = "pub fn f(a: i64) -> String {"
@@ -20,6 +21,8 @@ NEEDLE, NUMBER = "a needle in the binary", 8_237_645_123_987_123
             ("-1_000i64", "-1000"),
             ("0xff", "255"),
             ("3 + 5 * (2 - 7)", "-22"),
+            ("(0 - 7) % 4", "-3"),
+            ("None::<u8>", "None"),
             ("i64::MAX", f"{2**63 - 1}"),
         ),
         *(("true", "true"), ("!true", "false"), ("'a'", "'a'"), ("'\\''", r"'\''"), ("()", "()"), ("b'a'", "97")),
@@ -54,6 +57,7 @@ def test_a_value_is_known_from_its_text(text, told):
         "x",
         "f(1)",
         "1 / 2",
+        "1 % 0",
         "0.1 + 0.2",
         "vec![1; n]",
         "Foo { a: 1 }",
@@ -95,6 +99,8 @@ def told(body):
         ('assert!(f(1) == 3); assert!(3 == f(1), "no");', ["3", "3"]),
         ("let a = 5; assert_eq!(f(1), a);", ["5"]),
         ("let mut a = 5; a += 1; assert_eq!(f(1), a);", [None]),
+        ("const A: i64 = 5; assert_eq!(f(1), A % 3 + 1);", ["3"]),
+        ("const A: i64 = 5; { const A: i64 = 6; } assert_eq!(f(1), A);", [None]),
         ("let a = 5; { let a = 6; } assert_eq!(f(1), a);", [None]),
         ("assert!(f(1)); assert_ne!(f(1), 2); assert!(f(1) < 2); assert_eq!(f(1), f(2));", [None] * 4),
         ("for x in 0..3 { assert_eq!(f(x), 3); }", []),
@@ -148,6 +154,7 @@ pub enum Shape { Circle { r: i64, name: &'static str }, Square(i64), Pair(f64, B
 #[derive(PartialEq, Debug, Eq, Hash)] pub struct Id(pub u32);
 #[derive(Debug, PartialEq)] pub struct Unit;
 #[derive(Debug, PartialEq)] pub struct Of<T> { inside: T }
+pub mod flat { pub mod deep { #[derive(Debug, PartialEq)] pub enum Turn { Left(u8), Right } } }
 #[derive(Debug)] pub struct NotCompared(i64);
 #[derive(PartialEq)] pub struct NotShown(i64);
 #[derive(Debug)] pub struct Near(f64);
@@ -165,6 +172,8 @@ OWN = [
     "Unit",
     "Of { inside: Of::<i64> { inside: 1 } }",
     "(Id(1), Square(2))",
+    "flat::deep::Turn::Left(1)",
+    "(Turn::Left(2), Right)",
     'HashMap::from([("b", 1), ("a", 22), ("ab", 2)])',
     'BTreeMap::from([("b".to_string(), vec![1]), ("a{, ".to_string(), vec![]), ("Z".to_string(), vec![2])])',
     "BTreeMap::from([(-1, Id(1)), (10, Id(2)), (9, Id(3))])",
@@ -186,9 +195,9 @@ def shapes_of(types, tests):
 @pytest.mark.skipif(shutil.which("rustc") is None, reason="rustc is not installed")
 def test_values_of_a_tasks_own_types_are_known_as_rust_shows_them(tmp_path):
     """They were judged within the program, where a forger that reads memory finds what is expected."""
-    imports = "use crate::Shape::{self, Square};"
+    imports = "use crate::Shape::{self, Square}; use crate::flat::deep::Turn::{self, Right};"
     prints = "".join(f'println!("{{:?}}", {text});' for text in OWN)
-    source = f"{TYPES}{imports.replace('self, ', '')} fn main() {{ {prints} }}"
+    source = f"{TYPES}{imports.replace('Shape::{self, ', 'Shape::{')} fn main() {{ {prints} }}"
     out = tmp_path / "out"
     subprocess.run(["rustc", "--edition=2021", "-A", "warnings", "-o", out, "-"], input=source.encode(), check=True)
     lines = subprocess.run([out], capture_output=True, check=True).stdout.decode().splitlines()
@@ -231,6 +240,10 @@ def test_of_two_types_with_one_name_none_is_read():
     """The tests' own type of the name stands in the way of the task's, and its text is another."""
     own = "mod tests { #[derive(Debug, PartialEq)] enum Shape { Square(u8) } }"
     assert not any(path.startswith("Shape") for path in shapes_of(TYPES, own))
+    twice = (
+        "mod a { #[derive(Debug, PartialEq)] pub struct P(u8); } mod b { #[derive(Debug, PartialEq)] pub struct P; }"
+    )
+    assert shapes_of(twice, "") == {}
     assert "Mine" in shapes_of(TYPES, "mod tests { #[derive(Debug, PartialEq)] struct Mine { a: u8 } }")
 
 
@@ -245,3 +258,57 @@ def test_the_flag_says_which_values_are_judged_inside():
     assert flags("let want = Shape::Square(1); assert!(f(1) == want);") == ()
     assert flags("assert_eq!(f(1), Shape::Square(1));", signature=None) == ()  # the candidate derives both
     assert flags("assert_eq!(Near(f(1) as f64), Near(1.0));") == ("judged_inside",)
+
+
+NEAR = {
+    "(f(1) - 0.5).abs() < 1e-9": (["0.5, 8", "0.5000000001, 8", "0.5, 4"], ["0.6, 8", "NaN, 8", "inf, 4", "1e300, 4"]),
+    "f64::abs(0.5 - f(1)) <= 0.25": (["-0.25, 8", "-0.75, 8"], ["-0.76, 8", "0.5, 8"]),
+    "1e-6 > (f(1) - 0.1).abs()": (["0.1, 4", "0.1, 8", "1.0000001e-1, 8"], ["0.10001, 8", "0.1", "0.1, 16"]),
+    "(f(1) - 1.0).abs() < f64::EPSILON": (["1.0, 8"], ["1.0000000000000002, 8"]),
+}
+
+
+@pytest.mark.parametrize("condition", NEAR)
+def test_a_number_that_must_be_near_another_is_told(condition):
+    """Such a test told no more than that it held, which a forger that knows it to be wrong can turn over."""
+    near, far = NEAR[condition]
+    (case,) = hidden.functions(one_test(f'assert!({condition}, "of {{}}", 1);')).cases
+    assert [[told.value.fits(f"({text})") for text in texts] for told in case.tells for texts in (near, far)] == [
+        [True] * len(near),
+        [False] * len(far),
+    ]
+
+
+@pytest.mark.parametrize(
+    "condition",
+    ["(f(1) - f(2)).abs() < 1e-9", "(f(1) - 3).abs() < 1", "f(1) - 0.5 < 1e-9", "(f(1) + 0.5).abs() < 1e-9"],
+)
+def test_other_comparisons_tell_whether_they_held(condition):
+    assert told(f"assert!({condition});") == [None]
+
+
+@pytest.mark.skipif(shutil.which("rustc") is None, reason="rustc is not installed")
+def test_near_numbers_are_judged_as_rust_judges_them(tmp_path):
+    """At the very edge too, in both precisions, by reference, and where the answer is no number but differs by one."""
+    own = "pub struct M(f64); impl std::ops::Sub<f64> for M { type Output = f64; "
+    own += "fn sub(self, other: f64) -> f64 { self.0 - other } } "
+    answers = {
+        "pub fn f(a: f64) -> f64 {": "a }",
+        "pub fn f(a: f32) -> f32 {": "a }",
+        "pub fn f(a: f64) -> &'static f64 {": "Box::leak(Box::new(a)) }",
+        own + "pub fn f(a: f64) -> M {": "M(a) }",
+    }
+    values = ("0.1", "0.15", "0.3", "0.30000001", "-0.1", "0.7")
+    conditions = [f"(f({value}) - 0.2).abs() {sign} 0.1" for value in values for sign in ("<", "<=")]
+    cases = "".join(f"#[test] fn c{number}() {{ assert!({text}); }}\n" for number, text in enumerate(conditions))
+    tests, out = f"mod tests {{ use super::*; {cases} }}", tmp_path / "out"
+    prints = "".join(f'println!("{{}}", {text});' for text in conditions)
+    grader = RustGrader(jobs=1, lint=False)
+    for number, (signature, rest) in enumerate(answers.items()):
+        plain = f"{signature} {rest} fn main() {{ {prints} }}"
+        subprocess.run(["rustc", "--edition=2021", "-A", "warnings", "-o", out, "-"], input=plain.encode(), check=True)
+        held = subprocess.run([out], capture_output=True, check=True).stdout.decode().split().count("true")
+        sample = {"id": str(number), "code": signature + rest, "tests": tests, "signature": signature}
+        verdict = grader.grade([sample])[0]
+        assert (verdict["tests_passed"], verdict["tests_total"], verdict["flags"]) == (held, 12, []), verdict
+    grader.close()
