@@ -214,6 +214,7 @@ QUICK = {
     "ipo": {"max_steps": 2, "tasks.limit": 24, "rollouts": 6},
     "grpo": {"max_steps": 2, "batch_size": 16, "tasks.limit": 20},
     "evaluate": {"heldout": 12, "unseen": 4, "perplexity_documents": 16},
+    "export": {"prompts": 2, "greedy": 2, "gguf": ["f16"], "perplexity_documents": 2},
 }
 
 
@@ -239,6 +240,7 @@ def chain(tmp_path_factory):
     seen["evaluate"] = papermill(
         store / "out" / "evaluate", "evaluate", store, overrides=QUICK["evaluate"], parent="sft"
     )
+    seen["export"] = papermill(store / "out" / "export", "export", store, overrides=QUICK["export"])
     return store, seen
 
 
@@ -253,7 +255,7 @@ def test_notebook_leaves_a_committed_run(chain, phase):
     assert run.config == configs.load(REPO / "configs" / phase / "tiny.yaml", QUICK[phase])
     usual = "sft" if phase == "evaluate" else configs.TABLE[phase].parent
     assert (run.parent.phase if run.parent else None) == usual
-    if phase not in ("data", "evaluate"):
+    if phase not in ("data", "evaluate", "export"):
         losses = [row["loss"] for row in run.metrics() if "loss" in row]
         assert len(losses) == 2 and all(abs(loss) < 1e3 for loss in losses)
         assert (run.path / ("model" if phase == "pretrain" else "adapter") / "adapter_model.safetensors").is_file() or (

@@ -33,6 +33,7 @@ def test_every_profile_has_its_chain(repo, profile):
     """Its base model must be named in each config: an evaluation without one would measure the seedling instead."""
     plan = pipelines.load(repo / "configs" / "pipeline" / f"{profile}.yaml")
     phases = [stage.phase for stage in plan.stages if stage.phase not in ("data", "pretrain")]
-    assert phases == ["evaluate", "lang_adapter", "evaluate", "sft", "evaluate", "ipo", "evaluate", "grpo", "evaluate"]
+    trained = ["evaluate", "lang_adapter", "evaluate", "sft", "evaluate", "ipo", "evaluate", "grpo", "evaluate"]
+    assert phases == [*trained, "export"]
     bases = {stage.load().model.base for stage in plan.stages}
     assert len(bases) == 1 and (bases == {None}) == (profile == "tiny")

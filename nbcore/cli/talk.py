@@ -93,7 +93,7 @@ def checked(answer: str) -> str:
     if verdict["verdict"] == "pass":
         warned = verdict["clippy_warnings"]
         return f"it compiles, with {warned} clippy warning{'s' if warned != 1 else ''}"
-    first = next((str(error) for error in verdict["errors"]), "")
+    first = next((str(error["message"]) for error in verdict["errors"]), "no error was told")
     return " ".join(f"{verdict['verdict'].replace('_', ' ')}: {first}".split())[:300]
 
 

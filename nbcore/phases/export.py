@@ -22,7 +22,6 @@ from nbcore.training.remembered import remembered
 from nbcore.view import proof
 from nbcore.view.live import Live
 
-GGUF = "gguf"  # folder of the GGUF files in a run
 FIGURE = "parity.png"
 MODELFILE = "Modelfile"
 LORA = "adapter-lora.gguf"
@@ -118,7 +117,7 @@ def convert(run: runs.Run) -> dict[str, Any]:
         return report
     doing = activity.Activity(run.path, Live(config.phase).tell)
     made: dict[str, Any] = dict(report.get("gguf", {}))
-    place, model = run.path / GGUF, run.path / layout.MODEL
+    place, model = run.path / layout.GGUF, run.path / layout.MODEL
     try:
         skipped = gguf.make(model, place, config.gguf, doing)
         if config.gguf_lora and (adapter := load.adapter_of(run.parent)):
@@ -153,7 +152,7 @@ def _compare(run: runs.Run, kinds: list[str], made: dict[str, Any], doing: Any) 
     for kind in kinds:
         if reference is None:
             reference = gguf_parity.Reference(run.path / layout.MODEL, rows, run.config, "cpu", doing)
-        path = run.path / GGUF / gguf.file_name(kind)
+        path = run.path / layout.GGUF / gguf.file_name(kind)
         shown = (rows["tokenizer"], rows["chats"], rows["prompts"], reference)
         made[kind], wrong = gguf_parity.check(path, kind, *shown, doing)
         problems += wrong
@@ -161,7 +160,7 @@ def _compare(run: runs.Run, kinds: list[str], made: dict[str, Any], doing: Any) 
 
 
 def _write_modelfile(run: runs.Run) -> None:
-    place = run.path / GGUF
+    place = run.path / layout.GGUF
     files = [gguf.file_name(kind) for kind in (*PREFERRED, *run.config.gguf)]
     first = next((name for name in files if (place / name).is_file()), None)
     if first is None:
@@ -212,8 +211,8 @@ def ask(run: runs.Run, question: str, most: int = 256) -> str:
 
 def files(run: runs.Run) -> list[str]:
     """What a run exported: its folders and files, by name."""
-    made = [path.name for path in sorted((run.path / GGUF).glob("*")) if not path.name.startswith(".")]
-    return [f"{_target(run).name}/", *(f"{GGUF}/{name}" for name in made)]
+    made = [path.name for path in sorted((run.path / layout.GGUF).glob("*")) if not path.name.startswith(".")]
+    return [f"{_target(run).name}/", *(f"{layout.GGUF}/{name}" for name in made)]
 
 
 def finish(run: runs.Run) -> runs.Run:

@@ -11,6 +11,8 @@
     sandbox.json     what was proved of the sandbox that graded, where programs were graded
     adapter/ model/  what was trained
     data/            what a data run holds: shards, report, examples, card
+    gguf/            the model for llama.cpp, where it was exported
+    parity.json      the proof that an export is what was trained
     trained.json     that training (or a build) has ended, and the hashes of what it left
     state/           committed checkpoints, for resuming
     blessed.json     that the run, or a checkpoint of it, stays whatever the policy says
@@ -50,6 +52,8 @@ EVENTS = "events.jsonl"
 SANDBOX = "sandbox.json"
 ADAPTER = "adapter"
 MODEL = "model"
+GGUF = "gguf"
+PARITY = "parity.json"
 DATA = "data"
 BUILDING = ".building"
 TRAINED = "trained.json"

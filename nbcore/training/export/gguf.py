@@ -106,6 +106,13 @@ def stops_of(path: Path) -> set[int]:
     return {id_ for id_ in named if id_ is not None}
 
 
+def control_of(path: Path) -> set[int]:
+    """Ids of the control tokens of a GGUF file."""
+    field = reading.GGUFReader(path).fields.get("tokenizer.ggml.token_type")
+    kinds = field.contents() if field else []
+    return {id_ for id_, kind in enumerate(kinds) if kind == reading.TokenType.CONTROL}
+
+
 def context_of(path: Path) -> int:
     """Tokens of context that the model was made for."""
     values = metadata(path)

@@ -13,10 +13,10 @@ from typing import Any
 
 import torch
 
-from nbcore.runs import commit
+from nbcore.runs import commit, layout
 from nbcore.training.export import carried, deltas, logits, merge, tensors
 
-FILE = "parity.json"  # beside the model of an export
+FILE = layout.PARITY  # beside the model of an export
 TOLERANCE = {"float32": 1e-3, "float16": 0.02, "bfloat16": 0.1}  # by how much `kept` may differ from 1: it is rounding
 STEPS = {"float32": 2**-22, "float16": 2**-9, "bfloat16": 2**-6}  # two roundings of a number, relative to it
 

@@ -53,7 +53,7 @@ def of(reference: str, store: Path) -> Served:
     folder = run.path / layout.MODEL
     if not folder.is_dir():
         _refuse(f"{run.id} holds no whole model; export it first: notebooks/08_export.ipynb, parent = {run.id!r}")
-    files = [run.path / talking.FOLDER / gguf.file_name(kind) for kind in talking.PREFERRED]
+    files = [run.path / layout.GGUF / gguf.file_name(kind) for kind in talking.PREFERRED]
     return Served(run.id, folder, next((file for file in files if file.is_file()), None))
 
 

@@ -18,7 +18,6 @@ from nbcore.training import load
 from nbcore.training.export import carried, deltas, gguf, llama_cpp, logits, merge
 
 PREFERRED = ("q8_0", "f16", "bf16", "f32", "q4_k_m")  # which GGUF file of a run is talked to
-FOLDER = "gguf"
 Show = Callable[[str], None]
 
 
@@ -73,7 +72,7 @@ def gguf_of(run: runs.Run) -> Path | None:
         llama_cpp.runner()
     except llama_cpp.Missing:
         return None
-    files = [run.path / FOLDER / gguf.file_name(kind) for kind in PREFERRED]
+    files = [run.path / layout.GGUF / gguf.file_name(kind) for kind in PREFERRED]
     return next((path for path in files if path.is_file()), None)
 
 
@@ -93,7 +92,7 @@ def _policy(run: runs.Run) -> Iterator[InTransformers]:
 @contextmanager
 def _llama(path: Path) -> Iterator[InLlama]:
     with llama_cpp.serving(path, min(gguf.context_of(path), 8192)) as server:
-        yield InLlama(server, gguf.stops_of(path))
+        yield InLlama(server, gguf.stops_of(path), gguf.control_of(path))
 
 
 class InTransformers:
@@ -158,9 +157,10 @@ class _Watch:
 class InLlama:
     """A GGUF file in llama.cpp. Its chat format is read off the file's own template, as frame.py does elsewhere."""
 
-    def __init__(self, server: llama_cpp.Server, stops: set[int]):
-        """`stops`: ids that the file names as an end; the one that its chat template writes is added."""
-        self.server = server
+    def __init__(self, server: llama_cpp.Server, stops: set[int], control: set[int]):
+        """`stops`: ids that the file names as an end; the one that its chat template writes is added. `control`: ids
+        that no message may hold."""
+        self.server, self.control = server, control
         asked = [{"role": "user", "content": frame.QUESTION}]
         prompt = self.rendered(asked)
         answered = [*asked, {"role": "assistant", "content": frame.ANSWER}, {"role": "user", "content": frame.QUESTION}]
@@ -178,6 +178,7 @@ class InLlama:
         self, messages: list[dict], most: int, show: Show = lambda piece: None, heat: float = 0.0
     ) -> Completion:
         """Answer a conversation in at most `most` tokens, telling `show` each piece as it comes; greedy at heat 0."""
+        self._refuse_control_tokens(messages)
         watch = _Watch(0, self.answer, show)
         settings = {"n_predict": most, "temperature": heat, "stream": True, "return_tokens": True}
         ended = False
@@ -193,6 +194,14 @@ class InLlama:
                 if ended or chunk.get("stop"):
                     break
         return Completion(text=self.answer(watch.ids), truncated=not ended, reasoning="")
+
+    def _refuse_control_tokens(self, messages: list[dict]) -> None:
+        for message in messages:
+            ids = self.server.ask("/tokenize", content=message["content"], add_special=False, parse_special=True)[
+                "tokens"
+            ]
+            if self.control & set(ids):
+                raise template.ForgedToken(f"messages: content of the {message['role']} holds a control token")
 
     def answer(self, ids: list[int]) -> str:
         """What there is by now of the answer, without the header that the format opens it with."""
