@@ -22,6 +22,7 @@ from nbcore.cli import export, gates, talk
 from nbcore.cli.data import data_app
 from nbcore.cli.reports import compare, report, show_report
 from nbcore.cli.runs import Judged, Store, err, out, runs_app
+from nbcore.cli.watch import watch
 from nbcore.core import environment, output
 from nbcore.core.redact import redact
 from nbcore.core.suggest import did_you_mean
@@ -165,6 +166,7 @@ def _set_aside(samples: Path, verdicts: Path, new: Sequence[Any], bad: list[Any]
 
 app.command()(report)
 app.command()(compare)
+app.command()(watch)
 app.command()(gates.gate)
 app.command()(gates.chain)
 

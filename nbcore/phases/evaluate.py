@@ -12,23 +12,20 @@ from typing import Any
 
 import torch
 
-from nbcore import config as configs
 from nbcore import runs, stats
-from nbcore.config import prompt_form, tasksets
-from nbcore.core import lines
+from nbcore.config import Evaluate
 from nbcore.core.finite import NotFinite
 from nbcore.core.records import Document
 from nbcore.data import sources
-from nbcore.evaluation import refusals, written
+from nbcore.evaluation import asked, written
 from nbcore.evaluation.measures import quality, summary
 from nbcore.runs import activity
-from nbcore.tasks import checking, sets
+from nbcore.tasks import checking
 from nbcore.training import asking, corpus, fit, load, memory, rollout
-from nbcore.training.generate import generate
 from nbcore.training.remembered import remembered
 from nbcore.view.live import Live
 
-__all__ = ["data", "example", "finish", "perplexity", "quality", "results", "run_tasks", "summary"]
+__all__ = ["data", "documents", "example", "finish", "perplexity", "quality", "results", "run_tasks", "summary"]
 
 LARGEST = 500.0  # nats a token, beyond which exp() is no float any more; a uniform guess has 12 at most
 
@@ -40,63 +37,28 @@ def data(run: runs.Run) -> dict[str, Any]:
     {"tasks": part -> tasks, "parts": part -> how it is asked, "documents", "report"}
     """
     config = run.config
-    source = config.source
-    read: dict[str, Any] = {}
     form = asking.form(run)
-    tasks: dict[str, list] = {}
-    if config.heldout:
-        tasks["heldout"] = sets.tasks(source, "heldout", config.heldout, config.seed, counts=read)
-    if config.unseen and source == "katas":
-        tasks["unseen_family"] = sets.tasks(source, "unseen_family", config.unseen, config.seed)
-    asked = {"kind": "tasks", "source": source, "samples": config.samples, "k": config.k, "prompt_form": form}
-    parts = {name: {**asked, "sha256": asking.digest(group, form)} for name, group in tasks.items()}
-    digested, named = asking.digest([task for group in tasks.values() for task in group], form), {}
-    for given in config.tasksets:
-        drawn = sets.of_set(tasksets.resolve(given), config.seed)
-        name = drawn.set.name
-        if name in parts:
-            raise ValueError(f"tasksets: two sets are called {name!r}; give one of them another name")
-        tasks[name], parts[name] = drawn.tasks, _asked(drawn, config, form)
-        named[name] = parts[name]["sha256"]
-        read[name] = len(drawn.tasks)
-    documents = []
-    if config.perplexity_documents:
-        if config.max_tokens < 2:
-            raise ValueError(f"max_tokens is {config.max_tokens}: a perplexity takes at least 2 tokens; raise it")
-        kinds = dict.fromkeys(("katas", "files"), config.perplexity_documents)
-        documents = sources.documents(kinds, "heldout", config.seed)
+    drawn, texts = asked.drawn(config, form), documents(config)
+    counts = {name: len(group) for name, group in drawn.tasks.items()}
     return {
-        "tasks": tasks,
-        "parts": parts,
-        "documents": documents,
+        "tasks": drawn.tasks,
+        "parts": drawn.parts,
+        "documents": texts,
         "report": {
-            **{name: len(group) for name, group in tasks.items()},
-            **read,
-            "documents": len(documents),
-            "prompt_form": form,
-            "sha256": lines.digest([{"others": digested, **named}]) if named else digested,
+            **{**counts, **drawn.read, "documents": len(texts)},
+            **{"prompt_form": form, "sha256": drawn.sha256},
         },
     }
 
 
-def _asked(drawn: sets.Drawn, config: configs.Evaluate, form: str) -> dict[str, Any]:
-    """How the tasks of a named set are asked. Raises ValueError where its k does not go with its samples."""
-    wanted = drawn.set
-    samples = 1 if wanted.kind == "refusals" else wanted.samples or config.samples
-    ks = wanted.k or [k for k in config.k if k <= samples] or [1]
-    if max(ks) > samples:
-        raise ValueError(f"tasksets: {wanted.name}: k is {ks}: pass@{max(ks)} needs samples of at least {max(ks)}")
-    if samples > 1 and config.generation.temperature == 0:
-        raise ValueError(f"tasksets: {wanted.name}: samples is {samples} with generation.temperature 0: raise it")
-    named = wanted.prompt_form
-    own = prompt_form.SHIPPED.get(named, named) if named else form
-    if wanted.kind == "refusals" and not named:
-        own = prompt_form.BARE
-    return {
-        **{"kind": wanted.kind, "source": wanted.source, "split": wanted.split, "samples": samples, "k": ks},
-        **{"prompt_form": own, "sha256": asking.digest(drawn.tasks, own), "set_sha256": drawn.sha256},
-        **({"set_aside": drawn.set_aside} if drawn.set_aside else {}),
-    }
+def documents(config: Evaluate) -> list[Document]:
+    """The held-out documents that a config measures the perplexity on."""
+    if not config.perplexity_documents:
+        return []
+    if config.max_tokens < 2:
+        raise ValueError(f"max_tokens is {config.max_tokens}: a perplexity takes at least 2 tokens; raise it")
+    kinds = dict.fromkeys(("katas", "files"), config.perplexity_documents)
+    return sources.documents(kinds, "heldout", config.seed)
 
 
 def example(run: runs.Run) -> str:
@@ -128,68 +90,34 @@ def run_tasks(run: runs.Run) -> dict:
                 run.sample(*({"split": part, **row} for row in measured.pop("documents")))
                 run.log(perplexity=measured)
             continue
-        asked, tasks, extra = rows["parts"][part], rows["tasks"][part], {}
-        form, what = asked["prompt_form"], f" ({part})"
-        if asked["kind"] == "refusals":
-            answers = _answers(model, tokenizer, tasks, config, form, doing)
-            measured = refusals.rates(answers)
-        else:
-            if "set_sha256" in asked:
-                tasks, extra = _sound(run, part, tasks, asked, grader)
-            repeated = [task for task in tasks for _ in range(asked["samples"])]
-            solved = rollout.solve(
-                model, tokenizer, repeated, config.generation, config.seed, grader, doing, form, what
-            )
-            answers = [{**row, **_about(task)} for row, task in zip(solved, repeated, strict=True)]
-            measured = summary(answers, asked["samples"], asked["k"])
-        run.sample(*({**row, "split": part, "sample": n % asked["samples"]} for n, row in enumerate(answers)))
+        how, tasks, extra = rows["parts"][part], rows["tasks"][part], {}
+        if "set_sha256" in how and how["kind"] == "tasks":
+            tasks, extra = _sound(run, part, tasks, how, grader)
+        answers, measured = asked.measure(model, tokenizer, tasks, how, config, grader, doing, f" ({part})")
+        run.sample(*({**row, "split": part, "sample": n % how["samples"]} for n, row in enumerate(answers)))
         run.log(**{part: {**measured, **extra, "seconds": time.monotonic() - began}})
     return results(run)
 
 
-def _sound(run: runs.Run, part: str, tasks: list, asked: dict, grader: Any) -> tuple[list, dict[str, Any]]:
+def _sound(run: runs.Run, part: str, tasks: list, how: dict, grader: Any) -> tuple[list, dict[str, Any]]:
     """The tasks of a set whose tests tell right from wrong here, and how many do not; tried once in a run.
 
     A public benchmark has some whose own reference fails: nobody could pass them, so they are set aside and counted.
     """
-    if asked["source"] == "katas":
+    if how["source"] == "katas":
         return tasks, {}
-    known = [row for row in run.events("taskset_checked") if row["sha256"] == asked["sha256"]]
+    known = [row for row in run.events("taskset_checked") if row["sha256"] == how["sha256"]]
     if known:
         broken = known[-1]["broken"]
     else:
         print(f"{run.id}: trying the tests of {len(tasks)} tasks of {part}", flush=True)
         broken = checking.failing(tasks, grader.grade)
-        run.event("taskset_checked", taskset=part, sha256=asked["sha256"], broken=broken)
+        run.event("taskset_checked", taskset=part, sha256=how["sha256"], broken=broken)
     sound = [task for task in tasks if task["id"] not in broken]
     if not sound:
         first = next(iter(broken.items()))
         raise ValueError(f"tasksets: {part}: no task's tests can tell a right answer ({first[0]!r}: {first[1]})")
     return sound, ({"broken_tests": len(broken)} if broken else {})
-
-
-def _about(task: dict) -> dict[str, Any]:
-    """What a sample has of its task beside its family, where known: difficulty, and a language other than Rust."""
-    meta = task.get("meta") or {}
-    known = {"difficulty": meta.get("difficulty", f"{len(meta['ops'])} ops" if meta.get("ops") else None)}
-    known["language"] = None if checking.language(task) == "rust" else checking.language(task)
-    return {name: value for name, value in known.items() if value is not None}
-
-
-def _answers(model: Any, tokenizer: Any, tasks: list, config: configs.Evaluate, form: str, doing: Any) -> list[dict]:
-    """Answers that are read and not compiled."""
-    count = len(tasks)
-    words = f"answering {count} prompts that may be refused"
-    prompts = [asking.prompt_ids(tokenizer, task, form) for task in tasks]
-    told = lambda done: doing(words, int(done), count)  # noqa: E731 - the same words with how many are done
-    completions = generate(model, tokenizer, prompts, config.generation, config.seed, told)
-    return [
-        {
-            **{"id": task["id"], "family": task["family"], "prompt": task["prompt"], "completion": done["text"]},
-            **{"truncated": done["truncated"], "tokens": done["tokens"], "refused": refusals.refuses(done["text"])},
-        }
-        for task, done in zip(tasks, completions, strict=True)
-    ]
 
 
 def results(run: runs.Run) -> dict:
@@ -251,8 +179,8 @@ def finish(run: runs.Run) -> runs.Run:
     if not run.finished:
         tokenizer = load.tokenizer(run)
         parts = {}
-        for name, asked in rows["parts"].items():
-            ids = asking.prompt_ids(tokenizer, rows["tasks"][name][0], asked["prompt_form"])
-            parts[name] = {**asked, "prompt_example": asking.text(tokenizer, ids)}
+        for name, how in rows["parts"].items():
+            ids = asking.prompt_ids(tokenizer, rows["tasks"][name][0], how["prompt_form"])
+            parts[name] = {**how, "prompt_example": asking.text(tokenizer, ids)}
         written.write(run, parts, measured)
     return fit.finish(run, measured, rows["report"])

@@ -26,6 +26,7 @@
 <store>/blessings/   what gates decided, one file for each decision (see gates/blessings.py), and the aliases
 <store>/aside/       what stood in the place of a run that was brought back from the mirror
 <store>/.incoming/   what is on its way from or to the mirror
+<store>/watch/<phase>/<run>/   what a watch measured of a run's checkpoints: curve.jsonl, samples.jsonl, curve.png
 <store>/failed/      executed notebooks that ended before they had opened a run
 
 The store, the folder of a phase and that of a run may each be a symbolic link to a place on another disk: paths are
@@ -73,6 +74,8 @@ ALIASES = "aliases.json"
 ASIDE = "aside"
 INCOMING = ".incoming"
 FAILED = "failed"
+WATCH = "watch"
+CURVE, CURVE_PICTURE = "curve.jsonl", "curve.png"
 
 TIME = "%Y%m%dT%H%M%SZ"  # UTC, in names: the order of the names is the order of time
 RUN_ID = re.compile(r"[a-z_]+/\d{8}T\d{6}Z-[a-z0-9][a-z0-9._-]{0,63}-[0-9a-f]{12}")
@@ -212,6 +215,11 @@ def blessings(store: Path, run: str = "*/*", digest: str = "*") -> list[Path]:
 def failed_notebook(store: Path, stage: str) -> Path:
     """Where the executed notebook of a stage is kept that has not opened a run."""
     return store / FAILED / f"{datetime.now(UTC):{TIME}}-{stage}.ipynb"
+
+
+def watch_folder(run: Path) -> Path:
+    """Where a watch keeps what it measured of a run: outside of the run, which another process may be committing."""
+    return store_of(run) / WATCH / phase_of(run) / run.name
 
 
 def checkpoint_name(checkpoint: Path) -> str:

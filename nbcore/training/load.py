@@ -191,3 +191,25 @@ def policy(run: runs.Run, of: runs.Run | None, *, trainable: bool = False) -> Pr
     if trainable or run.config.model.quantization != "none":
         return model
     return model.merge_and_unload()
+
+
+def at_checkpoint(run: runs.Run, folder: Path) -> tuple[PreTrainedModel, Any]:
+    """(model, tokenizer) of a checkpoint, or of what it left, of a run that need not be finished: for generation alone.
+
+    `folder` holds an adapter, or the whole model where the run's weights begin untrained.
+    """
+    if configs.TABLE[run.phase].from_scratch:
+        loaded = AutoModelForCausalLM.from_pretrained(
+            str(folder),
+            dtype=getattr(torch, run.config.model.dtype),
+            device_map={"": 0} if torch.cuda.is_available() else None,
+            use_safetensors=True,
+        )
+        own = tokenizer_at(str(folder))
+        stops = template.turn_ends(own, loaded.generation_config)
+        loaded.generation_config = GenerationConfig(eos_token_id=stops, pad_token_id=own.pad_token_id)
+        loaded.config.use_cache = True
+        return loaded, own
+    model = PeftModel.from_pretrained(base_model(run), str(folder))
+    merged = model if run.config.model.quantization != "none" else model.merge_and_unload()
+    return merged, tokenizer(run)
