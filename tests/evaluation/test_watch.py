@@ -110,7 +110,7 @@ def test_the_watch_survives_the_death_of_training_and_its_own(store):
     until(lambda: any(run.events() or checkpoints.listing(run.path) for run in runs.listing(store)), 90)
     watching = subprocess.Popen(look)
     run = runs.listing(store)[0]
-    until(lambda: checkpoints.listing(run.path), 60)
+    until(lambda: any(each.committed for each in checkpoints.listing(run.path)), 60)
     training.send_signal(signal.SIGKILL)
     training.wait()
     until(lambda: watch.evaluated(run, few()), 90)
