@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nbcore.cli.runs import Store, out
+from nbcore.cli.runs import Judged, Store, out
 from nbcore.core import environment
 
 
@@ -69,3 +69,41 @@ def show_report(store: Path, page: Path, run: str | None = None) -> None:
     if words := reports.left_out(store, run):
         out.print(f"\n{words}\n")
     out.print(f"report: {page}")
+
+
+def audit(
+    what: Annotated[
+        Path | None,
+        typer.Argument(metavar="[README.md|STORE]", help="A text, or a folder of runs; without it README.md."),
+    ] = None,
+    keep: Annotated[
+        Path | None, typer.Option(help="Write the records of the store's chain, to ship with a text.", metavar="FILE")
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit 1 for numbers without a record, too.")] = False,
+):
+    """Recompute every number that a text or a store states from its records: verified, differs, unsupported.
+
+    Exit 1 where one differs. Example: python -m nbcore audit README.md
+    """
+    from nbcore.report import audit as audits
+    from nbcore.report import records
+
+    what = what or environment.REPO / "README.md"
+    if not what.exists():
+        raise FileNotFoundError(f"audit: no {what}; name a text such as README.md, or a folder of runs")
+    if keep:
+        if not what.is_dir():
+            raise ValueError(f"--keep: {what} is no folder of runs, which records are taken from; name a store")
+        return out.print(f"{records.write(what, keep)} rows in {keep}")
+    stamps = audits.store(what) if what.is_dir() else audits.text(what)
+    for stamp in stamps:
+        out.print(stamp.line())
+    counts = {state: sum(stamp.state == state for stamp in stamps) for state in (audits.VERIFIED, audits.DIFFERS)}
+    unsupported = len(stamps) - sum(counts.values())
+    out.print(f"{counts[audits.VERIFIED]} verified, {counts[audits.DIFFERS]} differ, {unsupported} unsupported")
+    wrong = counts[audits.DIFFERS] + (unsupported if strict else 0)
+    if wrong:
+        first = next(
+            each for each in stamps if each.state != audits.VERIFIED and (strict or each.state == audits.DIFFERS)
+        )
+        raise Judged(f"{wrong} of {len(stamps)} numbers are not what their records give: {first.where}: {first.number}")

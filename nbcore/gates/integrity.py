@@ -51,7 +51,7 @@ def look(subject: Subject) -> list[Finding]:
 
 def _weights_finite(subject: Subject) -> tuple[str, str]:
     entry = configs.TABLE[subject.run.phase]
-    if not entry.trains or not entry.leaves:
+    if not entry.leaves or entry.makes_data:
         return PASS, "it leaves no weights"
     files = sorted((subject.run.path / entry.leaves).rglob(adapters.WEIGHTS))
     if not files:

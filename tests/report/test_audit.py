@@ -1,0 +1,137 @@
+"""`audit`: numbers of a text and of a store recomputed from records, and the README's own held to those that ship."""
+
+import gzip
+import json
+import shutil
+
+import pytest
+
+from nbcore import config as configs
+from nbcore import gates, runs
+from nbcore.cli.main import main
+from nbcore.core.environment import REPO
+from nbcore.report import audit, records
+from nbcore.runs import commit, layout
+from tests import fake_store
+from tests.gates import made
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory):
+    """A copy of the README beside a copy of the shipped records."""
+    folder = tmp_path_factory.mktemp("text")
+    shutil.copytree(REPO / "docs" / "records", folder / "docs" / "records")
+    return shutil.copy(REPO / "README.md", folder / "README.md")
+
+
+def test_no_number_of_the_readme_differs_from_the_shipped_records():
+    stamps = audit.text(REPO / "README.md")
+    assert [each.line() for each in stamps if each.state == audit.DIFFERS] == []
+    assert sum(each.state == audit.VERIFIED for each in stamps) >= 20
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "number"),
+    [
+        ("71 % [66–76]", "72 % [66–76]", "GRPO pass@1 72 %"),
+        ("71 % [66–76]", "71 % [67–76]", "GRPO pass@1 71 % [67–76]"),
+        ("+13.3 pp", "+13.4 pp", "GRPO Δ pass@1 +13.4 pp"),
+        ("0.134", "0.034", "adapter p 0.034"),
+        ("2.540", "2.440", "GRPO perplexity 2.440"),
+    ],
+)
+def test_a_changed_number_is_exit_1_with_what_it_should_be(text, tmp_path, was, now, number, capsys):
+    copy = text.with_name("changed.md")
+    copy.write_text(text.read_text().replace(was, now, 1))
+    assert main(["audit", str(copy)]) == 1
+    out, err = capsys.readouterr()
+    line = next(line for line in out.splitlines() if line.startswith("differs"))
+    assert number in line and f"recomputed {was}" in line and "tiny.jsonl.gz, n " in line and "seed 0" in line
+    assert err.startswith("error: 1 of ") and err.count("\n") == 1
+
+
+def test_a_number_names_its_record_or_is_unsupported(text, tmp_path, capsys):
+    path = text.with_name("claims.md")
+    path.write_text(
+        "GRPO solves 71 % <!-- audit docs/records/tiny.jsonl.gz GRPO pass@1 -->, not 70 %.\n"
+        "Perplexity 2.540<!-- audit docs/records/tiny.jsonl.gz GRPO perplexity -->,"
+        " 58.0 % <!-- audit docs/records/tiny.jsonl.gz IPO compile_rate -->.\n"
+        "12 % <!-- audit no.jsonl.gz GRPO pass@1 -->, 13 % <!-- audit docs/records/tiny.jsonl.gz GPT pass@1 -->\n"
+        "The 95 % interval is no result; p < 0.001 and +4.2 pp are.\n"
+    )
+    stamps = audit.text(path)
+    assert [each.state for each in stamps] == [
+        *("verified", "unsupported", "verified", "differs"),
+        *["unsupported"] * 4,
+    ]
+    assert stamps[3].now == "83.0" and "no file no.jsonl.gz" in stamps[4].artefact and stamps[0].where == "claims.md:1"
+    path.write_text("It is 71 %.\n")
+    assert main(["audit", str(path)]) == 0 and main(["audit", str(path), "--strict"]) == 1
+    capsys.readouterr()
+
+
+def test_records_that_are_none_are_refused(tmp_path):
+    for content in (
+        b"",
+        b"text",
+        gzip.compress(b"{}\n"),
+        gzip.compress(b'{"models": [{"model": "a"}]}\n{"model": "b"}'),
+    ):
+        path = tmp_path / "x.jsonl.gz"
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match="holds no records"):
+            records.read(path)
+
+
+def test_records_of_a_store_say_what_its_report_says(tmp_path, capsys):
+    store = fake_store.make(tmp_path / "store", ("base", "lang_adapter", "sft"), 60, 20)
+    kept = tmp_path / "docs" / "records" / "mine.jsonl.gz"
+    assert main(["audit", str(store), "--keep", str(kept)]) == 0
+    once = kept.read_bytes()
+    records.write(store, kept)
+    assert kept.read_bytes() == once, "equal evaluations, equal bytes"
+    assert main(["audit", str(store)]) == 0
+    out = capsys.readouterr().out
+    assert "heldout pass@1" in out and "n 60, seed 0" in out
+
+
+def recorded(store, run, **changed):
+    info = {name: value for name, value in run.info.items() if name != "manifest"}
+    metrics = json.loads(json.dumps(info["metrics"]))
+    metrics["heldout"]["pass@1"] |= changed
+    commit.commit(run.path, layout.RUN, {**info, "metrics": metrics}, without=layout.OUTSIDE)
+
+
+@pytest.mark.parametrize("field", ["value", "low", "high", "n"])
+def test_a_rate_that_its_answers_do_not_give_differs(store, field, capsys):
+    """Sealed anew, such a run verifies: only its own answers tell."""
+    made.chain(store)
+    run = runs.listing(store, "evaluate")[0]
+    recorded(store, run, **{field: 301 if field == "n" else 0.5})
+    assert runs.Run(run.path).verify() == []
+    assert main(["audit", str(store)]) == 1
+    out, err = capsys.readouterr()
+    assert any(line.startswith("differs") and "pass@1" in line for line in out.splitlines()) and run.id in err
+
+
+def test_several_samples_and_decisions_of_gates_are_recomputed(store, capsys):
+    _, sft = made.chain(store)
+    gates.decide(sft, gates.load({**made.GATE, "integrity": ["weights_finite"]}))
+    config = configs.load({"phase": "evaluate", "name": "many", "samples": 2, "generation": {"temperature": 1.0}})
+    made.evaluated(
+        store, sft, made.better, config=config, change=lambda row: {**row, "id": f"t{int(row['id'][1:]) // 2}"}
+    )
+    stamps = audit.store(store)
+    decided = [each for each in stamps if "gate of" in each.artefact]
+    assert len(decided) == 2 and all(each.state == "verified" for each in decided)
+    damaged = runs.listing(store, "evaluate")[0]
+    (damaged.path / layout.SAMPLES).write_text("{}\n")
+    states = {each.where: each.state for each in audit.store(store)}
+    assert states[damaged.id] == "unsupported" and "unsupported" in {each.state for each in audit.store(store)}
+
+
+def test_what_cannot_be_audited_is_2(tmp_path, capsys):
+    assert main(["audit", str(tmp_path / "no.md")]) == 2
+    assert main(["audit", str(REPO / "README.md"), "--keep", str(tmp_path / "x")]) == 2
+    assert main(["audit", "--help"]) == 0
+    assert "Example: python -m nbcore audit README.md" in capsys.readouterr().out
