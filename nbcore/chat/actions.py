@@ -89,3 +89,15 @@ def called(functions: dict[str, offered.Function], name: str, written: str) -> C
         return Call(name, offered.arguments(functions[name], written), written)
     except offered.BadArguments as error:
         return Malformed(str(error), written)
+
+
+def cut(sample: Rendered, length: int) -> Rendered:
+    """The sample up to the last action that ends within `length` tokens: never in the middle of one. Empty where none
+    does."""
+    ends = [
+        place + 1
+        for place, label in enumerate(sample.labels[:length])
+        if label >= 0 and (place + 1 == len(sample.labels) or sample.labels[place + 1] < 0)
+    ]
+    end = ends[-1] if ends else 0
+    return Rendered(sample.ids[:end], sample.labels[:end], sample.text)

@@ -1,0 +1,83 @@
+"""Which of two ways a model takes from messages to tokens and back, decided here and nowhere else.
+
+Rows with tools are written in Harmony where the vocabulary has its control tokens, as gpt-oss's and the seedling's do:
+no Jinja template of it keeps all calls and all reasoning. Every other model takes its own chat template, and so do rows
+without tools.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from nbcore.chat import harmony, template, template_tools
+from nbcore.chat.actions import Rendered
+
+
+class Renderer(Protocol):
+    """What every phase may ask of either way."""
+
+    def describe(self) -> str:
+        """Which way it is, for people."""
+
+    def render(self, row: Mapping[str, Any]) -> list[Rendered]:
+        """The samples of a row to train on. Raises ForgedToken for a row that no sample can be made of, ValueError for
+        rows that none can."""
+
+    def prompt(self, row: Mapping[str, Any]) -> list[int]:
+        """Ids to generate the next action from."""
+
+
+@dataclass(frozen=True)
+class Harmony:
+    """OpenAI's format, to the token."""
+
+    tokenizer: Any
+    reasoning: str = "medium"
+    date: str | None = None
+
+    def describe(self) -> str:
+        return f"Harmony (reasoning {self.reasoning}, {f'date {self.date}' if self.date else 'no date'})"
+
+    def render(self, row: Mapping[str, Any]) -> list[Rendered]:
+        return harmony.render(self.tokenizer, row, reasoning=self.reasoning, date=self.date)
+
+    def prompt(self, row: Mapping[str, Any]) -> list[int]:
+        return harmony.prompt(self.tokenizer, row, reasoning=self.reasoning, date=self.date)
+
+
+@dataclass(frozen=True)
+class Template:
+    """The chat template of the tokenizer."""
+
+    tokenizer: Any
+
+    def describe(self) -> str:
+        return f"the chat template of {self.tokenizer.name_or_path!r}"
+
+    def render(self, row: Mapping[str, Any]) -> list[Rendered]:
+        if has_tools(row):
+            return template_tools.render(self.tokenizer, row)
+        ids, labels = template.render(self.tokenizer, row["messages"])
+        text = self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        return [Rendered(ids, labels, text)]
+
+    def prompt(self, row: Mapping[str, Any]) -> list[int]:
+        if has_tools(row):
+            return template_tools.prompt(self.tokenizer, row)
+        return template.prompt_ids(self.tokenizer, row["messages"])
+
+
+def has_tools(row: Mapping[str, Any]) -> bool:
+    """Whether a row offers tools, calls them, or has a result of one."""
+    return bool(row.get("tools")) or any(
+        message.get("tool_calls") or message["role"] == "tool" for message in row["messages"]
+    )
+
+
+def chosen(tokenizer: Any, row: Mapping[str, Any], date: str | None = None) -> Renderer:
+    """The renderer of a row for a model; `date` is what Harmony's system message says, "2025-01-31" or None."""
+    if has_tools(row) and harmony.speaks_harmony(tokenizer):
+        return Harmony(tokenizer, date=date)
+    return Template(tokenizer)
