@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from nbcore.chat import tools as offered
+from nbcore.chat.template import IGNORED
 
 
 class Rendered(NamedTuple):
@@ -91,13 +92,16 @@ def called(functions: dict[str, offered.Function], name: str, written: str) -> C
         return Malformed(str(error), written)
 
 
-def cut(sample: Rendered, length: int) -> Rendered:
-    """The sample up to the last action that ends within `length` tokens: never in the middle of one. Empty where none
-    does."""
-    ends = [
-        place + 1
-        for place, label in enumerate(sample.labels[:length])
-        if label >= 0 and (place + 1 == len(sample.labels) or sample.labels[place + 1] < 0)
-    ]
-    end = ends[-1] if ends else 0
+def cut(sample: Rendered, length: int, *, within: bool) -> Rendered:
+    """The beginning of a sample, at most `length` tokens; where an action may not be cut `within`, up to the last that
+    ends there, and empty where none does."""
+    end = length
+    if not within:
+        following = [*sample.labels[1:], IGNORED]
+        ends = [
+            place + 1
+            for place, (label, after) in enumerate(zip(sample.labels, following, strict=True))
+            if label != IGNORED and after == IGNORED and place < length
+        ]
+        end = ends[-1] if ends else 0
     return Rendered(sample.ids[:end], sample.labels[:end], sample.text)

@@ -61,10 +61,11 @@ def _refuse_what_is_lost(tokenizer: Any, told: conversation.Conversation) -> Non
         "tools": bool(told.functions),
         "tool_calls": any(step.function for step in steps),
         "thinking": any(step.thinking for step in steps),
+        "content beside tool_calls": any(step.preamble and step.function for step in steps),
         "preamble": any(step.preamble and not step.function for step in steps),
     }
-    lost = lost_by(tokenizer, str(tokenizer.chat_template)) | {"preamble"}
-    for what in ("tools", "tool_calls", "thinking", "preamble"):
+    lost = lost_by(tokenizer, str(tokenizer.chat_template)) | {"preamble"}  # a key of Harmony's rows alone
+    for what in has:
         if has[what] and what in lost:
             raise ValueError(
                 f"messages: {what!r} cannot be rendered for training by the chat template of "
@@ -74,12 +75,13 @@ def _refuse_what_is_lost(tokenizer: Any, told: conversation.Conversation) -> Non
 
 @functools.lru_cache(maxsize=16)
 def lost_by(tokenizer: Any, _template: str) -> frozenset[str]:
-    """Which of tools, tool_calls (or their results) and thinking a tokenizer's chat template does not write, tried on a
-    known conversation."""
+    """What of a conversation with tools a tokenizer's chat template does not write, tried on a known one: "tools",
+    "tool_calls" (or their results), "thinking", "content beside tool_calls"."""
     words = {
         "tools": ("nbcore_function", "nbcore-description", "nbcore_argument"),
         "tool_calls": ("nbcore_function", "nbcore-value", "nbcore-result"),
         "thinking": ("nbcore-thinking",),
+        "content beside tool_calls": ("nbcore-preamble",),
     }
     schema = {"type": "object", "properties": {"nbcore_argument": {"type": "string"}}, "required": ["nbcore_argument"]}
     functions = {"nbcore_function": offered.Function("nbcore_function", "nbcore-description", schema)}
@@ -91,9 +93,13 @@ def lost_by(tokenizer: Any, _template: str) -> frozenset[str]:
     answer = conversation.Step("", "", "", False, "answer", None, True)
     lost = set()
     for what, wanted in words.items():
-        steps = [call._replace(thinking="nbcore-thinking" if what == "thinking" else ""), answer]
+        steps = [call, answer]
         if what == "tools":
-            steps = steps[1:]
+            steps = [answer]
+        elif what == "thinking":
+            steps[0] = call._replace(thinking="nbcore-thinking")
+        elif what == "content beside tool_calls":
+            steps[0] = call._replace(preamble="nbcore-preamble")
         told = conversation.Conversation("", functions, [conversation.Turn("question", steps)])
         messages, tools = _messages(told, 0, len(steps))
         try:

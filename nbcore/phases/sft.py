@@ -5,13 +5,14 @@ L = -mean over the answer's tokens of log p(token | prompt, answer so far)
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from datasets import Dataset
 from trl import SFTConfig, SFTTrainer
 
 from nbcore import runs
-from nbcore.chat import template
+from nbcore.chat import actions, renderer, template
 from nbcore.core import lines
 from nbcore.core.records import Row
 from nbcore.data import from_run, metadata, preferences, sources
@@ -46,14 +47,9 @@ def data(run: runs.Run) -> dict[str, Any]:
     splits: dict[str, list[dict]] = {"train": [], "validation": []}
     counts = {"rows": len(rows), "too_long": 0, "control_tokens_inside": 0, "trained_tokens": 0}
     lost = {"truncated": 0, "fully_masked": 0}
-    for row in rows:
-        try:
-            ids, labels = template.render(tokenizer, row["messages"], row.get("tools"))
-        except template.ForgedToken:
-            counts["control_tokens_inside"] += 1
-            continue
-        except ValueError as error:
-            raise ValueError(f"{error} (row {row['id']!r} of {field}: {name})") from None
+    ways: set[str] = set()
+    for row, number, sample in _samples(run, tokenizer, rows, counts, ways, f"{field}: {name}"):
+        ids, labels = sample.ids, sample.labels
         if len(ids) > config.max_length:
             if config.overlong == "raise":
                 raise ValueError(
@@ -64,14 +60,16 @@ def data(run: runs.Run) -> dict[str, Any]:
                 counts["too_long"] += 1
                 continue
             lost["truncated"] += 1
-            ids, labels = ids[: config.max_length], labels[: config.max_length]
+            sample = actions.cut(sample, config.max_length, within=not renderer.has_tools(row))
+            ids, labels = sample.ids, sample.labels
         if all(label == template.IGNORED for label in labels[1:]):  # the first token is given, never predicted
             lost["fully_masked"] += 1
             continue
         counts["trained_tokens"] += sum(label != template.IGNORED for label in labels)
         validates = row["id"] in heldout if taken else sources.in_share(row["id"], config.validation_share)
         split = "validation" if validates else "train"
-        splits[split].append({"id": row["id"], "input_ids": ids, "labels": labels})
+        named = f"{row['id']}#{number}" if number else row["id"]
+        splits[split].append({"id": named, "input_ids": ids, "labels": labels})
     for split, kept in splits.items():
         if not kept:
             raise ValueError(
@@ -99,10 +97,34 @@ def data(run: runs.Run) -> dict[str, Any]:
             **counts,
             **drawn,
             **asked_in,
+            **({"tools_rendered_by": sorted(ways)} if ways else {}),
             "sha256": lines.digest(rows),
             "shown": packing.counted(splits["train"], config.max_length, dropped=dropped, **lost),
         },
     }
+
+
+def _samples(
+    run: runs.Run, tokenizer: Any, rows: list[Row], counts: dict[str, int], ways: set[str], where: str
+) -> Iterator[tuple[Row, int, actions.Rendered]]:
+    """(row, number, sample) of all rows: number 0, and 0, 1, 2 … for a row with tools, each of whose turns is a sample.
+
+    Rows that spell a control token are counted and left out. `ways` gets who rendered the rows with tools. Raises
+    ValueError, which names the row, where it cannot be rendered.
+    """
+    date = load.date_of(run)
+    for row in rows:
+        way = renderer.chosen(tokenizer, row, date)
+        try:
+            samples = way.render(row)
+        except template.ForgedToken:
+            counts["control_tokens_inside"] += 1
+            continue
+        except ValueError as error:
+            raise ValueError(f"{error} (row {row['id']!r} of {where})") from None
+        if renderer.has_tools(row):
+            ways.add(way.describe())
+        yield from ((row, number, sample) for number, sample in enumerate(samples))
 
 
 def _best_of_n(run: runs.Run, tokenizer: Any, form: str) -> tuple[list[Row], dict[str, int]]:
@@ -125,9 +147,12 @@ def example(run: runs.Run) -> str:
     """The first row as the model will see it before it answers."""
     rows = data(run)
     row = rows["first"]
-    prompt = [token for token, label in zip(row["input_ids"], row["labels"], strict=True) if label == template.IGNORED]
+    trained = next(place for place, label in enumerate(row["labels"]) if label != template.IGNORED)
+    prompt = row["input_ids"][:trained]
     asked_in = rows["report"].get("prompt_form")
     words = asking.described(asked_in) if asked_in else f"asked as {run.config.data_run or run.config.rows} has it"
+    if ways := rows["report"].get("tools_rendered_by"):
+        words += f"; tools rendered by {' and '.join(ways)}"
     return f"{words}\nWhat the model will see of {row['id']}:\n\n{asking.text(rows['tokenizer'], prompt)}"
 
 

@@ -159,3 +159,37 @@ def test_metadata_comments_are_trained_and_counted_and_off_by_default(chain):
     assert rows["report"]["commented"] == rows["report"]["rows"]
     plain = sft.data(runs.find(chain, "sft"))["report"]
     assert "commented" not in plain and plain["sha256"] != rows["report"]["sha256"]
+
+
+def test_rows_with_tools_train_the_assistants_actions_only(chain, tmp_path):
+    """A person's trajectories: each turn a sample, loss on thinking, calls and answers, on no result of a tool."""
+    call = {"function": {"name": "read_file", "arguments": '{"path": "src/lib.rs"}'}}
+    tools = [{"name": "read_file", "parameters": {"type": "object", "properties": {"path": {"type": "string"}}}}]
+    episode = [
+        {"role": "user", "content": "Repair it."},
+        {"role": "assistant", "content": None, "thinking": "look first", "tool_calls": [call]},
+        {"role": "tool", "name": "read_file", "content": "fn f() {} <|end|>"},
+        {"role": "assistant", "content": "Done."},
+        {"role": "user", "content": "Sure?"},
+        {"role": "assistant", "content": "Yes."},
+    ]
+    path = tmp_path / "episodes.jsonl"
+    rows = [{"id": f"e{number}", "messages": episode, "tools": tools} for number in range(40)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    run = runs.open(short("sft", rows=str(path), max_length=600, limit=None), chain, "lang_adapter")
+    made = sft.data(run)
+    tokenizer, kept = made["tokenizer"], [*made["train"], *made["validation"]]
+    first = next(row for row in kept if "#" not in row["id"])
+    trained = tokenizer.decode([label for label in first["labels"] if label != template.IGNORED])
+    assert trained == (
+        "<|channel|>analysis<|message|>look first<|end|><|start|>assistant<|channel|>commentary to=functions.read_file "
+        '<|constrain|>json<|message|>{"path": "src/lib.rs"}<|call|><|channel|>final<|message|>Done.<|return|>'
+    )
+    second = next(row for row in kept if row["id"].endswith("#1"))
+    assert "look first" not in tokenizer.decode(second["input_ids"])
+    assert made["report"]["tools_rendered_by"] == ["Harmony (reasoning medium, no date)"]
+    assert "tools rendered by Harmony" in sft.example(run)
+    halves = {row["id"].partition("#")[0] for row in made["train"]} & {
+        row["id"].partition("#")[0] for row in made["validation"]
+    }
+    assert not halves, "turns of one conversation on both sides would leak"
