@@ -85,7 +85,7 @@ def test_a_row_that_the_template_cannot_render_is_named(tmp_path):
     row = {"id": "odd one", "messages": [{"role": role, "content": content} for role, content in turns]}
     (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")
     run = runs.open(short("sft", rows=str(tmp_path / "rows.jsonl")), tmp_path)
-    with pytest.raises(ValueError, match=r"cannot render these messages .*\(row 'odd one' of rows: .*rows.jsonl\)$"):
+    with pytest.raises(ValueError, match=r"no call came before; drop it \(row 'odd one' of rows: .*rows.jsonl\)$"):
         sft.data(run)
 
 
