@@ -17,6 +17,11 @@ from nbcore.cli import made
 from nbcore.cli.runs import Judged, err, out
 from nbcore.core.output import shown
 
+Protect = Annotated[
+    list[str] | None,
+    typer.Option("--protect", metavar="FILE", help="A file of tasks of yours that no row may hold. Repeatable."),
+]
+
 data_app = typer.Typer(
     help="Rows of your own: make them ready, look through them, or make some up to try that with.",
     rich_markup_mode=None,
@@ -31,6 +36,7 @@ def prepare(
     folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where to write; replaced as a whole.")],
     splits: Annotated[str, typer.Option(help="Shares of train, validation and test.")] = "0.8,0.1,0.1",
     seed: Annotated[int, typer.Option(help="Another number draws other splits.")] = 0,
+    protect: Protect = None,
 ):
     """Any format in, DIR/{train,validation,test}.jsonl out, for `rows` of 04_sft.
 
@@ -44,7 +50,7 @@ def prepare(
     from nbcore.data import prepare as preparing
 
     with _progress() as tell:
-        report = preparing.prepare(inputs, folder, preparing.checked_ratios(splits), seed, tell)
+        report = preparing.prepare(inputs, folder, preparing.checked_ratios(splits), seed, tell, protect or ())
     columns = ("file", "format", "read", "kept", "set aside", "dropped")
     rows = [(name, *_counts(of)) for name, of in report["files"].items()]
     _table(columns, [*rows, ("in all", *_counts(report))])
@@ -62,6 +68,7 @@ def check(
     tokenizer: Annotated[
         str, typer.Option(metavar="MODEL", help="A base model whose tokens and chat template count.")
     ] = "seedling",
+    protect: Protect = None,
 ):
     """Lengths in tokens, masks, copies, leaks between splits, evaluation tasks. Exits 1 where something is wrong.
 
@@ -76,7 +83,7 @@ def check(
 
     with _progress() as tell:
         tell("loading the tokenizer", 0, 0)
-        checked = checking.check(file, _tokenizer(tokenizer), tell)
+        checked = checking.check(file, _tokenizer(tokenizer), tell, protect or ())
     columns = ("part", "rows", "tokens", "trained", "shortest", "median", "p95", "longest")
     _table(columns, [(name, *(str(of[column]) for column in columns[1:])) for name, of in checked.lengths.items()])
     _table(("checked", "found"), [(finding.what, str(len(finding.places))) for finding in checked.findings])

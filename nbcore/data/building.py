@@ -12,13 +12,13 @@ import os
 import shutil
 from array import array
 from collections.abc import Iterator, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from nbcore.config.data import Data, shares
 from nbcore.core.output import shown
-from nbcore.data import decontaminate, dedup, describing, mix, reading, shards, sources, splits
+from nbcore.data import dedup, describing, mix, reading, shards, sources, splits
+from nbcore.data.prepare import evaluation_tasks
 from nbcore.data.reading import Records, Tell, Texts, text
 from nbcore.data.tracking import Facts, Left
 from nbcore.runs import commit
@@ -122,12 +122,6 @@ def _copies(config: Data, facts: Facts, left: Left, examples: dict, tell: Tell) 
 def _quality(record: dict[str, Any]) -> tuple[bool, int]:
     meta = record.get("meta") or {}
     return bool(meta.get("licence")), -len(WORSE & set(meta.get("tags") or ()))
-
-
-@cache
-def evaluation_tasks(files: tuple[str, ...]) -> decontaminate.Protected:
-    """What the project is evaluated on, and what a person protects; indexed once in a process, which takes seconds."""
-    return decontaminate.Protected.of_the_project(files)
 
 
 def _contaminated(config: Data, facts: Facts, left: Left, examples: dict, out: Path, tell: Tell) -> str | None:

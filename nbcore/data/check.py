@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -51,12 +51,17 @@ class Part(NamedTuple):
     indexes: list[int]
 
 
-def check(file: str | Path, tokenizer: Any, tell: Tell = lambda words, done, total: None) -> Checked:
+def check(
+    file: str | Path,
+    tokenizer: Any,
+    tell: Tell = lambda words, done, total: None,
+    protect: Iterable[str | Path] = (),
+) -> Checked:
     """Look through a file of rows in any format, a prepared folder, or another folder of rows.
 
     A folder's train, validation and test files are compared with each other; so is a file of such a name with those
-    beside it. Raises ValueError where there is not one row, and for a tokenizer
-    whose chat template cannot be trained with.
+    beside it. `protect`: files of more tasks that no row may hold. Raises ValueError where there is not one row, and
+    for a tokenizer whose chat template cannot be trained with.
     """
     template.render(tokenizer, TRIAL)  # otherwise every row would be refused for the template's fault
     path = Path(file).expanduser()
@@ -70,7 +75,7 @@ def check(file: str | Path, tokenizer: Any, tell: Tell = lambda words, done, tot
             Finding("rows that cannot be used", True, bad),
             *masks,
             *_copies(spool, parts, tell),
-            Finding("evaluation tasks inside", True, _contaminated(spool, parts, tell)),
+            Finding("evaluation tasks inside", True, _contaminated(spool, parts, protect, tell)),
         ]
         spool.close()
     return Checked(lengths, findings)
@@ -202,8 +207,8 @@ def _copies(spool: Spool, parts: Sequence[Part], tell: Tell) -> list[Finding]:
     ]
 
 
-def _contaminated(spool: Spool, parts: Sequence[Part], tell: Tell) -> list[str]:
-    protected = evaluation_tasks()
+def _contaminated(spool: Spool, parts: Sequence[Part], protect: Iterable[str | Path], tell: Tell) -> list[str]:
+    protected = evaluation_tasks(tuple(map(str, protect)))
     found = []
     for name, asked, indexes in parts:
         for done, index in enumerate(indexes if asked else ()):

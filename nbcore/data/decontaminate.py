@@ -1,7 +1,7 @@
 """Whether a text holds an item that the project is evaluated on: the protected set.
 
-It is the shipped katas that no training phase sees (held out, unseen families) and a person's own task files (JSON
-lines of Tasks, HumanEval-X Rust in that form, or HumanEval's own lines). A text hits an item by one of these rules:
+It is the shipped katas that no training phase sees (held out, unseen families), HumanEval and HumanEval-X Rust, which
+lie in assets/protected, and a person's own task files. A text hits an item by one of these rules:
 
 - `function`: a function of the text does all that the item's does, in the same order, whatever its names, types'
   annotations, comments, layout and printed lines, and little else (fingerprints.py).
@@ -16,20 +16,21 @@ what a shipped training kata contains (a run of tokens or words, a whole functio
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 import re
-import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from nbcore.core import environment, formats
 from nbcore.data import dedup, fingerprints
 from nbcore.tasks import katas
 
+PUBLIC = environment.REPO / "nbcore/assets/protected"
+FIELD = "protect"
 LONG, SHORT = 13, 10  # tokens in a row
 LIKE = 0.5  # Jaccard
 LEAST_WEIGHT = 3  # of a function that is known by what it does; below, it is anybody's one-liner
@@ -87,9 +88,10 @@ class Protected:
 
     @classmethod
     def of_the_project(cls, files: Iterable[str | Path] = ()) -> Protected:
-        """The katas kept from training, and the tasks of these files. ValueError names a file that holds none."""
-        items = list(_kata_items())
-        for file in files:
+        """The katas kept from training, the shipped public sets, and the tasks of these files or folders. Raises
+        ValueError naming a file that holds none."""
+        items = [*_kata_items(), *_public_items()]
+        for file in formats.files(list(map(str, files)), FIELD) if files else ():
             items += task_items(file)
         return cls(items, _training_items())
 
@@ -164,29 +166,16 @@ class Protected:
 
 
 def task_items(file: str | Path) -> list[Item]:
-    """The items of a file of tasks, one JSON object a line, gzip or not. ValueError names the file and line that is
-    none."""
+    """The items of a file of tasks in any of the formats that are read. ValueError names the file and the line that is
+    none: a task that is skipped here would be trained on."""
     items = []
-    raw = Path(file).read_bytes()
-    try:
-        text = (gzip.decompress(raw) if raw.startswith(b"\x1f\x8b") else raw).decode("utf-8-sig")
-    except (UnicodeDecodeError, OSError, EOFError, zlib.error):
-        raise ValueError(f"{file} is no file of tasks; it is JSON lines in UTF-8, or those in whole gzip") from None
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            task = json.loads(line)
-            prompt = task["prompt"]
-            code = (task.get("signature") or "") + (task.get("solution") or task.get("canonical_solution") or "")
-            identity = task.get("id") or task["task_id"]
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            raise ValueError(f"{file}:{number} is no task; each line is an object with id and prompt") from None
-        if not all(isinstance(part, str) for part in (prompt, code, identity)):
-            raise ValueError(f"{file}:{number} is no task; id, prompt, signature and solution are text")
-        items.append(Item(identity, Path(file).name, prompt, code))
+    for task in formats.read(Path(file), "tasks", FIELD):
+        if isinstance(task, formats.SetAside):
+            raise ValueError(f"{FIELD}: {file}:{task.line} is no task ({task.reason}); mend the line or take it out")
+        code = (task.get("signature") or "") + (task.get("solution") or "")
+        items.append(Item(task["id"], Path(file).name, task["prompt"], code))
     if not items:
-        raise ValueError(f"{file} holds no task; each line is an object with id and prompt")
+        raise ValueError(f"{FIELD}: {file} holds no task")
     return items
 
 
@@ -198,6 +187,11 @@ def _training_items() -> tuple[Item, ...]:
 @cache
 def _kata_items() -> tuple[Item, ...]:
     return tuple(item for split in ("heldout", "unseen_family") for item in _items_of(split))
+
+
+@cache
+def _public_items() -> tuple[Item, ...]:
+    return tuple(item for file in sorted(PUBLIC.glob("*.jsonl.gz")) for item in task_items(file))
 
 
 def _items_of(split: str) -> list[Item]:

@@ -33,20 +33,21 @@ def prepare(
     splits: Sequence[float] = RATIOS,
     seed: int = 0,
     tell: Tell = lambda words, done, total: None,
+    protect: Iterable[str | Path] = (),
 ) -> dict[str, Any]:
     """Read files or folders of rows in any format and leave OUT/{train,validation,test}.jsonl; returns what report.json
     says: {"read", "kept", "set_aside", "dropped": {reason: n}, "files": {name: {...}}, "splits": {split: n}, ...}.
 
     Exact copies of a row and rows with an evaluation task in them are dropped. Near copies, and answers to the same
     question, are kept and stand in one split. For one seed the same rows are split alike, in any order. A split of a
-    small input may be empty. Raises ValueError for bad arguments, and where not one row is left; then OUT, where
-    it is new, has report and set-aside rows only.
+    small input may be empty. `protect`: files of more tasks that no row may hold. Raises ValueError for bad arguments,
+    and where not one row is left; then OUT, where it is new, has report and set-aside rows only.
     """
     ratios = checked_ratios(splits)
     inputs = [inputs] if isinstance(inputs, str | Path) else list(inputs)
     out = Path(out).expanduser().resolve()
     whole_folder.refuse_other_content(out, WRITTEN, REPORT)
-    files = _files(inputs, out)
+    files, protected = _files(inputs, out), evaluation_tasks(tuple(map(str, protect)))
     with whole_folder.unfinished(out) as folder:
         for name in (SET_ASIDE, DROPPED):
             (folder / name).touch()
@@ -54,7 +55,7 @@ def prepare(
         spool = Spool(work)
         report = _report(files, ratios, seed)
         index = _read(files, spool, folder, report, tell)
-        kept = _without_evaluation_tasks(spool, index, folder, report, tell)
+        kept = _without_evaluation_tasks(protected, spool, index, folder, report, tell)
         if kept:
             _write_splits(spool, kept, index, folder, report, tell)
         spool.close()
@@ -150,14 +151,15 @@ def _drop(folder: Path, counts: dict, facts: dict, row: Row) -> None:
 
 
 @cache
-def evaluation_tasks() -> decontaminate.Protected:
-    """What the project is evaluated on; indexed once in a process, which takes seconds."""
-    return decontaminate.Protected.of_the_project()
+def evaluation_tasks(files: tuple[str, ...] = ()) -> decontaminate.Protected:
+    """What the project is evaluated on, and the tasks of these files; indexed once, which takes seconds."""
+    return decontaminate.Protected.of_the_project(files)
 
 
-def _without_evaluation_tasks(spool: Spool, index: dict, folder: Path, report: dict, tell: Tell) -> list[int]:
+def _without_evaluation_tasks(
+    protected: decontaminate.Protected, spool: Spool, index: dict, folder: Path, report: dict, tell: Tell
+) -> list[int]:
     """Indexes of the rows that hold no task of an evaluation set; the others are listed with what they hold."""
-    protected = evaluation_tasks()
     report["protected_sha256"] = protected.sha256
     kept = []
     for number in range(len(spool)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
+from collections import Counter
 
 import pytest
 from hypothesis import given, settings
@@ -34,7 +35,7 @@ def protected(tmp_path_factory):
 
 def test_a_disguised_item_is_found(protected):
     """95 % of the held-out katas and every item of a person's file, under five disguises."""
-    kata_items = random.Random(0).sample([item for item in protected.items if item.set != "mine.jsonl"], 50)
+    kata_items = random.Random(0).sample([item for item in protected.items if item.set.startswith("katas")], 50)
     assert all(protected.hits(disguise(TASK["signature"] + TASK["solution"])) for disguise in DISGUISES)
     caught = [bool(protected.hits(disguise(item.code))) for item in kata_items for disguise in DISGUISES]
     assert sum(caught) >= 0.95 * len(caught)
@@ -58,20 +59,37 @@ def test_common_code_is_no_contamination(protected):
 
 def test_a_file_that_holds_no_task_is_named(tmp_path):
     file = tmp_path / "no.jsonl"
-    file.write_text('{"id": "a"}\n')
-    with pytest.raises(ValueError, match=r"no\.jsonl:1"):
+    file.write_text(json.dumps(TASK) + '\n{"id": "a", "prompt": null, "tests": ""}\n')
+    with pytest.raises(ValueError, match=r"no\.jsonl:2"):
         decontaminate.Protected.of_the_project([file])
     for broken in (b"\xff\xfe\x00", gzip.compress(b"{}")[:-9]):
         file.write_bytes(broken)
-        with pytest.raises(ValueError, match=r"no\.jsonl is no file of tasks"):
+        with pytest.raises(ValueError, match=r"protect: .*no\.jsonl"):
             decontaminate.task_items(file)
 
 
 def test_humaneval_s_own_lines_are_tasks(tmp_path):
-    line = {"task_id": "HumanEval/0", "prompt": "def f(x):\n    pass", "canonical_solution": "    return x"}
+    line = {
+        "task_id": "HumanEval/0",
+        "prompt": "def f(x):\n    pass",
+        "canonical_solution": "    return x",
+        "entry_point": "f",
+        "test": "check(f)",
+    }
     file = tmp_path / "HumanEval.jsonl.gz"
     file.write_bytes(gzip.compress(json.dumps(line).encode()))
     assert [item.id for item in decontaminate.task_items(file)] == ["HumanEval/0"]
+
+
+def test_the_public_sets_are_known_without_a_file(protected):
+    """Whoever prepares data rarely has the evaluation sets beside it."""
+    by_set = Counter(item.set for item in protected.items)
+    assert by_set["humaneval.jsonl.gz"] == 164 and by_set["humaneval_x_rust.jsonl.gz"] == 80
+    public = [item for item in protected.items if item.set == "humaneval_x_rust.jsonl.gz"]
+    caught = [bool(protected.hits(disguise(item.code))) for item in public[::4] for disguise in DISGUISES]
+    assert sum(caught) >= 0.95 * len(caught)
+    words = next(item.prompt for item in protected.items if item.id == "HumanEval/163")
+    assert protected.hits("/// " + words.split('"""')[1].strip().split("\n")[0] + "\nfn other() {}")
 
 
 def test_the_hash_tells_protected_sets_apart(protected):

@@ -216,6 +216,7 @@ def test_half_a_surrogate_pair_in_meta_is_written_as_it_came(tmp_path):
     assert kept["messages"] == odd["messages"]
 
 
+@pytest.mark.slow
 def test_memory_holds_no_text(tmp_path):
     """A spool that kept its rows would grow with the file."""
     import tracemalloc
