@@ -17,7 +17,7 @@ from typing import Any
 from nbcore import config, runs, view
 from nbcore.core import environment, plain_yaml
 from nbcore.core.redact import redact
-from nbcore.report import beside, chains, decisions, exports, lineage
+from nbcore.report import beside, chains, decisions, exports, lineage, task_sets
 from nbcore.report.chains import Chosen, Stage
 from nbcore.report.lineage import ABSENT
 from nbcore.runs import choice, layout
@@ -68,7 +68,16 @@ def build(store: str | Path, out: str | Path | None = None, run: str | None = No
     chosen = chains.choose(store, run)
     stages = chosen.stages
     style = resources.files("nbcore").joinpath("assets/report.css").read_text("utf-8")
-    sections = (_results, decisions.section, _programs, _losses, _rewards, exports.section, _provenance)
+    sections = (
+        _results,
+        task_sets.section,
+        decisions.section,
+        _programs,
+        _losses,
+        _rewards,
+        exports.section,
+        _provenance,
+    )
     body = "\n".join(part for part in (*(section(stages) for section in sections), _beside(chosen)) if part)
     page = f"""<!doctype html>
 <html lang="en">

@@ -162,3 +162,20 @@ def test_a_store_without_a_finished_run_says_what_to_do(tmp_path, make):
     for function in (report.build, report.table):
         with pytest.raises(ValueError, match=re.escape("run `bash colab_setup.sh run` first")):
             function(tmp_path / "store")
+
+
+def test_named_task_sets_stand_in_a_section_of_their_own(tmp_path):
+    """They were measured, and the page was silent about them; and a set's name is a person's text."""
+    fake_store.make(tmp_path, ("base",), heldout=10, unseen=5)
+    assert "Other task sets" not in report.build(tmp_path).read_text("utf-8")
+    evaluation = runs.listing(tmp_path, "evaluate")[0]
+    marker = evaluation.path / "run.json"
+    sealed = commit.read_sealed(marker)
+    rate = {"value": 0.25, "low": 0.1, "high": 0.5, "n": 16}
+    sets = {
+        "<b>mine</b>": {"n": 16, "pass@10": rate},
+        "refusals": {"n": 16, "refusal_rate": rate, "over_refusal_rate": None},
+    }
+    commit.write_sealed(marker, sealed | {"metrics": sealed["metrics"] | sets})
+    page = report.build(tmp_path).read_text("utf-8")
+    assert "&lt;b&gt;mine" in page and "pass@10 25 % [10–50]" in page and "refusal rate 25 % [10–50]" in page

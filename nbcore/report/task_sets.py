@@ -1,0 +1,47 @@
+"""The report's section on named task sets: each with its rates for every model that was asked it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+
+from nbcore import stats
+from nbcore.report import lineage
+from nbcore.report.chains import Stage
+
+OWN_PARTS = ("heldout", "unseen_family", "perplexity")  # of every evaluation: the headline table has them
+NOTE = """With 95 % intervals. report.json of each evaluation has every metric, by family and by difficulty, and how the
+tasks were asked."""
+
+
+def rows(stages: Sequence[Stage]) -> list[list[str]]:
+    """A row for each set and model, sets together: set, phase, tasks, and its rates with their intervals in words."""
+    found: dict[str, list[list[str]]] = {}
+    for stage in stages:
+        for name, measured in stage.metrics.items():
+            if name in OWN_PARTS or not isinstance(measured, Mapping) or "n" not in measured:
+                continue
+            rates = {
+                key: stats.Interval(**value)
+                for key, value in measured.items()
+                if isinstance(value, Mapping) and value.keys() == set(stats.Interval._fields)
+            }
+            words = ", ".join(f"{key.replace('_', ' ')} {lineage.interval(rate)}" for key, rate in rates.items())
+            found.setdefault(name, []).append([name, stage.label, str(measured["n"]), words])
+    return [line for lines in found.values() for line in lines]
+
+
+def section(stages: Sequence[Stage]) -> str:
+    """The section, empty where no evaluation of the chain has a set of its own."""
+    lines = rows(stages)
+    if not lines:
+        return ""
+    head = "".join(f'<th scope="col">{name}</th>' for name in ("task set", "phase", "tasks", "rates"))
+    body = "".join(
+        f'<tr><th scope="row">{escape(line[0])}</th>'
+        + "".join(f"<td>{escape(cell)}</td>" for cell in line[1:])
+        + "</tr>"
+        for line in lines
+    )
+    table = f'<table class="sets"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    return f'<section><h2>Other task sets</h2><div class="wide">{table}</div><p class="quiet">{NOTE}</p></section>'
