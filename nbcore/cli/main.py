@@ -20,7 +20,7 @@ import typer
 from nbcore import runs
 from nbcore.cli import export, gates, talk
 from nbcore.cli.data import data_app
-from nbcore.cli.reports import audit, compare, report, show_report
+from nbcore.cli.reports import audit, card, compare, report, show_report
 from nbcore.cli.runs import Judged, Store, err, out, runs_app
 from nbcore.cli.watch import watch
 from nbcore.core import environment, output
@@ -170,6 +170,7 @@ app.command()(watch)
 app.command()(gates.gate)
 app.command()(gates.chain)
 app.command()(audit)
+app.command()(card)
 
 
 @app.command()

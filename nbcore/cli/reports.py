@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nbcore.cli.runs import Judged, Store, out
+from nbcore.cli.runs import Judged, RunName, Store, out
 from nbcore.core import environment
 
 
@@ -107,3 +107,24 @@ def audit(
             each for each in stamps if each.state != audits.VERIFIED and (strict or each.state == audits.DIFFERS)
         )
         raise Judged(f"{wrong} of {len(stamps)} numbers are not what their records give: {first.where}: {first.number}")
+
+
+def card(
+    reference: RunName,
+    out_: Annotated[
+        Path | None, typer.Option("--out", help="Write it there instead of printing it.", metavar="FILE")
+    ] = None,
+    store: Store = None,
+):
+    """The card of a run, or of an evaluation, in Markdown: every number from a record, gates and waivers included.
+
+    Example: python -m nbcore card grpo --out README.md
+    """
+    from nbcore import runs
+    from nbcore.report import cards
+
+    text = cards.card(runs.find(environment.store(store), reference, field="RUN"))
+    if out_:
+        out_.write_text(text, "utf-8")
+        return out.print(f"card: {out_}")
+    out.print(text)

@@ -1,0 +1,163 @@
+"""Model cards and evaluation cards, written from records alone: this module holds no number of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from nbcore import config as configs
+from nbcore import gates, runs, stats
+from nbcore.data.card import escaped, table
+from nbcore.gates import chain
+from nbcore.report import lineage
+from nbcore.runs import choice, layout
+from nbcore.view import gate_table
+
+UNKNOWN = "not recorded"
+HOUR = 3600.0  # seconds
+
+
+def card(run: runs.Run) -> str:
+    """The card of a finished run in Markdown: of an evaluation what was measured, of any other what it is and what is
+    known of it. Raises ValueError where the run is damaged."""
+    if damage := run.damage():
+        raise ValueError(f"RUN: {run.id} is damaged: {damage[0]}; a card speaks of what can be verified alone")
+    if configs.TABLE[run.phase].measures:
+        parts = _evaluation(run)
+    else:
+        parts = [*_model(run), *_gates(run), *_data(run), *_limits(run), *_made(run)]
+    return _head(run) + "\n\n".join(parts) + "\n"
+
+
+def _head(run: runs.Run) -> str:
+    """What the Hub reads: base, relation to it, results."""
+    from huggingface_hub import EvalResult, ModelCardData  # takes a second that other commands should not cost
+
+    if configs.TABLE[run.phase].measures:
+        return ""
+    results = []
+    for evaluation in chain.evaluations(run)[-1:]:
+        for split, metric, rate in _rates(evaluation):
+            results.append(
+                EvalResult("text-generation", evaluation.config.source, split, metric, rate.value, dataset_split=split)
+            )
+    leaves = configs.TABLE[run.phase].leaves
+    data = ModelCardData(
+        base_model=run.info.get("base"),
+        library_name="peft" if leaves == layout.ADAPTER else "transformers",
+        tags=["rust", run.phase],
+        model_name=run.id if results else None,
+        eval_results=results or None,
+        base_model_relation="adapter" if leaves == layout.ADAPTER else "finetune",
+    )
+    return f"---\n{data.to_yaml()}\n---\n\n"
+
+
+def _model(run: runs.Run) -> list[str]:
+    links = list(choice.lineage(run))[::-1]
+    steps = [(configs.TABLE[link.phase].label, link.id, choice.steps(link) or UNKNOWN) for link in links]
+    parts = [
+        f"# {escaped(run.id)}",
+        f"Base model: {escaped(lineage.base(run))}. Each phase started from the one above it.",
+        table(("phase", "run", "length"), steps),
+        "## Results",
+    ]
+    measured = chain.evaluations(run)[-1:]
+    return parts + ([_results(measured[0])] if measured else ["It was not evaluated."])
+
+
+def _results(evaluation: runs.Run) -> str:
+    rows = [(split, metric, *_estimate(rate)) for split, metric, rate in _rates(evaluation)]
+    perplexity = evaluation.info["metrics"].get("perplexity")
+    if perplexity:
+        found = stats.Interval(*(perplexity[name] for name in stats.Interval._fields))
+        rows.append(("documents", "perplexity", *_estimate(found)))
+    names = ("tasks", "metric", "value", "interval", "n")
+    return f"{table(names, rows)}\n\nMeasured by {escaped(evaluation.id)}."
+
+
+def _estimate(rate: stats.Interval) -> tuple[str, str, str]:
+    return f"{rate.value:.3f}", f"{rate.low:.3f} to {rate.high:.3f}", str(rate.n)
+
+
+def _rates(evaluation: runs.Run) -> Iterable[tuple[str, str, stats.Interval]]:
+    for split, part in evaluation.info["metrics"].items():
+        for metric, value in part.items() if isinstance(part, Mapping) and "value" not in part else ():
+            if isinstance(value, Mapping) and "value" in value:
+                yield split, metric, stats.Interval(*(value[name] for name in stats.Interval._fields))
+
+
+def _gates(run: runs.Run) -> list[str]:
+    rows, waived = [], []
+    for link in list(choice.lineage(run))[::-1]:
+        record = gates.current(link) if link.finished else None
+        rows.append((link.id, *(record[name] if record else UNKNOWN for name in ("verdict", "why"))))
+        if record and record["waiver"]:
+            said = f"{escaped(link.id)} went on although its gate said {record['verdict']}:"
+            waived += [said, gate_table.waived(record["waiver"])]
+    return ["## Gates", table(("run", "verdict", "why"), rows), *waived]
+
+
+def _data(run: runs.Run) -> list[str]:
+    rows = []
+    for link in list(choice.lineage(run))[::-1]:
+        report = link.info.get("data", {})
+        counts = [f"{name} {value}" for name, value in report.items() if isinstance(value, int)]
+        files = [
+            name for field, names in link.info.get("inputs", {}).items() for name in names if field != "model.base"
+        ]
+        rows.append(
+            (link.id, ", ".join(counts) or UNKNOWN, ", ".join(files) or "as shipped", link.info.get("data_hash"))
+        )
+    licences = sorted(
+        {str(name) for link in choice.lineage(run) for name in link.info.get("data", {}).get("licences", ())}
+    )
+    record = gates.current(run)
+    clean = record["integrity"].get("no_contamination") if record else None
+    return [
+        "## Data",
+        table(("run", "rows", "files", "hash"), rows),
+        f"Licences: {escaped(', '.join(licences) or UNKNOWN)}.",
+        f"Contamination with the evaluation's tasks: {escaped(clean['why']) if clean else 'not looked for'}.",
+    ]
+
+
+def _limits(run: runs.Run) -> list[str]:
+    lines = []
+    if short := choice.shortfall(run):
+        lines.append(f"Cut short: {short}.")
+    for evaluation in chain.evaluations(run)[-1:]:
+        for split, metric, rate in _rates(evaluation):
+            if metric.startswith("pass@"):
+                lines.append(f"On {split} it fails {lineage.percent(1 - rate.value)} of {rate.n} tasks ({metric}).")
+    record = gates.current(run)
+    for row in record["metrics"] if record else ():
+        if row["detectable"] is not None:
+            lines.append(f"{row['metric']}: a change below {row['detectable']:.3f} would not have been seen.")
+    return ["## Limits", *(f"- {escaped(line)}" for line in lines or ["None were recorded."])]
+
+
+def _made(run: runs.Run) -> list[str]:
+    links = list(choice.lineage(run))[::-1]
+    rows = [(link.id, link.info.get("device") or UNKNOWN, _hours(link), link.info["seed"]) for link in links]
+    versions = ", ".join(f"{name} {version}" for name, version in run.info["versions"].items())
+    return ["## How it was made", table(("run", "hardware", "hours", "seed"), rows), escaped(versions)]
+
+
+def _hours(run: runs.Run) -> str:
+    return f"{run.info['seconds'] / HOUR:.3f}"
+
+
+def _evaluation(run: runs.Run) -> list[str]:
+    decoding = run.config.generation.model_dump()
+    of = (run.info["parent"] or {}).get("id") or run.info.get("base")
+    settings = [("tasks", run.config.source), ("samples of a task", run.config.samples), ("seed", run.info["seed"])]
+    settings += [*decoding.items(), ("data hash", run.info.get("data_hash"))]
+    asked = next((row["prompt"] for row in run.samples() if "prompt" in row), UNKNOWN)
+    return [
+        f"# {escaped(run.id)}",
+        f"What {escaped(of)} answered, and what it was worth.",
+        _results(run),
+        "## How it was measured",
+        table(("setting", "value"), settings),
+        f"The first task: {escaped(asked)}",
+    ]

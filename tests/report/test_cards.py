@@ -1,0 +1,59 @@
+"""Cards: every number from a record, and nothing that a run, a waiver or a task says is markup."""
+
+import ast
+import re
+
+import pytest
+
+from nbcore import gates, runs
+from nbcore.cli.main import main
+from nbcore.report import cards
+from tests.gates import made
+
+
+def test_no_number_is_typed_into_a_card():
+    """A number in the template would stay when the record says another."""
+    tree = ast.parse(open(cards.__file__).read())
+    formats = {id(node.format_spec) for node in ast.walk(tree) if isinstance(node, ast.FormattedValue)}
+    inside = {id(part) for node in ast.walk(tree) if id(node) in formats for part in ast.walk(node)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in inside:
+            assert not re.search(r"\d", node.value), node.value
+
+
+def test_a_model_card_has_results_gates_waivers_data_limits_and_hours(store, capsys, tmp_path):
+    _, sft = made.chain(store, made.better, made.worse)
+    gates.decide(sft, gates.load({**made.GATE, "integrity": ["no_contamination"]}), waive="<b>tests</b> were | wrong")
+    text = cards.card(sft)
+    assert text.startswith("---\n") and "base_model: seedling" in text and "base_model_relation: adapter" in text
+    for words in (
+        "0.400",
+        "n |",
+        "WAIVED",
+        "&lt;b&gt;tests&lt;/b&gt;",
+        "FAIL",
+        "## Limits",
+        "hours",
+        "seed",
+        "fails 60 %",
+    ):
+        assert words in text, words
+    assert sft.parent.id.split("/")[1][:15] in text and "would not have been seen" in text
+    path = tmp_path / "card.md"
+    assert main(["card", "sft", "--store", str(store), "--out", str(path)]) == 0 and path.read_text() == text
+    capsys.readouterr()
+    assert cards.card(sft) == text, "equal records, equal card"
+
+
+def test_an_evaluation_card_says_how_it_was_measured(store):
+    made.chain(store)
+    text = cards.card(runs.listing(store, "evaluate")[-1])
+    for words in ("pass@1", "temperature", "data hash", "The first task: Task 0", "0.700"):
+        assert words.replace("@", "\\@") in text or words in text, words
+
+
+def test_a_damaged_run_gets_no_card(store):
+    _, sft = made.chain(store)
+    (sft.path / "metrics.jsonl").write_text("{}\n")
+    with pytest.raises(ValueError, match="damaged"):
+        cards.card(sft)
