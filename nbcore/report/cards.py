@@ -9,7 +9,7 @@ from nbcore import gates, runs, stats
 from nbcore.data.card import escaped, table
 from nbcore.gates import chain
 from nbcore.report import lineage
-from nbcore.runs import choice, layout
+from nbcore.runs import choice, inputs, layout
 from nbcore.view import gate_table
 
 UNKNOWN = "not recorded"
@@ -42,7 +42,7 @@ def _head(run: runs.Run) -> str:
             )
     leaves = configs.TABLE[run.phase].leaves
     data = ModelCardData(
-        base_model=run.info.get("base"),
+        base_model=lineage.base(run),
         library_name="peft" if leaves == layout.ADAPTER else "transformers",
         tags=["rust", run.phase],
         model_name=run.id if results else None,
@@ -102,9 +102,8 @@ def _data(run: runs.Run) -> list[str]:
     for link in list(choice.lineage(run))[::-1]:
         report = link.info.get("data", {})
         counts = [f"{name} {value}" for name, value in report.items() if isinstance(value, int)]
-        files = [
-            name for field, names in link.info.get("inputs", {}).items() for name in names if field != "model.base"
-        ]
+        read = {field: names for field, names in link.info.get("inputs", {}).items() if field in inputs.FILES}
+        files = sorted({Path(name).name for names in read.values() for name in names})  # folders are one machine's
         rows.append(
             (link.id, ", ".join(counts) or UNKNOWN, ", ".join(files) or "as shipped", link.info.get("data_hash"))
         )

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +14,7 @@ from tests.gates import made
 
 def test_no_number_is_typed_into_a_card():
     """A number in the template would stay when the record says another."""
-    tree = ast.parse(open(cards.__file__).read())
+    tree = ast.parse(Path(cards.__file__).read_text())
     formats = {id(node.format_spec) for node in ast.walk(tree) if isinstance(node, ast.FormattedValue)}
     inside = {id(part) for node in ast.walk(tree) if id(node) in formats for part in ast.walk(node)}
     for node in ast.walk(tree):
