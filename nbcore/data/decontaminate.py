@@ -228,6 +228,13 @@ def _runs(functions: Iterable[fingerprints.Function], size: int) -> Iterator[tup
 
 
 def _word_runs(text: str) -> Iterator[tuple[str, ...]]:
+    """Runs of words, at least half of them words: the digits from 0 to 9 stand in a row in many files."""
+    return (
+        run for run in _all_word_runs(text) if 2 * sum(word.isalpha() and len(word) > 1 for word in run) >= len(run)
+    )
+
+
+def _all_word_runs(text: str) -> Iterator[tuple[str, ...]]:
     for line in re.split(r"\n\s*\n", text):
         spoken = fingerprints.words(line)
         if LEAST_WORDS <= len(spoken) < SHORT:
