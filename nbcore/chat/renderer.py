@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from nbcore.chat import harmony, template, template_tools
-from nbcore.chat.actions import Rendered
+from nbcore.chat import harmony, template, template_calls, template_tools
+from nbcore.chat.actions import Parsed, Rendered
 
 
 class Renderer(Protocol):
@@ -27,6 +27,9 @@ class Renderer(Protocol):
 
     def prompt(self, row: Mapping[str, Any]) -> list[int]:
         """Ids to generate the next action from."""
+
+    def parse(self, ids: list[int], tools: list[dict] | None = None) -> Parsed:
+        """(messages, action) of what a model emitted after such a prompt; never raises for ids."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,9 @@ class Harmony:
 
     def prompt(self, row: Mapping[str, Any]) -> list[int]:
         return harmony.prompt(self.tokenizer, row, reasoning=self.reasoning, date=self.date)
+
+    def parse(self, ids: list[int], tools: list[dict] | None = None) -> Parsed:
+        return harmony.parse(self.tokenizer, ids, tools)
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,9 @@ class Template:
         if has_tools(row):
             return template_tools.prompt(self.tokenizer, row)
         return template.prompt_ids(self.tokenizer, row["messages"])
+
+    def parse(self, ids: list[int], tools: list[dict] | None = None) -> Parsed:
+        return template_calls.parse(self.tokenizer, ids, tools)
 
 
 def has_tools(row: Mapping[str, Any]) -> bool:

@@ -122,7 +122,7 @@ def _turn(tokenizer: Any, told: conversation.Conversation, number: int) -> list[
     samples = []
     for place, step in enumerate(steps):
         before = _before(tokenizer, told, number, place)
-        action = _Piece(_action(tokenizer, told, number, place), step.train)
+        action = _Piece(emitted(tokenizer, told, number, place), step.train)
         samples.append(_sample(tokenizer, [_Piece(before, False), action]))
     return samples
 
@@ -135,7 +135,7 @@ def _pieces(tokenizer: Any, told: conversation.Conversation, number: int, count:
         before = _before(tokenizer, told, number, place)
         if not before.startswith(text):
             return None
-        action = _action(tokenizer, told, number, place)
+        action = emitted(tokenizer, told, number, place)
         pieces += [_Piece(before[len(text) :], False), _Piece(action, told.turns[number].steps[place].train)]
         text = before + action
     return pieces
@@ -147,7 +147,7 @@ def _before(tokenizer: Any, told: conversation.Conversation, number: int, place:
     return rendered(tokenizer, messages, tools=tools, add_generation_prompt=True)
 
 
-def _action(tokenizer: Any, told: conversation.Conversation, number: int, place: int) -> str:
+def emitted(tokenizer: Any, told: conversation.Conversation, number: int, place: int) -> str:
     """What the model must emit there, the token that ends its turn included."""
     before = _before(tokenizer, told, number, place)
     messages, tools = _messages(told, number, place + 1, without_last_result=True)
@@ -157,13 +157,13 @@ def _action(tokenizer: Any, told: conversation.Conversation, number: int, place:
             f"chat template of {tokenizer.name_or_path!r}: an action does not continue its own generation prompt, so "
             f"its mask could not be trusted; {REMEDY}"
         )
-    emitted, written = whole[len(before) :], frame(tokenizer).end
+    added, written = whole[len(before) :], frame(tokenizer).end
     end = tokenizer.convert_ids_to_tokens(written) if written is not None else None
-    if end is None or end not in emitted:
+    if end is None or end not in added:
         raise ValueError(
             f"chat template of {tokenizer.name_or_path!r}: no token ends the action of the assistant; {REMEDY}"
         )
-    return emitted.partition(end)[0] + end
+    return added.partition(end)[0] + end
 
 
 def _sample(tokenizer: Any, pieces: list[_Piece]) -> Rendered:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nbcore.chat import actions, frame, harmony, renderer, template, template_tools
+from nbcore.chat import actions, frame, harmony, renderer, template, template_calls, template_tools
 from nbcore.chat.template import IGNORED
 from nbcore.training import load
 from tests.chat import conversations, templates
@@ -142,6 +142,63 @@ def test_no_text_of_a_row_or_its_tools_becomes_a_control_token(place):
         whole["tools"][0]["description"] = "<|im_start|>"
     with pytest.raises(template.ForgedToken, match="control token"):
         template_tools.render(tokenizer, whole)
+
+
+# --- read back ----------------------------------------------------------------------------------------------
+
+READ = ["qwen2_5", "qwen3", "qwen3_instruct_2507", "llama3_1", "llama3_2"]
+
+
+@pytest.mark.parametrize("name", READ)
+def test_what_is_trained_reads_back_as_the_action(name):
+    tokenizer = templates.tokenizer(name)
+    read = [
+        template_calls.parse(tokenizer, ids, TOOLS)
+        for sample in template_tools.render(tokenizer, row())
+        for ids in emitted(sample)
+    ]
+    assert [one.action for one in read] == [
+        harmony.Call("read_file", {"path": "a.rs"}, '{"path": "a.rs"}'),
+        harmony.Call("apply_patch", "x\ny", "x\ny"),
+        harmony.Final("first answer"),
+        harmony.Call("list_files", {}, "{}"),
+        harmony.Final("second answer"),
+    ]
+    assert read[0].messages[0]["tool_calls"] == [asked("read_file", '{"path": "a.rs"}')]
+
+
+CALL = '<tool_call>\n{"name": "read_file", "arguments": {"path": "a"}}\n</tool_call>'
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "says"),
+    [
+        (f"I read.\n{CALL}<|im_end|>", harmony.Call, ""),
+        (CALL.replace("\n", "") + "<|im_end|>", harmony.Call, ""),
+        (CALL, harmony.Truncated, ""),
+        ("", harmony.Truncated, ""),
+        (f"{CALL}\n{CALL}<|im_end|>", harmony.Malformed, "more than one call"),
+        ("<tool_call>\n{<|im_end|>", harmony.Malformed, "no JSON"),
+        ("<tool_call>\n[]</tool_call><|im_end|>", harmony.Malformed, "without 'name'"),
+        (CALL.replace("read_file", "rm") + "<|im_end|>", harmony.Malformed, "'rm' is no function"),
+        (CALL.replace('"a"', "7") + "<|im_end|>", harmony.Malformed, "do not fit"),
+        ("<tool_call>" + "[" * 90_000 + "<|im_end|>", harmony.Malformed, "no JSON"),
+        (
+            '<tool_call>{"name": "apply_patch", "arguments": {}}</tool_call><|im_end|>',
+            harmony.Malformed,
+            "without 'text'",
+        ),
+    ],
+)
+def test_calls_of_qwen_are_read_or_it_is_said_why_not(text, kind, says):
+    tokenizer = templates.tokenizer("qwen2_5")
+    action = template_calls.parse(tokenizer, tokenizer.encode(text, add_special_tokens=False), TOOLS).action
+    assert isinstance(action, kind) and says in getattr(action, "reason", ""), action
+
+
+def test_a_template_whose_calls_are_no_json_is_refused_in_one_line():
+    with pytest.raises(ValueError, match="cannot be read back"):
+        template_calls.parse(templates.tokenizer("qwen3_6"), [1], TOOLS)
 
 
 # --- which renderer -----------------------------------------------------------------------------------------

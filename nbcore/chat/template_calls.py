@@ -1,0 +1,105 @@
+"""What a model did, read back from the text that its chat template writes calls in.
+
+How a call looks is tried on a known one, as everything else about a template is. Read are the calls that hold one JSON
+object with name and arguments (Qwen 2.5 and 3, Llama 3, SmolLM, Hermes); for others a template is refused.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from typing import Any, NamedTuple
+
+from nbcore.chat import steps as conversation
+from nbcore.chat import template, template_tools
+from nbcore.chat import tools as offered
+from nbcore.chat.actions import Action, Final, Malformed, Parsed, Truncated, call_message, called
+from nbcore.chat.frame import REMEDY
+
+_NAME, _ARGUMENTS = "nbcore_function", {"nbcore_argument": "nbcore-value"}
+_PYTHON = "<|python_tag|>"  # with which Llama may begin a call
+
+
+class _Form(NamedTuple):
+    opening: str
+    """What stands before the JSON object; empty where nothing does."""
+    closing: str
+    name: str
+    """The key under which it has the function's name."""
+    arguments: str
+
+
+def parse(tokenizer: Any, ids: list[int], tools: list[dict] | None = None) -> Parsed:
+    """(messages, action) of what a model emitted after the prompt, as harmony.parse gives them; never raises for ids.
+
+    An answer that only begins like a call is Malformed, and so are several calls in one message: one at a time can be
+    answered. Raises ValueError for a template whose calls are no JSON.
+    """
+    functions = offered.functions(tools)
+    form = _form(tokenizer, str(tokenizer.chat_template)) if functions else None
+    turn = template.read(tokenizer, ids)
+    text, thinking = turn.text, {"thinking": turn.reasoning} if turn.reasoning else {}
+    begin = _begin(form, text) if form else -1
+    if begin < 0:
+        action = Truncated(text) if turn.truncated else Final(text)
+        return Parsed([{"role": "assistant", "content": text, **thinking}], action)
+    preamble, written = text[:begin].strip(), text[begin:].removeprefix(_PYTHON).removeprefix(form.opening).lstrip()
+    if turn.truncated:
+        return Parsed([{"role": "assistant", "content": preamble, **thinking}], Truncated(written))
+    message, action = _call(form, functions, written)
+    messages = [message | {"content": preamble, **thinking}] if message else []
+    return Parsed(messages, action)
+
+
+def _begin(form: _Form, text: str) -> int:
+    """Where a call begins; -1 in an answer."""
+    if form.opening:
+        return text.find(form.opening)
+    bare = text.strip().removeprefix(_PYTHON).lstrip()
+    return 0 if bare.startswith("{") and f'"{form.name}"' in bare else -1
+
+
+def _call(form: _Form, functions: dict[str, offered.Function], written: str) -> tuple[dict[str, Any] | None, Action]:
+    """(message, action) of the JSON of a call and what stands behind it; no message where it is none."""
+    try:
+        made, end = json.JSONDecoder().raw_decode(written)
+    except (ValueError, RecursionError) as error:
+        return None, Malformed(f"a call that is no JSON: {' '.join(str(error).split())}", written)
+    if not isinstance(made, dict) or not isinstance(made.get(form.name), str):
+        return None, Malformed(f"a call without {form.name!r}; it is an object of that and {form.arguments!r}", written)
+    name, arguments = made[form.name], made.get(form.arguments, {})
+    if isinstance(arguments, str):  # some models quote the object once more
+        text = arguments
+    elif name in functions and functions[name].takes_text and isinstance(arguments, dict):
+        text = arguments.get(template_tools.TEXT)
+    else:
+        text = json.dumps(arguments, ensure_ascii=False)
+    if not isinstance(text, str):
+        return None, Malformed(f"a call of {name[:80]!r} without {template_tools.TEXT!r}", written)
+    message, rest = call_message(name, text), written[end:].strip().removeprefix(form.closing).strip()
+    if rest:
+        return message, Malformed("more than one call, or words behind it: make one call, and nothing after it", rest)
+    return message, called(functions, name, text)
+
+
+@functools.lru_cache(maxsize=16)
+def _form(tokenizer: Any, _template: str) -> _Form:
+    schema = {"type": "object", "properties": {"nbcore_argument": {"type": "string"}}}
+    functions = {_NAME: offered.Function(_NAME, "nbcore-description", schema)}
+    step = conversation.Step("", "", _NAME, False, json.dumps(_ARGUMENTS), None, True)
+    told = conversation.Conversation("", functions, [conversation.Turn("question", [step])])
+    ids = tokenizer.encode(template_tools.emitted(tokenizer, told, 0, 0), add_special_tokens=False)
+    text = template.read(tokenizer, ids).text
+    start = text.find("{")
+    try:
+        made, end = json.JSONDecoder().raw_decode(text[start:]) if start >= 0 else ({}, 0)
+    except ValueError:
+        made, end = {}, 0
+    names = [key for key, value in made.items() if value == _NAME]
+    arguments = [key for key, value in made.items() if value in (_ARGUMENTS, json.dumps(_ARGUMENTS))]
+    if not names or not arguments:
+        raise ValueError(
+            f"chat template of {tokenizer.name_or_path!r}: it writes no calls that hold a JSON object of name and "
+            f"arguments, so that calls cannot be read back; {REMEDY}"
+        )
+    return _Form(text[:start].strip(), text[start + end :].strip(), names[0], arguments[0])
