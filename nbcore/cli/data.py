@@ -15,6 +15,7 @@ from rich.text import Text
 
 from nbcore.cli import made
 from nbcore.cli.runs import Judged, err, out
+from nbcore.cli.strength import strength
 from nbcore.core.output import shown
 
 Protect = Annotated[
@@ -166,3 +167,4 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
 data_app.command()(made.mutants)
 data_app.command()(made.pairs)
 data_app.command("best-of-n")(made.best_of_n)
+data_app.command()(strength)
