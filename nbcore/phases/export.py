@@ -130,23 +130,23 @@ def convert(run: runs.Run) -> dict[str, Any]:
     for kind, why in skipped.items():
         print(f"{run.id}: {gguf.file_name(kind)} is left out: {why}", flush=True)
         made[kind] = {"skipped": why}
-    problems = _compare(run, [kind for kind in config.gguf if kind not in skipped], made, doing)
+    _compare(run, [kind for kind in config.gguf if kind not in skipped], made, doing)
     _write_modelfile(run)
-    report = _keep(run, report | {"gguf": made, "problems": [*report["problems"], *problems]})
+    problems = [problem for numbers in made.values() for problem in numbers.get("problems", ())]
+    report = _keep(run, report | {"gguf": made, "problems": problems, "ok": not problems})
     parity.require(report)
     return report
 
 
-def _compare(run: runs.Run, kinds: list[str], made: dict[str, Any], doing: Any) -> list[str]:
-    """Compare each file in llama.cpp, put its numbers into `made`, and return what is wrong."""
-    kinds = [kind for kind in kinds if "greedy" not in made.get(kind, {})]
+def _compare(run: runs.Run, kinds: list[str], made: dict[str, Any], doing: Any) -> None:
+    """Compare each file in llama.cpp, and put its numbers and what is wrong with it into `made`."""
+    kinds = [kind for kind in kinds if "greedy" not in made.get(kind, {}) or made[kind].get("problems")]
     try:
         llama_cpp.runner()
     except llama_cpp.Missing as error:
         print(f"{run.id}: the GGUF files are not compared: {error}", flush=True)
         made |= {kind: {"skipped": f"made, not compared: {error}"} for kind in kinds}
-        return []
-    problems: list[str] = []
+        return
     rows = data(run)
     reference = None
     for kind in kinds:
@@ -154,9 +154,8 @@ def _compare(run: runs.Run, kinds: list[str], made: dict[str, Any], doing: Any) 
             reference = gguf_parity.Reference(run.path / layout.MODEL, rows, run.config, "cpu", doing)
         path = run.path / layout.GGUF / gguf.file_name(kind)
         shown = (rows["tokenizer"], rows["chats"], rows["prompts"], reference)
-        made[kind], wrong = gguf_parity.check(path, kind, *shown, doing)
-        problems += wrong
-    return problems
+        numbers, wrong = gguf_parity.check(path, kind, *shown, doing)
+        made[kind] = {**numbers, "problems": wrong}
 
 
 def _write_modelfile(run: runs.Run) -> None:

@@ -67,7 +67,7 @@ def figure(report: Mapping[str, Any]) -> Figure:
     with rc_context(STYLE):
         drawn = Figure(figsize=(9, 3), layout="constrained")
         left, right = drawn.subplots(1, 2)
-        left.set_title("update in the export, tensor by tensor")
+        left.set_title("share of each update in the export")
         whole = [abs(row["kept"] - 1) <= 0.1 for row in rows]
         for good, color, marker in ((True, BLUE, "o"), (False, ORANGE, "X")):
             chosen = [row for row, fits in zip(rows, whole, strict=True) if fits == good]
@@ -76,7 +76,7 @@ def figure(report: Mapping[str, Any]) -> Figure:
         left.set_xlabel("largest number of the update")
         if rows:
             left.set_xscale("log")
-        right.set_title("difference of the logits, largest and mean")
+        right.set_title("logits apart, largest and mean")
         right.grid(axis="x")
         names = list(pairs)
         smallest = 1e-9  # a difference of zero has no place on a log scale

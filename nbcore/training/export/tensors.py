@@ -21,6 +21,7 @@ NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", tor
 NAMES |= {torch.int64: "I64", torch.int32: "I32", torch.int16: "I16", torch.int8: "I8", torch.uint8: "U8"}
 NAMES |= {torch.bool: "BOOL", torch.float8_e4m3fn: "F8_E4M3", torch.float8_e5m2: "F8_E5M2"}
 DTYPES = {name: dtype for dtype, name in NAMES.items()}
+NARROW = ("U8", "I8", "F8_E4M3", "F8_E5M2")
 FOUR_BIT = ("absmax", "quant_map", "nested_absmax", "nested_quant_map", "quant_state")
 
 
@@ -34,12 +35,10 @@ class Weights:
         self.packed = {name.removesuffix("_blocks") for name in self.stored if name.endswith("_blocks")}
         marks = [name for name in self.stored if ".quant_state.bitsandbytes__" in name]
         self.four_bit = {name.partition(".quant_state.")[0] for name in marks}
-        config = json.loads((self.folder / "config.json").read_text("utf-8"))
-        method = (config.get("quantization_config") or {}).get("quant_method")
-        if method and not (self.packed or self.four_bit):
+        if not (self.packed or self.four_bit) and (small := self._narrow()):
             raise ValueError(
-                f"base: {self.folder} is stored as {method}, which is not dequantised here; name the same model in "
-                "16 or 32 bits, in 4 bits of bitsandbytes, or in MXFP4"
+                f"base: {self.folder} stores {small[0]} as {small[1]}, which is not dequantised here; name the same "
+                "model in 16 or 32 bits, in 4 bits of bitsandbytes, or in MXFP4"
             )
         parts = {f"{name}_{part}" for name in self.packed for part in ("blocks", "scales")}
         helpers = {name for name in self.stored if _helps(name, self.four_bit)}
@@ -73,6 +72,20 @@ class Weights:
             return torch.bfloat16 if name in self.packed else torch.float32
         with self._open(name) as file:
             return DTYPES[file.get_slice(name).get_dtype()]
+
+    @property
+    def quantised(self) -> bool:
+        """Whether weights are stored in fewer than 16 bits."""
+        return bool(self.packed or self.four_bit)
+
+    def _narrow(self) -> tuple[str, str] | None:
+        """The first tensor in fewer than 16 bits, and its type; its config may say what is no longer so, or not yet."""
+        for file in sorted(set(self.stored.values())):
+            with safe_open(file, framework="pt") as opened:
+                for name in opened.keys():  # noqa: SIM118 - it is no mapping
+                    if (kind := opened.get_slice(name).get_dtype()) in NARROW:
+                        return name, kind
+        return None
 
     def _raw(self, name: str) -> torch.Tensor:
         with self._open(name) as file:
