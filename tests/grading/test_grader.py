@@ -522,7 +522,7 @@ def test_what_a_signature_gives_in_a_module_is_pinned_too(grader):
 def test_a_long_text_that_is_no_rust_has_one_verdict_on_a_busy_machine_too(grader):
     """Our reader takes seconds for it, and whether it came to its end in time depended on what else was running."""
     long = [five(str(n), text + GOOD) for n, text in enumerate(("a:b," * 60_000, "a," * 130_000))]
-    answer = five("blocks", ("```rust\n" + "a:b," * 30_000 + GOOD + "\n```\n") * 2, "completion")
+    answer = five("blocks", ("```rust\n" + "a:b," * 55_000 + GOOD + "\n```\n") * 2, "completion")
     for verdict in grader.grade([*long, answer]):
         assert (verdict["verdict"], verdict["errors"][0]["line"]) == ("compile_error", 1), verdict["errors"]
         assert verdict["errors"][0]["message"].startswith("expected one of")

@@ -94,6 +94,8 @@ def test_blanking_knows_rust_literals():
         ("#[cfg(clippy)] fn f() {}", "cfg_tool"),
         ('#[unsafe(naked)] extern "C" fn f() {}', "unsafe_attr"),
         ("#[cfg_attr(all(), unsafe(no_mangle))] fn f() {}", "unsafe_attr"),
+        ("#[unsafe(of_the_next_compiler)] fn f() {}", "unsafe_attr"),
+        ("#[cfg_attr(all(), unsafe (of_the_next_compiler = 1))] fn f() {}", "unsafe_attr"),
         ("macro_rules! m { ($u:tt {} $n:ident) => { #[$u($n)] fn f() {} } }\nm!(unsafe {} naked);", "unsafe_attr"),
         ("#[no_mangle] fn write() {}", "unsafe_attr"),
         ('#[r#link_section = ".init_array"] static X: fn() = f;', "unsafe_attr"),
