@@ -91,7 +91,7 @@ def test_a_failed_stage_is_1_with_the_error_of_its_notebook(capsys, store, monke
     monkeypatch.setattr(notebook, "execute", lambda *_: "ValueError: rows: 'none' is no file; name one")
     code, _, err = call(capsys, "run", TINY, "--store", store)
     assert code == 1 and err == (
-        "error: stage pretrain: ValueError: rows: 'none' is no file; name one; executed copy: none\n"
+        "error: stage data: ValueError: rows: 'none' is no file; name one; executed copy: none\n"
     )
 
 
@@ -105,7 +105,8 @@ def test_ctrl_c_is_130_and_says_how_to_go_on(capsys, store, monkeypatch):
 
 
 def finished(store, **values):
-    cfg = pipelines.load(TINY).stages[2].load().model_copy(update=values)
+    cfg = next(each for each in pipelines.load(TINY).stages if each.id == "lang_adapter").load()
+    cfg = cfg.model_copy(update={"data_run": None, **values})
     run = runs.open(cfg, store)
     run.log(step=1, loss=2.0)
     return run.finish({"loss": 2.0})
@@ -131,7 +132,7 @@ def test_a_pause_is_75_with_one_line(capsys, store, monkeypatch):
     """Batch systems read 75 as "not now, try again"; 1 would be a failed experiment."""
     monkeypatch.setattr(notebook, "execute", lambda *_: "Paused: sft/x is paused: the disk is full. Make room")
     code, _, err = call(capsys, "run", TINY, "--store", store)
-    assert code == 75 and err == "error: stage pretrain: sft/x is paused: the disk is full. Make room\n"
+    assert code == 75 and err == "error: stage data: sft/x is paused: the disk is full. Make room\n"
 
 
 def test_an_error_line_holds_no_token(capsys, store, monkeypatch):
