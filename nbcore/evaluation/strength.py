@@ -6,8 +6,10 @@ looked which. So the share of mutants that pass is told as "accepts at most".
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from nbcore import stats
@@ -16,7 +18,14 @@ from nbcore.grading.rust import mutants
 from nbcore.grading.rust.answer import target
 from nbcore.tasks import checking
 
+RECORDS = Path(__file__).parents[1] / "assets" / "strength"
 BETWEEN = " mutant "  # of the task's id and the mutant's number, in the id of a sample
+
+
+def shipped(set_sha256: str | None) -> dict[str, Any] | None:
+    """The record that ships of a set of this content; None where there is none."""
+    records = [json.loads(path.read_text("utf-8")) for path in sorted(RECORDS.glob("*.json"))]
+    return next((record for record in records if record["set_sha256"] == set_sha256), None)
 
 
 def samples(tasks: Sequence[Task], per_task: int, seed: int) -> list[Sample]:

@@ -12,9 +12,11 @@ from typing import Any
 
 from nbcore import config as configs
 from nbcore import runs
+from nbcore.core import lines
 from nbcore.core.redact import redact
-from nbcore.evaluation import measures
+from nbcore.evaluation import measures, strength
 from nbcore.runs import commit, layout, pausing
+from nbcore.tasks import katas
 
 SHOWN = 20  # answers of each set that samples.md prints in full
 LONGEST = 6000  # characters of one text in it
@@ -41,6 +43,8 @@ def report(run: runs.Run, parts: Mapping[str, Mapping[str, Any]], results: Mappi
         if asked.get("kind") == "refusals":
             sets[name]["metrics"] = {key: value for key, value in measured.items() if key.endswith("_rate")}
             continue
+        if record := strength.shipped(asked.get("set_sha256") or _split_sha256(name, asked)):
+            sets[name]["tests_accept_at_most"] = record["accepts_at_most"]
         sets[name] |= measures.detailed(rows.get(name, []), asked["k"])
         answers = sets[name]["answers"]
         if measured.get("seconds") is not None and answers:
@@ -56,6 +60,11 @@ def report(run: runs.Run, parts: Mapping[str, Mapping[str, Any]], results: Mappi
             "perplexity": perplexity or None,
         },
     }
+
+
+def _split_sha256(name: str, asked: Mapping[str, Any]) -> str | None:
+    """Of all katas of the split that a part of an evaluation is called after."""
+    return lines.digest(katas.load(name)) if asked["source"] == "katas" and name in katas.SPLITS else None
 
 
 def samples_page(run: runs.Run) -> str:

@@ -2,8 +2,10 @@
 
 import pytest
 
+from nbcore.core import lines
 from nbcore.evaluation import strength
 from nbcore.grading.grader import RustGrader
+from nbcore.tasks import katas
 
 STRONG = """#[cfg(test)]
 mod tests {
@@ -37,6 +39,14 @@ def test_a_task_without_a_solution_or_in_python_has_no_mutants():
     assert strength.samples([{**task("none", STRONG), "solution": None}, python], 10, 0) == []
     with pytest.raises(ValueError, match="no mutant of a reference compiles"):
         strength.report([], [])
+
+
+def test_the_shipped_record_is_of_the_shipped_katas():
+    """A number about other tasks than those that are asked would be a wrong one."""
+    record = strength.shipped(lines.digest(katas.load("heldout")))
+    assert record["taskset"] == "katas_heldout" and record["accepted"] == len(record["survivors"])
+    assert record["accepts_at_most"]["value"] == pytest.approx(record["accepted"] / record["mutants"])
+    assert strength.shipped(None) is None
 
 
 def test_the_same_seed_draws_the_same_mutants():
