@@ -57,6 +57,11 @@ def _control(tokenizer: Any, _size: int, pad: int | None, eos: int | None) -> Co
 def encode(tokenizer: Any, text: str, forbidden: frozenset[int]) -> list[int]:
     """Ids of plain text: what spells a control token is spelt with ordinary tokens. Raises ValueError for text that no
     file could hold."""
+    return list(_encode(tokenizer, text, forbidden, len(tokenizer)))
+
+
+@functools.lru_cache(maxsize=1024)  # headers, instructions and lists of tools are the same in row after row
+def _encode(tokenizer: Any, text: str, forbidden: frozenset[int], size: int) -> tuple[int, ...]:
     try:
         text.encode()
     except UnicodeEncodeError as error:
@@ -65,7 +70,7 @@ def encode(tokenizer: Any, text: str, forbidden: frozenset[int]) -> list[int]:
         ) from None
     ids = tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
     if forbidden.isdisjoint(ids):
-        return ids
+        return tuple(ids)
     # A token may be added without being marked as special, and then that option does not split it: it is cut in two.
     place = next(number for number, id_ in enumerate(ids) if id_ in forbidden)
     spelt = tokenizer.convert_ids_to_tokens(ids[place])
@@ -73,7 +78,7 @@ def encode(tokenizer: Any, text: str, forbidden: frozenset[int]) -> list[int]:
     if not found or len(spelt) < 2:
         raise ValueError(f"tokenizer {tokenizer.name_or_path!r}: it makes a control token of {shortened(text)}")
     pieces = (before + spelt[:1], spelt[1:] + after)
-    return [id_ for piece in pieces for id_ in encode(tokenizer, piece, forbidden)]
+    return tuple(id_ for piece in pieces for id_ in _encode(tokenizer, piece, forbidden, size))
 
 
 def decode(tokenizer: Any, ids: list[int]) -> str:

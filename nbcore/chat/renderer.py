@@ -65,17 +65,24 @@ class Template:
     def render(self, row: Mapping[str, Any]) -> list[Rendered]:
         if has_tools(row):
             return template_tools.render(self.tokenizer, row)
-        ids, labels = template.render(self.tokenizer, row["messages"])
+        ids, labels = template.render(self.tokenizer, _instructed(row["messages"]))
         text = self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
         return [Rendered(ids, labels, text)]
 
     def prompt(self, row: Mapping[str, Any]) -> list[int]:
         if has_tools(row):
             return template_tools.prompt(self.tokenizer, row)
-        return template.prompt_ids(self.tokenizer, row["messages"])
+        return template.prompt_ids(self.tokenizer, _instructed(row["messages"]))
 
     def parse(self, ids: list[int], tools: list[dict] | None = None) -> Parsed:
         return template_calls.parse(self.tokenizer, ids, tools)
+
+
+def _instructed(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The messages with the developer's under the name that chat templates have for it."""
+    if messages[0]["role"] != "developer":
+        return messages
+    return [messages[0] | {"role": "system"}, *messages[1:]]
 
 
 def has_tools(row: Mapping[str, Any]) -> bool:

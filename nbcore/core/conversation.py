@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 FOLLOWS = {  # the role of a message -> the roles that may come after it; None: before the first
-    None: ("system", "user"),
+    None: ("system", "developer", "user"),
     "system": ("user",),
+    "developer": ("user",),
     "user": ("assistant",),
     "assistant": ("user", "tool"),
     "tool": ("assistant", "tool"),

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from nbcore.chat import actions, frame, harmony, renderer, template, template_calls, template_tools
 from nbcore.chat.template import IGNORED
+from nbcore.core.records import Row
 from nbcore.training import load
 from tests.chat import conversations, templates
 from tests.chat.conversations import TOOLS, asked
@@ -231,3 +232,15 @@ def test_a_cut_sample_ends_with_an_action(whole, length):
     if made.ids:
         assert made.labels[-1] != IGNORED
         assert isinstance(harmony.parse(SEEDLING, made.ids, TOOLS).action, harmony.Call | harmony.Final)
+
+
+def test_a_developers_message_is_a_system_message_to_a_template():
+    """Most templates know no developer, and would leave the instructions out or raise."""
+    talk = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
+    told = {"content": "Be brief."}
+    qwen = templates.tokenizer("qwen2_5")
+    made = [
+        renderer.chosen(qwen, {"messages": messages}).render(Row.parse({"id": "r", "messages": messages}))
+        for messages in ([{"role": role, **told}, *talk] for role in ("developer", "system"))
+    ]
+    assert made[0] == made[1] and "Be brief." in made[0][0].text
