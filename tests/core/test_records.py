@@ -64,7 +64,7 @@ def test_a_good_record_comes_back_as_it_was_given(parse, value):
         (Row.parse, row("hi"), r"'messages\[0\]' is 'hi'; it must be a mapping of role and content"),
         (Row.parse, row(said("human", "q"), ANSWERED), r"'messages\[0\].role' is 'human'; write user"),
         (Row.parse, row(ASKED, said("gpt", "q")), r"'messages\[1\].role' is 'gpt'; write assistant"),
-        (Row.parse, row(said("narrator", "q")), "is 'narrator'; it must be one of system, user, assistant, tool"),
+        (Row.parse, row(said("narrator", "q")), "is 'narrator'; it must be one of system, developer, user"),
         (Row.parse, row(said(None, "q")), r"'messages\[0\].role' is None"),
         (Row.parse, row({"content": "q"}), r"'messages\[0\].role' is None"),
         (Row.parse, row(said(["user"], "q")), r"'messages\[0\].role' is \['user'\]"),
