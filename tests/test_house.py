@@ -17,9 +17,10 @@ from nbcore.runs import layout
 
 ROOT = Path(__file__).resolve().parents[1]
 MAX_LINES = 260
-WITHOUT_TORCH = ("core", "stats", "config", "grading", "chat", "tasks", "runs", "data", "gates", "view")
-# Rooms of one floor that may import others of it: a gate asks whether data are clean and an adapter loads.
-BESIDE = {"gates": ("data", "training")}
+WITHOUT_TORCH = ("core", "stats", "config", "grading", "chat", "tasks", "runs", "data", "agent", "gates", "view")
+# Rooms of one floor that may import others of it: a gate asks whether data are clean and an adapter loads; an agent
+# repairs the faults that data puts into code.
+BESIDE = {"gates": ("data", "training"), "agent": ("data",)}
 # Imported only where a person asked for them, so not in requirements.txt.
 OPTIONAL = {"google", "IPython", "xllamacpp"}
 

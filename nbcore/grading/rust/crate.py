@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from nbcore.grading import verdicts
-from nbcore.grading.rust import compiler
+from nbcore.grading.rust import compiler, diagnostics
 from nbcore.grading.rust.compiler import Toolchain
 from nbcore.grading.sandbox import supervisor
 from nbcore.grading.sandbox.jail import Jail
@@ -22,6 +23,7 @@ _MB = 1 << 20
 _BUILT_MB = 64
 _MOST_MESSAGE = 600  # characters of what a failing test says
 _SUMMARY = re.compile(rb"^test result: (ok|FAILED)\. (\d+) passed; (\d+) failed;", re.MULTILINE)
+_OUTCOME = re.compile(rb"^test (\S+)(?: - should panic)? \.\.\. (ok|FAILED)", re.MULTILINE)
 _SAID = re.compile(r"^---- (\S+) stdout ----\n(.*?)(?=^---- |^failures:$|\Z)", re.MULTILINE | re.DOTALL)
 _THREAD = re.compile(r"^thread '[^']*' (?:\(\d+\) )?panicked at ", re.MULTILINE)  # 1.91 prints the thread's number too
 
@@ -32,10 +34,18 @@ def job(
     edition: str,
     features: tuple[str, ...] = (),
     library: tuple[str, str] | None = None,
+    told: bool = False,
+    check: bool = False,
+    only: Sequence[str] = (),
 ) -> dict[str, Any]:
     """What a worker is given. `files` are texts by their path in the crate, `root` is the path of the file whose tests
-    run: its lib.rs, or one of tests/ beside the `library`, (path of its lib.rs, name of the crate in Rust)."""
+    run: its lib.rs, or one of tests/ beside the `library`, (path of its lib.rs, name of the crate in Rust).
+
+    `told`: the verdict also has "diagnostics", what the compiler says (diagnostics.py), and "outcomes", {name of a
+    test: whether it passed}. `check`: the types alone. `only`: no other tests than these, by name.
+    """
     asked = {"language": LANGUAGE, "files": files, "root": root, "edition": edition, "features": list(features)}
+    asked |= {"told": told, "check": check, "only": list(only)}
     return asked | {"library": library, "text": "", "tests": "", "signature": None}
 
 
@@ -54,6 +64,8 @@ def judge(
     """
     build, here = folders
     crate, program = build / "crate", build / "tests"
+    if job["told"]:
+        verdict |= {"diagnostics": [], "outcomes": {}}
     for name, text in job["files"].items():
         path = (crate / name).resolve()
         if not path.is_relative_to(crate):
@@ -65,25 +77,31 @@ def judge(
         *(f"--remap-path-prefix={crate}/=", "-Ccodegen-units=1", "-Cdebuginfo=0", "-Coverflow-checks=on"),
         *(part for name in job["features"] for part in ("--cfg", f'feature="{name}"')),
     ]
+    if job["check"]:
+        checked = ["--crate-type=lib", "--crate-name=candidate", "--emit=metadata", "-o", str(build / "checked.rmeta")]
+        if _compiled(jail, chain, limits, build, [*common, *checked, str(crate / job["root"])], job, verdict):
+            verdict |= {"compiles": True, "verdict": "pass"}
+        return
     extern = []
     if job["library"]:
         path, name = job["library"]
         built_at = build / f"lib{name}.rlib"
         extern = ["--extern", f"{name}={built_at}"]
         library = ["--crate-type=rlib", f"--crate-name={name}", "-o", str(built_at), str(crate / path)]
-        if not _compiled(jail, chain, limits, build, [*common, *library], verdict):
+        if not _compiled(jail, chain, limits, build, [*common, *library], job, verdict):
             return
     tests = ["--test", "--crate-name=candidate", "-Cstrip=symbols", *extern, *chain.link]
-    if not _compiled(
-        jail, chain, limits, build, [*common, *tests, "-o", str(program), str(crate / job["root"])], verdict
-    ):
+    command = [*common, *tests, "-o", str(program), str(crate / job["root"])]
+    if not _compiled(jail, chain, limits, build, command, job, verdict):
         return
     verdict["compiles"] = True
     shutil.rmtree(crate)
     program.chmod(0o111)
     options = {"cpu": limits.run_cpu_s, jail.memory: limits.run_mem_mb * _MB, "fsize": _MB, "cwd": str(here)}
     ran = supervisor.run(
-        jail.candidate(program, ["--test-threads=1"], options, uid),
+        jail.candidate(
+            program, ["--test-threads=1", *(["--exact", *job["only"]] if job["only"] else [])], options, uid
+        ),
         env={},
         cpu_s=limits.run_cpu_s,
         wall_s=limits.run_wall_s,
@@ -92,6 +110,8 @@ def judge(
     )
     verdict["cpu_ms"] += ran.cpu_ms
     _read(ran, verdict)
+    if job["told"]:
+        verdict["outcomes"] = {name.decode(): how == b"ok" for name, how in _OUTCOME.findall(ran.stdout)}
 
 
 def _compiled(
@@ -100,6 +120,7 @@ def _compiled(
     limits: supervisor.Limits,
     build: Path,
     command: list[str],
+    job: dict[str, Any],
     verdict: dict[str, Any],
 ) -> bool:
     """Whether the compiler did it; else the verdict says why not."""
@@ -112,6 +133,8 @@ def _compiled(
         output_kb=limits.output_kb,
     )
     verdict["cpu_ms"] += built.cpu_ms
+    if job["told"]:
+        verdict["diagnostics"] = diagnostics.read(built.stderr, job["files"], str(build / "crate"))
     report = compiler.read_report(built.stderr, range(0), "tests")
     if wrong := compiler.failure(built, report, False):
         errors = report.errors or [verdicts.note(None, f"the compiler ended with {built.code or built.signal}")]

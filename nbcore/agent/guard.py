@@ -1,0 +1,99 @@
+"""What an agent may change in a crate that is judged by its own tests: the bodies of its functions, in safe Rust.
+
+A crate's tests run in one process with its code, which could print their result and end. So nothing that could do so
+may come in: no other item, no macro, no type, no operator, no file, and in a body no word that ends a program, catches
+a panic, or writes past the test harness.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+from nbcore.grading.rust.lexer import tokens
+from nbcore.grading.rust.syntax import edited, name_of, parse, walk
+
+WORDS = frozenset(
+    (
+        *(
+            "process",
+            "exit",
+            "abort",
+            "set_hook",
+            "take_hook",
+            "catch_unwind",
+            "resume_unwind",
+            "panic_any",
+            "Command",
+            "stdin",
+        ),
+        *("stdout", "stderr", "io", "os", "env", "fs", "net", "thread", "libc", "extern"),
+        *("unsafe", "asm", "macro_rules", "impl", "trait", "mod", "use", "static", "union", "cfg"),
+        *(
+            "test",
+            "include",
+            "include_str",
+            "include_bytes",
+            "crate_type",
+            "no_mangle",
+            "transmute",
+            "forget",
+            "leak",
+            "type_name",
+        ),
+        *("caller", "Location"),
+    )
+)
+_EQUALS = ("eq", "ne")
+
+
+def forbidden(given: Mapping[str, str], left: Mapping[str, str]) -> str:
+    """Why what was left cannot be judged by the crate's own tests; empty where it can."""
+    if set(given) != set(left):
+        return f"files came or went: {', '.join(sorted(set(given) ^ set(left)))}"
+    for name, text in left.items():
+        if text == given[name]:
+            continue
+        before, after = parse(given[name]), parse(text)
+        if after.has_error and not before.has_error:
+            return f"{name} does not parse"
+        if _skeleton(given[name]) != _skeleton(text):
+            return f"{name}: more than the bodies of functions differs"
+        more = Counter(_words(text)) - Counter(_words(given[name]))
+        if new := sorted(WORDS & set(more)):
+            return f"{name}: a body says {', '.join(new)}, which it did not"
+        if changed := [found for found in _bodies(text) if found[0] in _EQUALS and found not in _bodies(given[name])]:
+            return f"{name}: what {changed[0][0]} compares has changed"
+    return ""
+
+
+def _functions(text: str) -> list[tuple[str, int, int]]:
+    """(name, start, end) of the body of each function that is in no other, in bytes."""
+    found = []
+    for node in walk(parse(text)):
+        body = node.child_by_field_name("body") if node.type == "function_item" else None
+        if body is not None:
+            found.append((name_of(node), body.start_byte, body.end_byte))
+    found.sort(key=lambda one: one[1])
+    outer, end = [], 0
+    for one in found:
+        if one[1] >= end:
+            outer.append(one)
+            end = one[2]
+    return outer
+
+
+def _skeleton(text: str) -> list[str]:
+    raw = text.encode()
+    edits = [(start, end, b"{}") for _, start, end in _functions(text)]
+    return _words(edited(raw, edits).decode(errors="replace"))
+
+
+def _bodies(text: str) -> list[tuple[str, list[str]]]:
+    raw = text.encode()
+    return [(name, _words(raw[start:end].decode(errors="replace"))) for name, start, end in _functions(text)]
+
+
+def _words(text: str) -> list[str]:
+    """The tokens; of a literal its source, which the lexer has no word for."""
+    return [token.text or text[token.start : token.end] for token in tokens(text, "2021") if token.kind != "comment"]

@@ -1,0 +1,120 @@
+"""A crate to repair: what is in its folder, what its tests are, and what becomes of it in the end.
+
+The tests are never in the folder. `cargo_test` adds the visible ones when it builds; the hidden ones decide. A
+function with hidden tests (a kata, HumanEval-X) is judged by the grader, which no program can talk round. A crate is
+judged by its own tests, which a program could call passed; so only bodies of functions may differ from what was given
+(guard.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from nbcore.agent import guard
+from nbcore.core.records import Sample
+from nbcore.grading.grader import RustGrader
+from nbcore.grading.rust import crate
+from nbcore.grading.rust.forbidden import screen
+
+_SOURCE_KB = 256
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A crate with one fault."""
+
+    id: str
+    source: str
+    """The task or crate that it was made of."""
+    kind: str
+    """Of fault: a kind of data/faults.py, or of compile_faults.py."""
+    prompt: str
+    """What the crate is to do, for the model."""
+    files: dict[str, str]
+    """By path: what the folder holds."""
+    working: dict[str, str]
+    """The same without the fault: what a scripted agent knows, and no model is shown."""
+    visible: dict[str, str]
+    """By path: what is added to a file for `cargo_test`, and to new files of tests."""
+    tests: str = ""
+    """Hidden tests of a function; empty for a crate."""
+    signature: str | None = None
+    hidden: dict[str, str] = field(default_factory=dict)
+    """By path: what is added to a file for the hidden tests of a crate."""
+    only: tuple[str, ...] = ()
+    """The visible tests of a crate, by name; empty: all that are added."""
+    total: int = 0
+    """How many hidden tests a crate has."""
+    root: str = "src/lib.rs"
+    edition: str = "2021"
+    features: tuple[str, ...] = ()
+
+    @property
+    def function(self) -> bool:
+        """Whether it is one function with hidden tests, not a crate with its own."""
+        return bool(self.tests)
+
+    def record(self) -> dict[str, Any]:
+        """As JSON."""
+        return asdict(self)
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any]) -> Problem:
+        """From what `record` gave, or a line of JSON."""
+        return cls(**{**record, "only": tuple(record["only"]), "features": tuple(record["features"])})
+
+    def check(self, texts: Mapping[str, str]) -> dict[str, Any]:
+        """The job for `cargo_check`."""
+        return crate.job(dict(texts), self.root, self.edition, self.features, told=True, check=True)
+
+    def test(self, texts: Mapping[str, str]) -> dict[str, Any]:
+        """The job for `cargo_test`."""
+        files = added(texts, self.visible)
+        return crate.job(files, self.root, self.edition, self.features, told=True, only=self.only)
+
+    def refused(self, texts: Mapping[str, str]) -> str:
+        """What of these texts is not compiled at all: it reads files, the environment, or leaves safe Rust where the
+        crate did not; empty where all of it is."""
+        for name, text in texts.items():
+            before = screen(self.files.get(name, ""), _SOURCE_KB, self.edition).refused
+            known = {*before, "unterminated"}  # which the compiler says in better words
+            if new := [flag for flag in screen(text, _SOURCE_KB, self.edition).refused if flag not in known]:
+                return f"{name}: {', '.join(new)}"
+        return ""
+
+
+def added(texts: Mapping[str, str], tests: Mapping[str, str]) -> dict[str, str]:
+    """Texts with tests behind them."""
+    return dict(texts) | {name: f"{texts.get(name, '')}\n{text}" for name, text in tests.items()}
+
+
+def judge(grader: RustGrader, pairs: Sequence[tuple[Problem, Mapping[str, str]]]) -> list[dict[str, Any]]:
+    """What the hidden tests say of what an agent left, in order: {"verdict", "passed", "why", "tests_passed"}."""
+    answers: dict[int, dict[str, Any]] = {}
+    samples: dict[int, Sample] = {}
+    jobs: dict[int, dict[str, Any]] = {}
+    for number, (problem, texts) in enumerate(pairs):
+        why = "the root of the crate is gone" if problem.root not in texts else problem.refused(texts)
+        if not why and not problem.function:
+            why = guard.forbidden(problem.files, texts)
+        if why:
+            answers[number] = {"verdict": "rejected", "passed": False, "why": why, "tests_passed": 0}
+        elif problem.function:
+            samples[number] = {
+                **{"id": str(number), "code": texts[problem.root], "tests": problem.tests},
+                **{"signature": problem.signature, "edition": problem.edition},
+            }
+        else:
+            files = added(texts, problem.hidden)
+            jobs[number] = crate.job(files, problem.root, problem.edition, problem.features)
+    said = dict(zip(samples, grader.grade(list(samples.values())) if samples else [], strict=True))
+    said |= zip(jobs, grader.own_tests(list(jobs.values())) if jobs else [], strict=True)
+    for number, verdict in said.items():
+        problem = pairs[number][0]
+        passed = verdict["passed"] and (problem.function or verdict["tests_passed"] == problem.total)
+        kind = verdict["verdict"] if passed or not verdict["passed"] else "early_exit"
+        why = verdict["errors"][0]["message"] if verdict["errors"] else ""
+        answers[number] = {"verdict": kind, "passed": passed, "why": why, "tests_passed": verdict["tests_passed"]}
+    return [answers[number] for number in range(len(pairs))]

@@ -1,0 +1,153 @@
+"""Episodes: what the tools answer, that wrong calls are answered and never raise, and that no hostile agent scores."""
+
+import json
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nbcore.agent import problems
+from nbcore.agent.episode import Budget, Episode, advance, settle
+from nbcore.agent.folder import Folder, Refused
+from nbcore.agent.patch import applied
+from nbcore.agent.problem import Problem
+from nbcore.chat import actions
+from nbcore.grading.grader import Limits, RustGrader
+from tests.agent import hostile
+
+CASES = "".join(f"#[test] fn case_{n}() {{ assert_eq!(double({n}), {2 * n}); }}\n" for n in (1, 2, 3, 4))
+TASK = {
+    "id": "double",
+    "prompt": f"Write a function that doubles.\n{hostile.HEAD[:-2]}",
+    "signature": hostile.HEAD,
+    "tests": f"#[cfg(test)]\nmod tests {{\nuse super::*;\n{CASES}}}\n",
+    "solution": f"{hostile.HEAD}\n    value * 2\n}}\n",
+}
+PROBLEM = problems.of_task(TASK, "double-1", "constant", hostile.WRONG)
+
+
+@pytest.fixture(scope="module")
+def grader():
+    limits = Limits(run_cpu_s=1, run_wall_s=3, compile_cpu_s=4)
+    with_ = RustGrader(jobs=1, lint=False, limits=limits)
+    yield with_
+    with_.close()
+
+
+def played(episode: Episode, calls, grader) -> list[str]:
+    answers = []
+    for name, arguments in calls:
+        if episode.done:
+            break
+        answers += advance([(episode, episode.call(name, arguments))], grader)
+    return answers
+
+
+def test_a_fault_is_seen_repaired_and_the_hidden_tests_say_so(grader, tmp_path):
+    episode = Episode.begun(PROBLEM, tmp_path / "a")
+    calls = [("list_files", ""), ("read_file", {"path": "src/lib.rs"}), ("cargo_test", "{}")]
+    listed, text, tested = played(episode, calls, grader)
+    assert listed == "src/lib.rs (3 lines)" and text == hostile.WRONG.rstrip()
+    assert tested.startswith("0 of 2 visible tests pass") and "left: 3\n right: 2" in tested
+    before = episode.copy(tmp_path / "b")
+    patch = "*** Begin Patch\n*** Update File: src/lib.rs\n@@\n-    value * 3\n+    value * 2\n*** End Patch"
+    changed, fine, _ = played(episode, [("apply_patch", patch), ("cargo_test", "{}"), ("finish", "{}")], grader)
+    assert changed == "changed src/lib.rs" and fine == "all 2 visible tests pass"
+    assert [verdict["passed"] for verdict in settle([episode, before], grader)] == [True, False]
+    assert (episode.steps, episode.valid, episode.done) == (6, 6, "finish")
+
+
+def test_compile_errors_are_of_the_crate_alone(grader, tmp_path):
+    """Unbalanced braces made rustc quote the lines of the tests behind them."""
+    episode = Episode.begun(PROBLEM, tmp_path / "a", Budget(steps=20))
+    for code in (f"{hostile.HEAD}\n value", f"{hostile.HEAD} missing }}\n", f"{hostile.WRONG}/*"):
+        answer = played(episode, [("write_file", code), ("cargo_test", "{}")], grader)[1]
+        assert answer.startswith("the crate does not compile") and "assert" not in answer and "case_" not in answer
+    renamed = played(episode, [("write_file", "pub fn other() {}"), ("cargo_test", "{}")], grader)[1]
+    assert "cannot find function `double`" in renamed and "assert_eq" not in renamed
+
+
+@pytest.mark.parametrize("name", hostile.WITHOUT_CARGO)
+def test_a_hostile_agent_never_scores_and_never_raises(name, grader, tmp_path):
+    outside = tmp_path / "outside.rs"
+    outside.write_text("secret")
+    episode = Episode.begun(PROBLEM, tmp_path / "crate")
+    answers = played(episode, hostile.WITHOUT_CARGO[name], grader)
+    assert all(isinstance(answer, str) and len(answer) < 7_000 for answer in answers)
+    assert "root:" not in "".join(answers) and "secret" not in "".join(answers)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["crate", "outside.rs"]
+    assert episode.folder.names() == ["src/lib.rs"] and episode.done
+    assert not settle([episode], grader)[0]["passed"]
+
+
+@pytest.mark.slow
+def test_hostile_programs_never_score_and_never_harm(grader, tmp_path):
+    """Together, as they would be in training: what one does may not touch the next, which is honest."""
+    episodes = {name: Episode.begun(PROBLEM, tmp_path / str(number)) for number, name in enumerate(hostile.WITH_CARGO)}
+    for step in range(4):
+        pairs = [
+            (episode, episode.call(*hostile.WITH_CARGO[name][step]))
+            for name, episode in episodes.items()
+            if not episode.done and step < len(hostile.WITH_CARGO[name])
+        ]
+        for answer in advance(pairs, grader):
+            assert "root:" not in answer and "/tmp/" not in answer and len(answer) < 7_000
+    settle(list(episodes.values()), grader)
+    assert not [name for name, episode in episodes.items() if episode.verdict["passed"]]
+    honest = Episode.begun(PROBLEM, tmp_path / "honest")
+    played(honest, [("write_file", TASK["solution"]), ("finish", "{}")], grader)
+    assert settle([honest], grader)[0]["passed"]
+
+
+def test_links_in_a_folder_are_not_followed(tmp_path):
+    folder = Folder.made(tmp_path / "crate", {"src/lib.rs": "x"})
+    (tmp_path / "secret.rs").write_text("secret")
+    (tmp_path / "crate" / "src" / "link.rs").symlink_to(tmp_path / "secret.rs")
+    (tmp_path / "crate" / "out").symlink_to(tmp_path)
+    assert folder.names() == ["src/lib.rs"]
+    for path in ("src/link.rs", "out/secret.rs"):
+        with pytest.raises(Refused):
+            folder.read(path)
+        with pytest.raises(Refused):
+            folder.write(path, "y")
+    assert (tmp_path / "secret.rs").read_text() == "secret"
+    assert folder.copy(tmp_path / "copy").names() == ["src/lib.rs"]
+
+
+@given(
+    st.sampled_from(["list_files", "read_file", "search", "write_file", "apply_patch", "replace_lines", "reset", "x"]),
+    st.text(),
+)
+@settings(max_examples=60, deadline=None)
+def test_any_call_is_answered_with_text(tmp_path_factory, name, written):
+    episode = Episode.begun(PROBLEM, tmp_path_factory.mktemp("any") / "crate")
+    assert isinstance(advance([(episode, episode.call(name, written))], None)[0], str)
+
+
+@given(st.lists(st.sampled_from("abc"), min_size=1, max_size=12), st.randoms())
+@settings(max_examples=50, deadline=None)
+def test_a_patch_of_whole_context_gives_what_it_says(lines, rng):
+    random.Random(rng.random())
+    at = rng.randrange(len(lines))
+    body = [f"{'-' if number == at else ' '}{line}" for number, line in enumerate(lines)]
+    body.insert(at + 1, "+new")
+    patch = "\n".join(["*** Begin Patch", "*** Update File: a.rs", "@@", *body, "*** End Patch"])
+    text = "\n".join(lines) + "\n"
+    assert applied(patch, lambda _: text)["a.rs"] == "\n".join([*lines[:at], "new", *lines[at + 1 :]]) + "\n"
+
+
+def test_budgets_end_an_episode(tmp_path):
+    episode = Episode.begun(PROBLEM, tmp_path / "a", Budget(steps=2, tokens=100))
+    look = episode.call("list_files", "{}")
+    assert "used up" not in advance([(episode, look)], None, [10])[0]
+    assert "the budget of 2 steps is used up" in advance([(episode, look)], None, [10])[0]
+    with pytest.raises(ValueError, match="has ended"):
+        advance([(episode, look)], None)
+    other = Episode.begun(PROBLEM, tmp_path / "b", Budget(tokens=5))
+    advance([(other, actions.Truncated())], None, [10])
+    assert (other.done, other.valid) == ("tokens", 0)
+
+
+def test_a_problem_is_the_same_from_its_record():
+    assert Problem.of_record(json.loads(json.dumps(PROBLEM.record()))) == PROBLEM
