@@ -79,7 +79,8 @@ def arguments(function: Function, written: str) -> Any:
         return {}
     try:
         value = json.loads(written, object_pairs_hook=_once, parse_constant=_no_constant)
-        json.dumps(value, ensure_ascii=False).encode()  # half of a surrogate pair cannot be written to a file
+        # Half of a surrogate pair cannot be written to a file, and 1e999 is read as infinity.
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except RecursionError:
         raise BadArguments(f"arguments of {function.name}: nested too deep") from None
     except ValueError as error:
@@ -96,7 +97,7 @@ def _fit(function: Function, value: Any) -> None:
         schema = {"type": "object", "maxProperties": 0}
     try:
         wrong = next(_validator(_text(schema)).iter_errors(value), None)
-    except (RecursionError, referencing.exceptions.Unresolvable) as error:
+    except (RecursionError, OverflowError, referencing.exceptions.Unresolvable) as error:
         raise BadArguments(f"arguments of {function.name} cannot be checked: {shortened(error)}") from None
     if wrong is not None:
         where = "".join(f"[{part!r}]" for part in wrong.absolute_path)

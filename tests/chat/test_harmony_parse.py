@@ -133,6 +133,22 @@ def test_what_is_no_legal_action_is_malformed_and_says_why(text, reason):
     assert reason in action.reason and "\n" not in action.reason
 
 
+@pytest.mark.parametrize(
+    ("schema", "written"),
+    [
+        ({"$ref": "https://example.org/schema.json"}, '"a"'),
+        ({"$ref": "#/nowhere"}, '"a"'),
+        ({"type": "number", "multipleOf": 0.1}, "1e999"),
+        ({"type": "number", "multipleOf": 1e-300}, "1e300"),
+    ],
+)
+def test_a_schema_that_cannot_be_checked_is_malformed_and_nothing_is_fetched(schema, written):
+    """A person's tools may hold what no checker can follow: the episode goes on all the same."""
+    tools = [{"name": "f", "parameters": {"type": "object", "properties": {"x": schema}}}]
+    action = read(PROMPTED.format("f", f'{{"x": {written}}}'), tools).action
+    assert isinstance(action, harmony.Malformed | harmony.Call) and "\n" not in getattr(action, "reason", "")
+
+
 def test_no_function_can_be_called_where_none_is_offered():
     assert "there are none" in read(PROMPTED.format("list_files", "{}"), None).action.reason
 
