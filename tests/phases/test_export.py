@@ -12,6 +12,7 @@ from nbcore import runs, view
 from nbcore.phases import export
 from nbcore.training import asking, load
 from nbcore.training.export import gguf, gguf_parity, llama_cpp, ollama, parity, talking
+from tests.training import small_adapters as small
 
 FEW = {"gguf": [], "prompts": 1, "greedy": 3, "perplexity_documents": 2, "max_tokens": 24}
 
@@ -153,6 +154,23 @@ def test_llama_cpp_says_what_the_model_says(chain):
     rows = export.see(run)
     assert rows[0]["answered_by"] == "llama.cpp" and "<|" not in rows[0]["completion"]
     assert export.finish(run).verify() == []
+
+
+@pytest.mark.slow
+@needs_llama_cpp
+@pytest.mark.parametrize("kind", ["qwen3", "gpt_oss"])
+def test_other_architectures_say_the_same_in_llama_cpp(chain, run, tmp_path, kind):
+    """The experts of gpt-oss are stored interleaved; converted otherwise, every number would differ."""
+    base = small.base(tmp_path / "base", kind, hidden_size=64, intermediate_size=64, head_dim=32)
+    experts = {"target_parameters": small.EXPERTS} if kind == "gpt_oss" else {}
+    adapter = small.adapter(tmp_path / "adapter", base, **experts)
+    export.folder.merged(adapter, str(base), tmp_path / "out", prompts=1)
+    gguf.make(tmp_path / "out", tmp_path / "gguf", ["f32"])
+    rows = export.data(run)
+    reference = gguf_parity.Reference(tmp_path / "out", rows, run.config, "cpu")
+    shown = (rows["tokenizer"], rows["chats"], rows["prompts"], reference)
+    numbers, problems = gguf_parity.check(tmp_path / "gguf" / "model-f32.gguf", "f32", *shown)
+    assert problems == [] and numbers["greedy"]["agreement"] == 1.0 and numbers["within"]
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ def base(folder, kind, dtype=torch.float32, tied=False, **more):
     """A random model of a kind (gpt_oss, qwen3) with the seedling's tokenizer, saved; returns the folder."""
     set_seed(1)
     if kind == "gpt_oss":
-        config = GptOssConfig(**SIZE, num_local_experts=4, num_experts_per_tok=2, **more)
+        config = GptOssConfig(**{**SIZE, "num_local_experts": 4, "num_experts_per_tok": 2, **more})
         model = GptOssForCausalLM(config)
     else:
         model = Qwen3ForCausalLM(Qwen3Config(**{**SIZE, "tie_word_embeddings": tied, **more}))

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -277,6 +279,29 @@ def test_an_interrupted_merge_leaves_no_folder(oss, tmp_path):
     (tmp_path / ".out.deadbeef.part").mkdir()
     with merge.whole(tmp_path / "out") as made:
         (made / "file").write_text("x")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from nbcore.training.export import folder
+def die(words, done=0, total=0):
+    if done == 6:
+        os.kill(os.getpid(), signal.SIGKILL)
+folder.merged(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), prompts=0, doing=die)
+"""
+
+
+@pytest.mark.slow
+def test_a_kill_leaves_nothing_that_is_taken_for_an_export(oss, tmp_path):
+    """Half of the shards under the export's name would load, with random weights for the rest."""
+    out = tmp_path / "out"
+    arguments = [str(oss / "adapter"), str(oss / "base"), str(out)]
+    done = subprocess.run([sys.executable, "-c", KILLED, *arguments], capture_output=True, timeout=120)
+    assert done.returncode == -9 and not out.exists() and [path.name[0] for path in tmp_path.iterdir()] == ["."]
+    assert main.main(["chat", str(out), "--store", str(tmp_path)]) == 2
+    assert folder.merged(oss / "adapter", str(oss / "base"), out, prompts=0)["ok"]
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
