@@ -19,6 +19,7 @@ import typer
 
 from nbcore import runs
 from nbcore.cli import export, gates, talk
+from nbcore.cli.agent import agent_app
 from nbcore.cli.data import data_app
 from nbcore.cli.reports import audit, card, compare, report, show_report
 from nbcore.cli.runs import Judged, Store, err, out, runs_app
@@ -36,6 +37,7 @@ app = typer.Typer(
 )
 app.add_typer(runs_app, name="runs")
 app.add_typer(data_app, name="data")
+app.add_typer(agent_app, name="agent")
 app.command()(export.merge)
 app.command()(talk.chat)
 app.command()(talk.serve)

@@ -1,0 +1,60 @@
+"""Faults of tasks as problems, verified: the visible tests notice them, and the hidden tests do."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+
+from nbcore.agent import compile_faults, problems
+from nbcore.agent.episode import run
+from nbcore.agent.problem import Problem, judge
+from nbcore.core.records import Task
+from nbcore.data import faults
+from nbcore.grading.grader import RustGrader
+from nbcore.tasks import checking
+
+
+def candidates(tasks: Sequence[Task], per_task: int, seed: int) -> Iterator[Problem]:
+    """Faults of tasks that have a solution, not tried yet: the first of each task, then the second, and so on. Every
+    third is one that the compiler sees."""
+    for turn in range(per_task):
+        for number, task in enumerate(tasks):
+            if not (working := checking.solution(task)):
+                continue
+            rng = random.Random(f"{seed} {turn} {task['id']}")
+            id_ = f"{task['id']}-{turn}"
+            compiled = compile_faults.find(working)
+            if (number + turn) % 3 == 2 and compiled:
+                kind = rng.choice(sorted({fault.kind for fault in compiled}))
+                code = rng.choice([fault for fault in compiled if fault.kind == kind]).code
+                yield problems.of_task(task, id_, kind, code)
+            elif chosen := faults.choose(_found(working), 1, rng):
+                yield problems.of_task(task, id_, chosen[0].kind, chosen[0].applied(working))
+
+
+def verified(found: Sequence[Problem], grader: RustGrader) -> list[Problem]:
+    """Those whose fault is what its kind says, that the visible tests notice, and that the working code repairs."""
+    said = run(grader, [problem.test(problem.files) for problem in found])
+    noticed = []
+    for problem, verdict in zip(found, said, strict=True):
+        codes = compile_faults.KINDS.get(problem.kind)
+        if codes is None:
+            right = verdict["compiles"] and not verdict["passed"] and verdict["verdict"] != "infra_error"
+        else:
+            right = any(error["code"] in codes for error in verdict["errors"])
+        if right:
+            noticed.append(problem)
+    pairs = [(problem, texts) for problem in noticed for texts in (problem.files, problem.working)]
+    judged = judge(grader, pairs)
+    return [
+        problem
+        for problem, faulty, working in zip(noticed, judged[::2], judged[1::2], strict=True)
+        if working["passed"] and not faulty["passed"] and faulty["verdict"] != "infra_error"
+    ]
+
+
+def _found(working: str) -> list[faults.Fault]:
+    try:
+        return faults.find(working)
+    except ValueError:  # a person's solution that does not parse: checking refuses it in better words
+        return []

@@ -1,0 +1,64 @@
+"""Recorded demonstrations: rows that readers of chat rows take, repaired, and the same when played again."""
+
+import json
+
+import pytest
+
+from nbcore.agent import compile_faults, problems, scripted
+from nbcore.agent import record as recording
+from nbcore.core import formats
+from nbcore.grading.grader import RustGrader
+from tests.agent.test_episode import TASK
+
+
+@pytest.mark.slow
+def test_rows_are_repairs_and_the_same_after_an_interruption(tmp_path):
+    out, calls = tmp_path / "rows.jsonl", []
+    report = recording.record(out, count=6, jobs=1, progress=lambda *said: calls.append(said))
+    rows = list(formats.read(out, "rows"))
+    assert report["rows"] == len(rows) == 6 and not any(isinstance(row, formats.SetAside) for row in rows)
+    assert set(report["variants"]) == set(scripted.VARIANTS)
+    for row in rows:
+        roles = [message["role"] for message in row["messages"]]
+        assert roles[:3] == ["system", "user", "assistant"] and roles[-2:] == ["tool", "assistant"]
+        assert "visible tests pass" in row["messages"][-2]["content"]
+        text = json.dumps(row)
+        assert "assert_eq!" not in text and "visible_tests" not in text and "/tmp/" not in text
+    once = out.read_bytes()
+    out.unlink()
+    recording.record(out, count=6, jobs=1)
+    assert out.read_bytes() == once
+    with pytest.raises(ValueError, match="begun with another seed"):
+        recording.record(out, count=6, seed=1)
+
+
+@pytest.mark.parametrize("raw", [True, False])
+def test_a_retry_shows_a_wrong_attempt_that_is_not_trained(raw, tmp_path):
+    problem = problems.of_task(TASK, "double-1", "constant", TASK["solution"].replace("2", "3"))
+    grader = RustGrader(jobs=1, lint=False)
+    try:
+        [row] = scripted.demonstrate([(problem, "retry")], grader, tmp_path, raw=raw)
+    finally:
+        grader.close()
+    wrong = [message for message in row["messages"] if message.get("train") is False]
+    assert len(wrong) == len(row["meta"]["wrong_calls"]) == 1
+    assert (wrong[0]["tool_calls"][0]["function"]["arguments"][0] == "{") is not raw
+    names = [m["tool_calls"][0]["function"]["name"] for m in row["messages"] if m.get("tool_calls")]
+    assert "reset" in names and names[-1] == "cargo_test"
+
+
+def test_compile_faults_change_the_text_and_every_kind_is_made():
+    text = (
+        "use std::collections::HashMap;\npub fn f(xs: Vec<i64>) -> i64 {\n    let mut sum = 0;\n"
+        "    for x in xs { sum += x; }\n    sum + HashMap::<u8, u8>::new().len() as i64\n}\n"
+    )
+    found = compile_faults.find(text)
+    assert {fault.kind for fault in found} == set(compile_faults.KINDS)
+    assert all(fault.code != text for fault in found)
+
+
+def test_half_of_the_tests_are_visible():
+    visible = problems.half(TASK["tests"])
+    assert "case_1" in visible and "case_2" not in visible and "case_3" in visible
+    one = "#[test]\nfn all() {\n    assert_eq!(f(1), 1);\n    assert_eq!(f(2), 2);\n}\n"
+    assert "f(1)" in problems.half(one) and "f(2)" not in problems.half(one)
