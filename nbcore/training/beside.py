@@ -23,46 +23,46 @@ class Grading:
     """
 
     def __init__(self, judge: Judge):
-        self._judge = judge
-        self._thread = futures.ThreadPoolExecutor(1, thread_name_prefix="nbcore-grading")
-        self._pieces: list[tuple[list[int], futures.Future]] = []
-        self._stopped = threading.Event()
-        self._graded, self._within = 0, 0
+        self.judge = judge
+        self.thread = futures.ThreadPoolExecutor(1, thread_name_prefix="nbcore-grading")
+        self.pieces: list[tuple[list[int], futures.Future]] = []
+        self.stopped = threading.Event()
+        self.graded, self.within = 0, 0
 
     def __enter__(self) -> Grading:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
         if kind is not None:
-            self._stopped.set()
-        self._thread.shutdown(wait=True, cancel_futures=kind is not None)
+            self.stopped.set()
+        self.thread.shutdown(wait=True, cancel_futures=kind is not None)
 
     def add(self, indices: list[int], completions: list[Completion]) -> None:
         """Have these judged. Raises what the judging of an earlier batch raised."""
-        for _, piece in self._pieces:
+        for _, piece in self.pieces:
             if piece.done():
                 piece.result()
         for start in range(0, len(indices), PIECE):
             part = slice(start, start + PIECE)
-            self._pieces.append((indices[part], self._thread.submit(self._one, indices[part], completions[part])))
+            self.pieces.append((indices[part], self.thread.submit(self._one, indices[part], completions[part])))
 
     def verdicts(self, count: int, doing: Callable[[int], None]) -> list[Verdict]:
         """The verdicts on answers 0 … count - 1, all of which have been added; `doing` is told how many there are."""
         judged: list[Verdict | None] = [None] * count
-        for indices, piece in self._pieces:
+        for indices, piece in self.pieces:
             while not futures.wait([piece], LOOK).done:
-                doing(self._graded + self._within)
+                doing(self.graded + self.within)
             for index, verdict in zip(indices, piece.result(), strict=True):
                 judged[index] = verdict
         doing(count)
         return judged
 
     def _one(self, indices: list[int], completions: list[Completion]) -> list[Verdict]:
-        if self._stopped.is_set():
+        if self.stopped.is_set():
             raise futures.CancelledError
-        found = self._judge(indices, completions, self._note)
-        self._graded, self._within = self._graded + len(indices), 0
+        found = self.judge(indices, completions, self._note)
+        self.graded, self.within = self.graded + len(indices), 0
         return found
 
     def _note(self, done: int) -> None:
-        self._within = done
+        self.within = done
