@@ -3,6 +3,8 @@
 import json
 import shutil
 import subprocess
+from concurrent import futures
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
@@ -49,7 +51,7 @@ def test_own_tests_are_worth_the_mutants_they_kill(tests, worth, flags):
 
 
 def cargo_passes(folder, code, tests):
-    (folder / "src").mkdir(exist_ok=True)
+    (folder / "src").mkdir(parents=True, exist_ok=True)
     (folder / "Cargo.toml").write_text('[package]\nname = "candidate"\nversion = "0.1.0"\nedition = "2021"\n')
     (folder / "src" / "lib.rs").write_text(code + tests)
     shutil.rmtree(folder / "target" / "debug" / ".fingerprint", ignore_errors=True)  # never an older answer
@@ -59,9 +61,13 @@ def cargo_passes(folder, code, tests):
     return done.returncode == 0
 
 
+def cargos_of(folder, samples):
+    return [cargo_passes(folder, sample["code"], sample["tests"]) for sample in samples]
+
+
 @pytest.mark.slow
 def test_verdicts_are_those_of_cargo_test(tmp_path):
-    """80 references and 400 one-edit mutants of them: pass or not, in every case as plain `cargo test` says.
+    """80 references and 250 and more one-edit mutants of them: pass or not, in every case as plain `cargo test` says.
 
     A reference that its own tests cannot tell from a mutant passes in both, which is right.
     """
@@ -71,7 +77,7 @@ def test_verdicts_are_those_of_cargo_test(tmp_path):
     rows = []
     for task in map(json.loads, path.read_text().splitlines()):
         code = task["signature"] + task["solution"]
-        rows += [(task, version) for version in [code, *mutants(code, most=8)]]
+        rows += [(task, version) for version in [code, *mutants(code, most=4)]]
     sample = {"edition": "2021"}
     samples = [
         sample | {"id": f"{i}", "code": code, "tests": task["tests"], "signature": task["signature"]}
@@ -80,7 +86,10 @@ def test_verdicts_are_those_of_cargo_test(tmp_path):
     grader = RustGrader(lint=False)
     ours = [verdict["passed"] for verdict in grader.grade(samples)]
     grader.close()
-    cargos = [cargo_passes(tmp_path, sample["code"], sample["tests"]) for sample in samples]
+    halves = [samples[::2], samples[1::2]]  # each in a folder of its own, on a core of its own
+    with futures.ThreadPoolExecutor(2) as pool:
+        even, odd = pool.map(lambda at: cargos_of(tmp_path / str(at), halves[at]), range(2))
+    cargos = [verdict for pair in zip_longest(even, odd) for verdict in pair][: len(samples)]
     differ = [(rows[i][0]["id"], rows[i][1]) for i in range(len(rows)) if ours[i] != cargos[i]]
-    assert len(rows) >= 80 + 400 and sum(ours) >= 80
+    assert len(rows) >= 80 + 250 and sum(ours) >= 80
     assert differ == []
