@@ -47,6 +47,10 @@ class Problem:
     """The visible tests of a crate, by name; empty: all that are added."""
     total: int = 0
     """How many hidden tests a crate has."""
+    suite: str = ""
+    """The file of tests/ that a crate is judged by; empty: its unit tests."""
+    name: str = ""
+    """Of the crate, in Rust, where there is a suite."""
     root: str = "src/lib.rs"
     edition: str = "2021"
     features: tuple[str, ...] = ()
@@ -71,8 +75,15 @@ class Problem:
 
     def test(self, texts: Mapping[str, str]) -> dict[str, Any]:
         """The job for `cargo_test`."""
-        files = added(texts, self.visible)
-        return crate.job(files, self.root, self.edition, self.features, told=True, only=self.only)
+        return self._tested(added(texts, self.visible), told=True, only=self.only)
+
+    def final_test(self, texts: Mapping[str, str]) -> dict[str, Any]:
+        """The job for the hidden tests of a crate."""
+        return self._tested(added(texts, self.hidden))
+
+    def _tested(self, files: dict[str, str], **options: Any) -> dict[str, Any]:
+        library = (self.root, self.name) if self.suite else None
+        return crate.job(files, self.suite or self.root, self.edition, self.features, library, **options)
 
     def refused(self, texts: Mapping[str, str]) -> str:
         """What of these texts is not compiled at all: it reads files, the environment, or leaves safe Rust where the
@@ -107,8 +118,7 @@ def judge(grader: RustGrader, pairs: Sequence[tuple[Problem, Mapping[str, str]]]
                 **{"signature": problem.signature, "edition": problem.edition},
             }
         else:
-            files = added(texts, problem.hidden)
-            jobs[number] = crate.job(files, problem.root, problem.edition, problem.features)
+            jobs[number] = problem.final_test(texts)
     said = dict(zip(samples, grader.grade(list(samples.values())) if samples else [], strict=True))
     said |= zip(jobs, grader.own_tests(list(jobs.values())) if jobs else [], strict=True)
     for number, verdict in said.items():

@@ -6,20 +6,24 @@ import json
 import random
 import tempfile
 from collections import Counter
-from collections.abc import Callable
-from itertools import islice
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+from nbcore.agent import crates as of_crates
 from nbcore.agent import making, scripted
+from nbcore.agent.problem import Problem
+from nbcore.agent.tools import schemas
 from nbcore.core import lines
 from nbcore.core.records import Row
+from nbcore.data.std_crate import read_crate
 from nbcore.grading.grader import RustGrader
 from nbcore.runs import commit
 from nbcore.tasks import sets
 
 CHUNK = 12  # candidates between two writes: what an interruption costs at most
-PER_TASK = 8
+PER_TASK, PER_CRATE = 8, 30
 
 
 def record(
@@ -27,13 +31,16 @@ def record(
     tasks: str = "katas",
     count: int = 100,
     *,
+    crates: Sequence[str | Path] = (),
+    per_crate: int = PER_CRATE,
     split: str = "train",
     seed: int = 0,
     raw: bool = True,
     jobs: int | None = None,
     progress: Callable[[str, int, int], None] = lambda words, done, total: None,
 ) -> dict[str, Any]:
-    """Write `count` demonstrations on faults of tasks to OUT, the variants in turn. Given again, it goes on.
+    """Write `count` demonstrations to OUT, the variants in turn: on at most `per_crate` faults of each crate, and then
+    of tasks. Given again, it goes on. The problems stand in OUT.part.jsonl, from which `replay` plays the rows again.
 
     Returns {"rows", "tried", "kinds": {kind: n}, "variants": {variant: n}}. Raises ValueError where OUT was begun with
     other settings, or where the tasks give too few.
@@ -45,7 +52,9 @@ def record(
     drawn = sets.tasks(tasks, split, None, seed)
     random.Random(seed).shuffle(drawn)
     state = out.with_name(f"{out.name}.part.jsonl")
-    settings = {"seed": seed, "raw": raw, "tasks": lines.digest(drawn), "chunk": CHUNK}
+    opened = [read_crate(name) for name in crates]
+    settings = {"seed": seed, "raw": raw, "tasks": lines.digest(drawn), "chunk": CHUNK, "per_crate": per_crate}
+    settings |= {"crates": lines.digest([one._asdict() for one in opened])}
     first, *done = lines.read(state) or [None]
     if first is None:
         if out.exists() and out.stat().st_size:
@@ -55,21 +64,26 @@ def record(
     elif first != settings:
         raise ValueError(f"OUT: {state} was begun with another seed, form or tasks; name another OUT, or delete it")
     rows = [row for chunk in done for row in chunk["rows"]]
-    waiting = making.candidates(drawn, PER_TASK, seed)
-    tried = sum(1 for _ in islice(waiting, len(done) * CHUNK))
-    grader = RustGrader(jobs=jobs, lint=False) if len(rows) < count else None
+    grader = RustGrader(jobs=jobs, lint=False)
     try:
+        of_each = [of_crates.problems(one, per_crate, seed, grader) for one in opened]
+        waiting = chain(*of_each, making.candidates(drawn, PER_TASK, seed))
+        tried = 0
+        if len(rows) < count:
+            progress("recording repairs", len(rows), count)
+            tried = sum(1 for _ in islice(waiting, len(done) * CHUNK))
         while len(rows) < count and (chunk := list(islice(waiting, CHUNK))):
             progress("recording repairs", len(rows), count)
             found = making.verified(chunk, grader)
             turns = [(one, scripted.VARIANTS[(tried + at) % len(scripted.VARIANTS)]) for at, one in enumerate(found)]
             with tempfile.TemporaryDirectory(prefix="nbcore-agent-") as folder:
                 fresh = [Row.parse(row) for row in scripted.demonstrate(turns, grader, Path(folder), seed, raw)]
-            lines.append(state, {"rows": fresh})
+            kept = {row["meta"]["problem"] for row in fresh}
+            problems = [one.record() for one in found if one.id in kept]
+            lines.append(state, {"rows": fresh, "problems": problems})
             rows, tried = [*rows, *fresh], tried + len(chunk)
     finally:
-        if grader:
-            grader.close()
+        grader.close()
     if len(rows) < count:
         raise ValueError(f"tasks: {len(drawn)} tasks of {tasks} gave {len(rows)} rows, not {count}; ask for fewer")
     rows = rows[:count]
@@ -77,3 +91,33 @@ def record(
     progress("recording repairs", count, count)
     kinds, variants = (dict(Counter(row["meta"][name] for row in rows)) for name in ("kind", "variant"))
     return {"rows": len(rows), "tried": tried, "kinds": kinds, "variants": variants}
+
+
+def problems_of(out: Path) -> Iterator[Problem]:
+    """The problems that the rows of a recorded file are about. Raises FileNotFoundError where they are not beside it."""
+    state = out.with_name(f"{out.name}.part.jsonl")
+    if not state.is_file():
+        raise FileNotFoundError(f"ROWS: {state} is not there, and it has the problems of {out}; record them again")
+    for chunk in lines.read(state)[1:]:
+        yield from map(Problem.of_record, chunk["problems"])
+
+
+def replay(out: Path, grader: RustGrader) -> list[str]:
+    """Play the calls of every recorded row again: the ids of those whose answers or end are not what they were."""
+    known = {problem.id: problem for problem in problems_of(out)}
+    rows = lines.read(out)
+    planned = []
+    for row in rows:
+        calls = [call["function"] for message in row["messages"] for call in message.get("tool_calls") or ()]
+        problem = known[row["meta"]["problem"]]
+        planned.append((problem, [(call["name"], call["arguments"]) for call in calls]))
+    changed = []
+    for raw in (True, False):
+        of_form = [at for at, row in enumerate(rows) if row["tools"] == schemas(raw)]
+        with tempfile.TemporaryDirectory(prefix="nbcore-agent-") as folder:
+            played = scripted.play([planned[at] for at in of_form], grader, Path(folder), raw)
+        for at, (episode, answers) in zip(of_form, played, strict=True):
+            told = [message["content"] for message in rows[at]["messages"] if message["role"] == "tool"]
+            if answers != told or not episode.verdict["passed"]:
+                changed.append(rows[at]["id"])
+    return changed
