@@ -94,7 +94,7 @@ def record(
 
 
 def problems_of(out: Path) -> Iterator[Problem]:
-    """The problems that the rows of a recorded file are about. Raises FileNotFoundError where they are not beside it."""
+    """The problems that recorded rows are about. Raises FileNotFoundError where they are not beside the file."""
     state = out.with_name(f"{out.name}.part.jsonl")
     if not state.is_file():
         raise FileNotFoundError(f"ROWS: {state} is not there, and it has the problems of {out}; record them again")

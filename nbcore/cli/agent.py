@@ -19,9 +19,13 @@ def _group():
 
 @agent_app.command()
 def record(
+    crates: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="CRATE", help="Crates that need std alone: folders, or what librust-*-dev installs."),
+    ] = None,
     file: Annotated[
         Path, typer.Option("--out", metavar="FILE", help="Where to write chat rows with tools, as .jsonl.")
-    ],
+    ] = ...,
     tasks: Annotated[
         str, typer.Option(help="katas, or a file of tasks with solutions, such as HumanEval-X.")
     ] = "katas",
@@ -35,7 +39,7 @@ def record(
     Each row was repaired by the hidden tests' word, and was played twice with the same answers. Given again, it goes
     on where it stopped. The rows are for `rows` of 04_sft.
 
-    Example: python -m nbcore agent record --out repairs.jsonl --count 200
+    Example: python -m nbcore agent record either strsim --out repairs.jsonl --count 200
     """
     from rich import progress as bars
 
@@ -51,7 +55,9 @@ def record(
             if not err.is_terminal:
                 err.print(f"{words}: {done} of {total}")
 
-        report = recording.record(file, tasks, count, seed=seed, raw=not json_, jobs=jobs, progress=tell)
+        report = recording.record(
+            file, tasks, count, crates=crates or (), seed=seed, raw=not json_, jobs=jobs, progress=tell
+        )
     for title in ("kinds", "variants"):
         out.print(f"{title}: {', '.join(f'{number} {name}' for name, number in sorted(report[title].items()))}")
     out.print(f"{report['rows']} rows of {report['tried']} faults in {file}")
