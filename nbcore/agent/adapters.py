@@ -1,0 +1,172 @@
+"""The repair environment as other trainers expect one: TRL's `environment_factory`, and the turns of `verifiers`.
+
+GRPOTrainer(…, train_dataset=rows(problems), environment_factory=lambda: RepairEnvironment(grader))
+
+class Repair(RepairTurns, verifiers.MultiTurnEnv): …     # with dataset=rows(problems), rubric: Repair.reward
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nbcore.agent.episode import SYSTEM, Budget, Episode, advance, settle
+from nbcore.agent.problem import Problem
+from nbcore.agent.tools import schemas
+from nbcore.chat import actions
+from nbcore.grading.grader import RustGrader
+
+ENDED = "error: the episode has ended; nothing more is done"
+
+
+def rows(problems: Sequence[Problem]) -> list[dict[str, Any]]:
+    """A data set for either: {"prompt": messages, "problem": the problem as JSON text, "info": {"problem": the same}}.
+    As text, because columns of a data set have one type each, and the files of two crates have not."""
+    found = []
+    for problem in problems:
+        text = json.dumps(problem.record(), ensure_ascii=False)
+        prompt = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": problem.prompt}]
+        found.append({"prompt": prompt, "problem": text, "info": {"problem": text}})
+    return found
+
+
+class RepairEnvironment:
+    """One episode after another, with a method for each tool, as TRL's `environment_factory` makes them. What TRL calls
+    `reset` begins an episode, so the tool of that name is `restore` here."""
+
+    def __init__(self, grader: RustGrader, budget: Budget | None = None):
+        self._grader, self._budget, self._episode = grader, budget, None
+        self._folder = tempfile.TemporaryDirectory(prefix="nbcore-agent-")
+        self._begun = 0
+
+    def reset(self, problem: str, **row: Any) -> None:
+        """Begin the episode of a row."""
+        if self._episode:
+            self._episode.folder.remove()
+        self._begun += 1
+        path = Path(self._folder.name, str(self._begun))
+        self._episode = Episode.begun(Problem.of_record(json.loads(problem)), path, self._budget, raw=False)
+
+    def get_reward(self) -> float:
+        """1.0 where the hidden tests pass, else 0.0."""
+        return float(settle([self._episode], self._grader)[0]["passed"])
+
+    def list_files(self) -> str:
+        """The files of the crate, with their lengths."""
+        return self._call("list_files")
+
+    def read_file(self, path: str) -> str:
+        """A file's text.
+
+        Args:
+            path: A path as list_files shows it.
+        """
+        return self._call("read_file", path=path)
+
+    def search(self, text: str) -> str:
+        """The lines that hold a text, in all files.
+
+        Args:
+            text: What to look for.
+        """
+        return self._call("search", text=text)
+
+    def write_file(self, path: str, text: str) -> str:
+        """Write a file, whole.
+
+        Args:
+            path: A path as list_files shows it.
+            text: The whole file.
+        """
+        return self._call("write_file", path=path, text=text)
+
+    def apply_patch(self, patch: str) -> str:
+        """Change files.
+
+        Args:
+            patch: *** Begin Patch, *** Update File: PATH, @@, lines with ' ', '-' or '+', *** End Patch.
+        """
+        return self._call("apply_patch", patch=patch)
+
+    def replace_lines(self, path: str, first: int, last: int, text: str) -> str:
+        """Put a text in the place of some lines.
+
+        Args:
+            path: A path as list_files shows it.
+            first: The first line, from 1.
+            last: The last line; first - 1 inserts the text before first.
+            text: What comes in their place.
+        """
+        return self._call("replace_lines", path=path, first=first, last=last, text=text)
+
+    def cargo_check(self) -> str:
+        """What the compiler says."""
+        return self._call("cargo_check")
+
+    def cargo_test(self) -> str:
+        """What the tests say that you may know of."""
+        return self._call("cargo_test")
+
+    def restore(self) -> str:
+        """The crate as it was in the beginning."""
+        return self._call("reset")
+
+    def finish(self) -> str:
+        """The end: the hidden tests decide now."""
+        return self._call("finish")
+
+    def _call(self, name: str, **arguments: Any) -> str:
+        if self._episode is None or self._episode.done:
+            return ENDED
+        return advance([(self._episode, self._episode.call(name, arguments))], self._grader)[0]
+
+
+class RepairTurns:
+    """What `verifiers.MultiTurnEnv` asks of an environment: `setup_state`, `env_response`, `is_completed`, and a
+    reward. A state is a mapping with "info"; the episode is kept in it."""
+
+    grader: RustGrader
+    budget: Budget | None = None
+    tools = schemas(raw=False)
+
+    async def setup_state(self, state: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """Begin the episode of a state."""
+        problem = Problem.of_record(json.loads(state["info"]["problem"]))
+        path = Path(tempfile.mkdtemp(prefix="nbcore-agent-"), "crate")
+        state["episode"] = Episode.begun(problem, path, self.budget, raw=False)
+        return state
+
+    async def env_response(self, messages: Sequence[Any], state: dict[str, Any], **_: Any) -> list[dict[str, Any]]:
+        """The results of the calls in the last message; an answer without a call is the end."""
+        episode = state["episode"]
+        calls = _mapping(messages[-1]).get("tool_calls") or []
+        if not calls and not episode.done:
+            advance([(episode, actions.Final(""))], self.grader)
+        answers = []
+        for call in map(_mapping, calls):
+            function = _mapping(call.get("function") or call)
+            content = ENDED
+            if not episode.done:
+                action = episode.call(function.get("name"), function.get("arguments") or "{}")
+                content = advance([(episode, action)], self.grader)[0]
+            answers.append({"role": "tool", "tool_call_id": str(call.get("id", "")), "content": content})
+        return answers
+
+    async def is_completed(self, state: dict[str, Any], **_: Any) -> bool:
+        """Whether the episode has ended."""
+        return state["episode"].done is not None
+
+    async def reward(self, state: dict[str, Any], **_: Any) -> float:
+        """1.0 where the hidden tests pass, else 0.0; removes the folder."""
+        episode = state["episode"]
+        verdict = episode.verdict or settle([episode], self.grader)[0]
+        episode.folder.remove()
+        return float(verdict["passed"])
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    """A message or call as a mapping, where a client gives pydantic models."""
+    return value if isinstance(value, Mapping) else value.model_dump()
