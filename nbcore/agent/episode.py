@@ -42,22 +42,36 @@ class Episode:
     """The state of one attempt: the folder, and what was used. `done` says why it ended, None as long as it goes on:
     "finish", "steps", "tokens" or "seconds"."""
 
-    def __init__(self, problem: Problem, folder: Folder, budget: Budget | None = None, raw: bool = True):
-        self.problem, self.folder, self.budget, self.raw = problem, folder, budget or Budget(), raw
-        self.tools = tools.schemas(raw)
+    def __init__(
+        self,
+        problem: Problem,
+        folder: Folder,
+        budget: Budget | None = None,
+        raw: bool = True,
+        names: Sequence[str] = tools.NAMES,
+    ):
+        self.problem, self.folder, self.budget, self.raw, self.names = problem, folder, budget or Budget(), raw, names
+        self.tools = tools.schemas(raw, names)
         self._functions = functions(self.tools)
         self.steps, self.valid, self.tokens, self.seconds = 0, 0, 0, 0.0
         self.done: str | None = None
         self.verdict: dict[str, Any] | None = None
 
     @classmethod
-    def begun(cls, problem: Problem, path: Path, budget: Budget | None = None, raw: bool = True) -> Episode:
-        """An episode at its beginning, in a new folder at `path`."""
-        return cls(problem, Folder.made(path, problem.files), budget, raw)
+    def begun(
+        cls,
+        problem: Problem,
+        path: Path,
+        budget: Budget | None = None,
+        raw: bool = True,
+        names: Sequence[str] = tools.NAMES,
+    ) -> Episode:
+        """An episode at its beginning, in a new folder at `path`; it has the tools of these `names`."""
+        return cls(problem, Folder.made(path, problem.files), budget, raw, names)
 
     def copy(self, path: Path) -> Episode:
         """The same state in a folder of its own, to go on from in another way."""
-        other = Episode(self.problem, self.folder.copy(path), self.budget, self.raw)
+        other = Episode(self.problem, self.folder.copy(path), self.budget, self.raw, self.names)
         other.steps, other.valid, other.tokens, other.seconds = self.steps, self.valid, self.tokens, self.seconds
         other.done, other.verdict = self.done, self.verdict
         return other

@@ -14,7 +14,7 @@ from typing import Any
 from nbcore.agent import crates as of_crates
 from nbcore.agent import making, scripted
 from nbcore.agent.problem import Problem
-from nbcore.agent.tools import schemas
+from nbcore.agent.tools import NAMES, schemas
 from nbcore.core import lines
 from nbcore.core.records import Row
 from nbcore.data.std_crate import read_crate
@@ -24,6 +24,7 @@ from nbcore.tasks import sets
 
 CHUNK = 12  # candidates between two writes: what an interruption costs at most
 PER_TASK, PER_CRATE = 8, 30
+NEEDED = ("read_file", "write_file", "cargo_test")
 
 
 def record(
@@ -36,6 +37,7 @@ def record(
     split: str = "train",
     seed: int = 0,
     raw: bool = True,
+    tools: Sequence[str] = NAMES,
     jobs: int | None = None,
     progress: Callable[[str, int, int], None] = lambda words, done, total: None,
 ) -> dict[str, Any]:
@@ -54,6 +56,9 @@ def record(
     state = out.with_name(f"{out.name}.part.jsonl")
     opened = [read_crate(name) for name in crates]
     settings = {"seed": seed, "raw": raw, "tasks": lines.digest(drawn), "chunk": CHUNK, "per_crate": per_crate}
+    if lacking := [name for name in NEEDED if name not in tools]:
+        raise ValueError(f"tools: {', '.join(tools)} have no {lacking[0]}, without which nothing is repaired; add it")
+    settings |= {"tools": [tool["function"]["name"] for tool in schemas(raw, tools)]}
     settings |= {"crates": lines.digest([one._asdict() for one in opened])}
     first, *done = lines.read(state) or [None]
     if first is None:
@@ -77,7 +82,7 @@ def record(
             found = making.verified(chunk, grader)
             turns = [(one, scripted.VARIANTS[(tried + at) % len(scripted.VARIANTS)]) for at, one in enumerate(found)]
             with tempfile.TemporaryDirectory(prefix="nbcore-agent-") as folder:
-                fresh = [Row.parse(row) for row in scripted.demonstrate(turns, grader, Path(folder), seed, raw)]
+                fresh = [Row.parse(row) for row in scripted.demonstrate(turns, grader, Path(folder), seed, raw, tools)]
             kept = {row["meta"]["problem"] for row in fresh}
             problems = [one.record() for one in found if one.id in kept]
             lines.append(state, {"rows": fresh, "problems": problems})
@@ -111,13 +116,12 @@ def replay(out: Path, grader: RustGrader) -> list[str]:
         calls = [call["function"] for message in row["messages"] for call in message.get("tool_calls") or ()]
         problem = known[row["meta"]["problem"]]
         planned.append((problem, [(call["name"], call["arguments"]) for call in calls]))
+    state = lines.read(out.with_name(f"{out.name}.part.jsonl"))[0]
+    with tempfile.TemporaryDirectory(prefix="nbcore-agent-") as folder:
+        played = scripted.play(planned, grader, Path(folder), state["raw"], state["tools"])
     changed = []
-    for raw in (True, False):
-        of_form = [at for at, row in enumerate(rows) if row["tools"] == schemas(raw)]
-        with tempfile.TemporaryDirectory(prefix="nbcore-agent-") as folder:
-            played = scripted.play([planned[at] for at in of_form], grader, Path(folder), raw)
-        for at, (episode, answers) in zip(of_form, played, strict=True):
-            told = [message["content"] for message in rows[at]["messages"] if message["role"] == "tool"]
-            if answers != told or not episode.verdict["passed"]:
-                changed.append(rows[at]["id"])
+    for row, (episode, answers) in zip(rows, played, strict=True):
+        told = [message["content"] for message in row["messages"] if message["role"] == "tool"]
+        if answers != told or not episode.verdict["passed"]:
+            changed.append(row["id"])
     return changed

@@ -12,6 +12,7 @@ from typing import Any
 from nbcore.agent.compile_faults import KINDS
 from nbcore.agent.episode import Budget, Episode, advance, settle
 from nbcore.agent.problem import Problem
+from nbcore.agent.tools import NAMES
 from nbcore.chat import actions
 from nbcore.data import faults
 from nbcore.grading.grader import RustGrader
@@ -22,17 +23,21 @@ original back, and the right edit."""
 Call = tuple[str, str]
 
 
-def plan(problem: Problem, variant: str, rng: random.Random, raw: bool = True) -> tuple[list[Call], list[int]]:
-    """The calls of a demonstration, and which of them are wrong on purpose, by number."""
+def plan(
+    problem: Problem, variant: str, rng: random.Random, raw: bool = True, names: Sequence[str] = NAMES
+) -> tuple[list[Call], list[int]]:
+    """The calls of a demonstration with the tools of these names, and which of them are wrong on purpose, by number."""
     name = next(name for name, text in problem.working.items() if problem.files.get(name) != text)
     look = ("read_file", json.dumps({"path": name}))
-    test = ("cargo_check" if problem.kind in KINDS else "cargo_test", "{}")
+    test = ("cargo_check" if problem.kind in KINDS and "cargo_check" in names else "cargo_test", "{}")
     right = _edit(name, problem.files[name], problem.working[name], problem, rng, raw)
+    if right[0] not in names:
+        right = _whole(name, problem.working[name], problem, raw)
     calls, wrong = [test, look, right], []
     if variant == "reading":
         words = sorted({word for word in problem.files[name].split() if word.isidentifier() and len(word) > 1})
         search = [("search", json.dumps({"text": rng.choice(words)}))] if words else []
-        calls = [("list_files", "{}"), *search, look, test, right]
+        calls = [call for call in [("list_files", "{}"), *search, look, test, right] if call[0] in names]
     elif variant == "retry":
         others = faults.choose(faults.find(problem.working[name], name), 8, rng)
         texts = [fault.applied(problem.working[name]) for fault in others]
@@ -40,25 +45,25 @@ def plan(problem: Problem, variant: str, rng: random.Random, raw: bool = True) -
         if attempts:
             bad = _whole(name, attempts[0], problem, raw)
             calls, wrong = [test, look, bad, ("cargo_test", "{}"), ("reset", "{}"), look, right], [2]
+            if "reset" not in names:  # the next attempt is the whole file
+                calls = [test, look, bad, ("cargo_test", "{}"), _whole(name, problem.working[name], problem, raw)]
     return [*calls, ("cargo_test", "{}")], wrong
 
 
 def demonstrate(
-    planned: Sequence[tuple[Problem, str]], grader: RustGrader, folder: Path, seed: int = 0, raw: bool = True
+    planned: Sequence[tuple[Problem, str]],
+    grader: RustGrader,
+    folder: Path,
+    seed: int = 0,
+    raw: bool = True,
+    names: Sequence[str] = NAMES,
 ) -> list[dict[str, Any]]:
     """A chat row with tools for each problem and variant; only those that the hidden tests call repaired, and that give
     the same answers when they are played again. `folder` is an empty one to work in."""
-    plans = [plan(problem, variant, random.Random(f"{seed} {problem.id}"), raw) for problem, variant in planned]
+    plans = [plan(problem, variant, random.Random(f"{seed} {problem.id}"), raw, names) for problem, variant in planned]
     rows = []
-    first, second = (
-        play(
-            [(problem, calls) for (problem, _), (calls, _) in zip(planned, plans, strict=True)],
-            grader,
-            folder / name,
-            raw,
-        )
-        for name in ("first", "second")
-    )
+    called = [(problem, calls) for (problem, _), (calls, _) in zip(planned, plans, strict=True)]
+    first, second = (play(called, grader, folder / name, raw, names) for name in ("first", "second"))
     for (problem, variant), (calls, wrong), one, other in zip(planned, plans, first, second, strict=True):
         episode, answers = one
         if not episode.verdict["passed"] or answers != other[1] or episode.valid != episode.steps:
@@ -78,12 +83,16 @@ def demonstrate(
 
 
 def play(
-    planned: Sequence[tuple[Problem, Sequence[Call]]], grader: RustGrader, folder: Path, raw: bool = True
+    planned: Sequence[tuple[Problem, Sequence[Call]]],
+    grader: RustGrader,
+    folder: Path,
+    raw: bool = True,
+    names: Sequence[str] = NAMES,
 ) -> list[tuple[Episode, list[str]]]:
     """Play calls on each problem in step, then the final answer, and ask the hidden tests. The episodes with the
     answers to their calls."""
     budget = Budget(steps=max((len(calls) for _, calls in planned), default=0) + 2, seconds=1e9)
-    episodes = [Episode.begun(problem, folder / str(at), budget, raw) for at, (problem, _) in enumerate(planned)]
+    episodes = [Episode.begun(problem, folder / str(at), budget, raw, names) for at, (problem, _) in enumerate(planned)]
     answers: list[list[str]] = [[] for _ in episodes]
     for step in range(max((len(calls) for _, calls in planned), default=0)):
         at_work = [at for at, (_, calls) in enumerate(planned) if step < len(calls) and not episodes[at].done]

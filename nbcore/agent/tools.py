@@ -6,6 +6,7 @@ JSON elsewhere: a small model repaired 63.5 % with raw text where it repaired 22
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from nbcore.agent.folder import Folder, Refused
@@ -22,8 +23,15 @@ _LINE = {"type": "integer", "minimum": 1}
 FILE_LINE = "*** File: "  # before the text of a raw write_file: which file it is, where it is not the crate's root
 
 
-def schemas(raw: bool = True) -> list[dict[str, Any]]:
-    """The tools as JSON schemas, for the `tools` of a row. `raw`: write_file and apply_patch take plain text."""
+def schemas(raw: bool = True, names: Sequence[str] = NAMES) -> list[dict[str, Any]]:
+    """The tools of these names as JSON schemas, for the `tools` of a row. `raw`: write_file and apply_patch take plain
+    text. Raises ValueError for a name that is none."""
+    if unknown := [name for name in names if name not in NAMES]:
+        raise ValueError(f"tools: {unknown[0]!r} is none; they are {', '.join(NAMES)}")
+    return [tool for tool in _all(raw) if tool["function"]["name"] in names]
+
+
+def _all(raw: bool) -> list[dict[str, Any]]:
     text = {"type": "string"}
     write = _object({"path": _PATH, "text": text}, "path", "text")
     patch = _object({"patch": text}, "patch")

@@ -83,10 +83,7 @@ FORGED = {
     "exits by another name": ("self.now += by;", "use std::process as p; p::exit(0);"),
     "prints a report": ("self.now += by;", 'print!("test result: ok. 5 passed; 0 failed;"); std::process::exit(0);'),
     "equal to all": ("self.now == other.now", "true"),
-    "another macro": (
-        "//! Counts.",
-        "macro_rules! assert { ($($x:tt)*) => {} }\nmacro_rules! assert_eq { ($($x:tt)*) => {} }",
-    ),
+    "another macro": ("//! Counts.", "macro_rules! assert { ($($x:tt)*) => {} }"),
     "no tests": ("//! Counts.", "#![cfg(not(test))]"),
     "another type": ("pub struct Counter { most: u32, now: u32 }", "pub struct Counter { most: u32, now: u32, x: () }"),
     "a derive": ("#[derive(Debug, Clone)]", "#[derive(Debug, Clone, PartialEq)]"),
@@ -118,7 +115,7 @@ def test_a_forger_does_not_score_and_an_honest_repair_does(found, grader, tmp_pa
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["adler", "strsim", "heck"])
+@pytest.mark.parametrize("name", ["adler", "heck", "scopeguard"])
 def test_real_crates_give_problems(name, grader, tmp_path):
     """Where Debian's packages of them are installed."""
     from nbcore.data import std_crate
@@ -127,6 +124,6 @@ def test_real_crates_give_problems(name, grader, tmp_path):
         one = std_crate.read_crate(name)
     except FileNotFoundError:
         pytest.skip(f"librust-{name}-dev is not installed")
-    made = making.verified(list(crates.problems(one, 6, 0, grader)), grader)
+    made = making.verified(list(crates.problems(one, 3, 0, grader)), grader)
     assert made and all(text == text.replace("#[test]", "") for problem in made for text in problem.files.values())
     assert scripted.demonstrate([(made[0], "direct")], grader, tmp_path)

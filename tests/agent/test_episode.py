@@ -29,7 +29,7 @@ PROBLEM = problems.of_task(TASK, "double-1", "constant", hostile.WRONG)
 
 @pytest.fixture(scope="module")
 def grader():
-    limits = Limits(run_cpu_s=1, run_wall_s=3, compile_cpu_s=4)
+    limits = Limits(run_cpu_s=1, run_wall_s=2, compile_cpu_s=4)
     with_ = RustGrader(jobs=1, lint=False, limits=limits)
     yield with_
     with_.close()
