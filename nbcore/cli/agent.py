@@ -9,6 +9,7 @@ import typer
 
 from nbcore.cli.runs import err, out
 
+ALL = "all"
 agent_app = typer.Typer(help="The repair agent: record demonstrations for it.", rich_markup_mode=None)
 
 
@@ -31,6 +32,9 @@ def record(
     ] = "katas",
     count: Annotated[int, typer.Option(min=1, help="How many rows.")] = 100,
     seed: Annotated[int, typer.Option(help="Another number draws other faults.")] = 0,
+    tools: Annotated[
+        str, typer.Option(help="Only these; a tiny context has room for read_file,write_file,cargo_test.")
+    ] = ALL,
     json_: Annotated[bool, typer.Option("--json", help="Code in JSON strings, not as raw text.")] = False,
     jobs: Annotated[int | None, typer.Option(min=1, help="Programs at once; default: the processors.")] = None,
 ):
@@ -55,9 +59,9 @@ def record(
             if not err.is_terminal:
                 err.print(f"{words}: {done} of {total}")
 
-        report = recording.record(
-            file, tasks, count, crates=crates or (), seed=seed, raw=not json_, jobs=jobs, progress=tell
-        )
+        names = recording.NAMES if tools == ALL else [name.strip() for name in tools.split(",")]
+        options = {"seed": seed, "raw": not json_, "tools": names, "jobs": jobs, "progress": tell}
+        report = recording.record(file, tasks, count, crates=crates or (), **options)
     for title in ("kinds", "variants"):
         out.print(f"{title}: {', '.join(f'{number} {name}' for name, number in sorted(report[title].items()))}")
     out.print(f"{report['rows']} rows of {report['tried']} faults in {file}")
