@@ -33,7 +33,7 @@ class Budget:
     tokens: int = 8192
     """That the model sampled, where the caller counts them."""
     seconds: float = 60.0
-    """Of processor time, of its cargo calls."""
+    """Of processor time, of its cargo calls; of one that ran into its limit, by the clock."""
     shown: int = tools.MOST_SHOWN
     """Characters of one answer."""
 
@@ -134,7 +134,8 @@ class Episode:
 
     def told(self, name: str, said: dict[str, Any]) -> str:
         """The answer to a cargo call, by its verdict."""
-        self.seconds += said["cpu_ms"] / 1e3
+        waited = said["verdict"] in ("run_timeout", "compile_timeout")  # a sleeper needs no processor
+        self.seconds += said["wall_ms" if waited else "cpu_ms"] / 1e3
         if name == "cargo_check":
             return cargo.of_check(said, self.budget.shown)
         return cargo.of_test(self.problem, self.folder.texts(), said, self.budget.shown)

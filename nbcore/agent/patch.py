@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from nbcore.agent.folder import Refused
 
+MOST_LINES, MOST_HUNKS = 500, 50  # of a hunk; of a file: finding them takes time by the product with the file's lines
 _HOW = "a patch is *** Begin Patch, *** Update File: PATH, @@, lines that begin with ' ', - or +, *** End Patch"
 
 
@@ -89,6 +90,8 @@ def _hunks(body: list[str], first: int) -> list[Hunk]:
         )
     if not hunks:
         raise Refused(f"the patch changes nothing: {_HOW}")
+    if len(hunks) > MOST_HUNKS or max(len(hunk.old) for hunk in hunks) > MOST_LINES:
+        raise Refused(f"a file may have {MOST_HUNKS} hunks of {MOST_LINES} lines; write_file changes more at once")
     return hunks
 
 

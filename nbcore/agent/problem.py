@@ -89,6 +89,8 @@ class Problem:
         """What of these texts is not compiled at all: it reads files, the environment, or leaves safe Rust where the
         crate did not; empty where all of it is."""
         for name, text in texts.items():
+            if text == self.files.get(name):
+                continue
             before = screen(self.files.get(name, ""), _SOURCE_KB, self.edition).refused
             known = {*before, "unterminated"}  # which the compiler says in better words
             if new := [flag for flag in screen(text, _SOURCE_KB, self.edition).refused if flag not in known]:
@@ -108,10 +110,8 @@ def judge(grader: RustGrader, pairs: Sequence[tuple[Problem, Mapping[str, str]]]
     jobs: dict[int, dict[str, Any]] = {}
     for number, (problem, texts) in enumerate(pairs):
         why = "the root of the crate is gone" if problem.root not in texts else problem.refused(texts)
-        if not why and not problem.function:
-            why = guard.forbidden(problem.files, texts)
         if why:
-            answers[number] = {"verdict": "rejected", "passed": False, "why": why, "tests_passed": 0}
+            answers[number] = _rejected(why)
         elif problem.function:
             samples[number] = {
                 **{"id": str(number), "code": texts[problem.root], "tests": problem.tests},
@@ -123,8 +123,16 @@ def judge(grader: RustGrader, pairs: Sequence[tuple[Problem, Mapping[str, str]]]
     said |= zip(jobs, grader.own_tests(list(jobs.values())) if jobs else [], strict=True)
     for number, verdict in said.items():
         problem = pairs[number][0]
+        # After the tests: what passed them is Rust, and is read in time.
+        if verdict["passed"] and not problem.function and (why := guard.forbidden(problem.files, pairs[number][1])):
+            answers[number] = _rejected(why)
+            continue
         passed = verdict["passed"] and (problem.function or verdict["tests_passed"] == problem.total)
         kind = verdict["verdict"] if passed or not verdict["passed"] else "early_exit"
         why = verdict["errors"][0]["message"] if verdict["errors"] else ""
         answers[number] = {"verdict": kind, "passed": passed, "why": why, "tests_passed": verdict["tests_passed"]}
     return [answers[number] for number in range(len(pairs))]
+
+
+def _rejected(why: str) -> dict[str, Any]:
+    return {"verdict": "rejected", "passed": False, "why": why, "tests_passed": 0}

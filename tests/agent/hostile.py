@@ -45,6 +45,13 @@ WITHOUT_CARGO = {
         ("apply_patch", "*** Begin Patch\n*** Delete File: src/lib.rs\n*** End Patch"),
         ("finish", "{}"),
     ],
+    "a patch that is slow to place": [
+        ("write_file", "a\n" * 100_000),
+        ("apply_patch", "*** Begin Patch\n*** Update File: src/lib.rs\n@@\n" + " a\n" * 50_000 + "-b\n*** End Patch"),
+        ("apply_patch", "*** Begin Patch\n*** Update File: src/lib.rs\n" + "@@ a\n-a\n" * 30_000 + "*** End Patch"),
+        ("reset", "{}"),
+        ("finish", "{}"),
+    ],
     "a patch without an end": [("apply_patch", "*** Begin Patch\n*** Update File: src/lib.rs\n@@"), ("finish", "{}")],
     "an unknown tool": [("bash", '{"command": "rm -rf /"}'), ("container.exec", "{}"), ("finish", "{}")],
     "a tool that is no name": [("", "{}"), (None, "{}"), (7, "{}"), ("a" * 100_000, "{}"), ("finish", "{}")],
