@@ -62,3 +62,8 @@ def _edits(node: Any) -> Iterator[tuple[str, int, int, str]]:
             f"let held;\n    {{\n        let inner = {text_of(tail)};\n        held = &inner;\n    }}\n    held.clone()"
         )
         yield "lifetime", tail.start_byte, tail.end_byte, held
+        value = text_of(tail)
+        pushed = f"let mut kept = Vec::new();\n    let seen = &kept;\n    kept.push({value});\n    let _ = seen.len();"
+        yield "borrow", tail.start_byte, tail.end_byte, f"{pushed}\n    kept.pop().unwrap()"
+        queued = f"let mut kept = VecDeque::from([{value}]);\n    kept.pop_front().unwrap()"
+        yield "missing_import", tail.start_byte, tail.end_byte, queued
