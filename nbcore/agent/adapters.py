@@ -8,6 +8,7 @@ class Repair(RepairTurns, verifiers.MultiTurnEnv): …     # with dataset=rows(p
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -163,7 +164,7 @@ class RepairTurns:
         """1.0 where the hidden tests pass, else 0.0; removes the folder."""
         episode = state["episode"]
         verdict = episode.verdict or settle([episode], self.grader)[0]
-        episode.folder.remove()
+        shutil.rmtree(episode.folder.path.parent, ignore_errors=True)
         return float(verdict["passed"])
 
 

@@ -17,20 +17,26 @@ from nbcore.tasks import checking
 def candidates(tasks: Sequence[Task], per_task: int, seed: int) -> Iterator[Problem]:
     """Faults of tasks that have a solution, not tried yet: the first of each task, then the second, and so on. Every
     third is one that the compiler sees."""
+    seen: set[tuple[str, str]] = set()
     for turn in range(per_task):
         for number, task in enumerate(tasks):
             working = checking.solution(task) if checking.language(task) == "rust" else None
-            if not working:
-                continue
-            rng = random.Random(f"{seed} {turn} {task['id']}")
-            id_ = f"{task['id']}-{turn}"
-            compiled = compile_faults.find(working)
-            if (number + turn) % 3 == 2 and compiled:
-                kind = rng.choice(sorted({fault.kind for fault in compiled}))
-                code = rng.choice([fault for fault in compiled if fault.kind == kind]).code
-                yield problems.of_task(task, id_, kind, code)
-            elif chosen := faults.choose(_found(working), 1, rng):
-                yield problems.of_task(task, id_, chosen[0].kind, chosen[0].applied(working))
+            fault = _fault(working, (number + turn) % 3 == 2, random.Random(f"{seed} {turn} {task['id']}"))
+            if fault and (task["id"], fault[1]) not in seen:
+                seen.add((task["id"], fault[1]))
+                yield problems.of_task(task, f"{task['id']}-{turn}", *fault)
+
+
+def _fault(working: str | None, compiled: bool, rng: random.Random) -> tuple[str, str] | None:
+    """The kind of one fault and the text with it: where `compiled`, one that the compiler sees if there is any."""
+    if not working:
+        return None
+    found = compile_faults.find(working) if compiled else []
+    if found:
+        kind = rng.choice(sorted({fault.kind for fault in found}))
+        return kind, rng.choice([fault for fault in found if fault.kind == kind]).code
+    chosen = faults.choose(_found(working), 1, rng)
+    return (chosen[0].kind, chosen[0].applied(working)) if chosen else None
 
 
 def verified(found: Sequence[Problem], grader: RustGrader) -> list[Problem]:
