@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nbcore.chat import template
+from nbcore.chat import renderer, template
 from nbcore.core.output import shown
 from nbcore.data import dedup, formats
 from nbcore.data.prepare import evaluation_tasks
@@ -137,17 +137,17 @@ def _lengths(
             row = spool[index]
             place = f"{name}: row {row['id']}"
             try:
-                ids, labels = template.render(tokenizer, row["messages"])
+                samples = renderer.chosen(tokenizer, row).render(row)  # of a row with tools one for each turn
             except template.ForgedToken as error:
                 forged.append(f"{place}: {error}")
                 continue
             except ValueError as error:
                 refused.append(f"{place}: {error}")
                 continue
-            answered = sum(label != template.IGNORED for label in labels)
+            answered = sum(label != template.IGNORED for sample in samples for label in sample.labels)
             masked += [] if answered else [place]
             trained += answered
-            counts.append(len(ids))
+            counts += [len(sample.ids) for sample in samples]
         lengths[name] = {"rows": len(indexes), **_quantiles(counts), "trained": trained}
     return lengths, [
         Finding("rows with a control token in their text", True, forged),

@@ -45,6 +45,23 @@ def test_what_synth_and_prepare_leave_is_clean_in_every_format(tmp_path, tokeniz
     assert 0 < lengths["shortest"] <= lengths["median"] <= lengths["p95"] <= lengths["longest"]
 
 
+def test_rows_with_tools_are_measured_as_they_are_trained(tmp_path, tokenizer):
+    """What `agent record` writes was refused here, though SFT trains on it."""
+    tool = {"type": "function", "function": {"name": "look", "description": "Look.", "parameters": {"type": "object"}}}
+    call = {"type": "function", "function": {"name": "look", "arguments": {}}}
+    messages = [
+        {"role": "user", "content": "Is it there?"},
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+        {"role": "tool", "name": "look", "content": "yes"},
+        {"role": "assistant", "content": "It is."},
+    ]
+    path = write(tmp_path / "rows.jsonl", {"id": "a", "messages": messages, "tools": [tool]})
+    checked = check(path, tokenizer)
+    assert not checked.wrong, found(checked)
+    (lengths,) = checked.lengths.values()
+    assert 0 < lengths["trained"] < lengths["tokens"]
+
+
 def test_every_fault_is_named_by_the_id_or_the_line_of_its_row(tmp_path, tokenizer):
     path = write(
         tmp_path / "rows.jsonl",
