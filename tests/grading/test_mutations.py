@@ -100,13 +100,6 @@ MUTATIONS = {
     "files by their macro": Mutation(
         f"{RUST}/forbidden.py", "_refused", "word in _FILE", "False", "rust/test_forbidden.py"
     ),
-    "long texts as any other": Mutation(
-        "grading/worker.py",
-        "_attempt",
-        "len(code) > _LONG",
-        "False",
-        "test_grader.py::test_a_long_text_that_is_no_rust_has_one_verdict_on_a_busy_machine_too",
-    ),
     "long answers as any other": Mutation(
         f"{RUST}/joining.py",
         "join",
