@@ -1,0 +1,117 @@
+"""The plan's count of a training step against real steps of the real trainers: within a tenth, or it plans nothing."""
+
+import pytest
+import torch
+from datasets import Dataset
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    Gemma2Config,
+    GptOssConfig,
+    LlamaConfig,
+    Phi3Config,
+    Qwen3Config,
+)
+from trl import DPOConfig, GRPOConfig, GRPOTrainer, SFTConfig, SFTTrainer
+
+from nbcore import config as configs
+from nbcore import runs
+from nbcore.phases.ipo import PairTrainer
+from nbcore.training import footprint, lora, private
+from nbcore.training.counting import Counting
+
+SIZE = {
+    "hidden_size": 64,
+    "intermediate_size": 160,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 16,
+    "max_position_embeddings": 512,
+    "pad_token_id": 0,
+    "vocab_size": 4096,
+}
+EXPERTS = configs.Lora(
+    rank=8, targets=["q_proj", "o_proj"], target_parameters=["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]
+)
+MLP = configs.Lora(rank=8)
+FUSED = configs.Lora(rank=8, targets=["qkv_proj", "o_proj", "gate_up_proj", "down_proj"])
+CASES = {  # architecture, adapter, objective, rows, tokens in a row, gradient checkpointing, type, attention
+    "llama": (LlamaConfig, 2, MLP, "sft", 4, 128, False, "float32", "sdpa"),
+    "llama, checkpointing": (LlamaConfig, 4, MLP, "sft", 4, 128, True, "float32", "sdpa"),
+    "llama, eager": (LlamaConfig, 2, MLP, "sft", 2, 256, False, "float32", "eager"),
+    "llama, 16 layers": (LlamaConfig, 16, MLP, "sft", 2, 128, False, "float32", "sdpa"),
+    "llama, 16 layers, checkpointing": (LlamaConfig, 16, MLP, "sft", 2, 128, True, "float32", "sdpa"),
+    "llama, all of it": (LlamaConfig, 4, None, "sft", 4, 128, False, "float32", "sdpa"),
+    "llama, bfloat16": (LlamaConfig, 2, MLP, "sft", 4, 128, False, "bfloat16", "sdpa"),
+    "qwen3": (Qwen3Config, 3, MLP, "sft", 8, 64, False, "float32", "sdpa"),
+    "gemma": (Gemma2Config, 2, MLP, "sft", 2, 128, False, "float32", "eager"),
+    "phi": (Phi3Config, 2, FUSED, "sft", 4, 128, False, "float32", "sdpa"),
+    "gpt-oss, experts": (GptOssConfig, 2, EXPERTS, "sft", 2, 128, False, "float32", "eager"),
+    "gpt-oss, experts, checkpointing": (GptOssConfig, 4, EXPERTS, "sft", 2, 128, True, "float32", "eager"),
+    "llama, pairs": (LlamaConfig, 2, MLP, "ipo", 2, 64, False, "float32", "sdpa"),
+    "llama, pairs, bfloat16": (LlamaConfig, 2, MLP, "ipo", 2, 64, False, "bfloat16", "sdpa"),
+    "llama, completions": (LlamaConfig, 2, MLP, "grpo", 4, 64, False, "float32", "sdpa"),
+}
+
+
+def architecture(kind, layers):
+    more = {"num_local_experts": 4, "num_experts_per_tok": 2} if kind is GptOssConfig else {}
+    more |= {"rope_scaling": None} if kind is Phi3Config else {}
+    return kind(num_hidden_layers=layers, tie_word_embeddings=False, **SIZE, **more)
+
+
+def real_step(objective, model, rows, length, checkpointing, dtype, folder):
+    """(trainer, what computes the loss of a micro-batch)."""
+    tokenizer = AutoTokenizer.from_pretrained(runs.SEEDLING)
+    arguments = {
+        "output_dir": str(folder),
+        "per_device_train_batch_size": rows,
+        "bf16": dtype == "bfloat16",
+        "fp16": False,
+        "use_cpu": True,
+        "gradient_checkpointing": checkpointing,
+        "report_to": "none",
+    }
+    ids = list(range(100, 100 + length))
+    given = {"model": model, "processing_class": tokenizer}
+    if objective == "sft":
+        data = Dataset.from_list([{"input_ids": ids, "labels": ids}] * rows)
+        trainer = SFTTrainer(args=SFTConfig(max_length=length, **arguments), train_dataset=data, **given)
+    elif objective == "ipo":
+        half = length // 2
+        data = Dataset.from_list(
+            [{"prompt_ids": ids[:half], "chosen_ids": ids[half:], "rejected_ids": ids[half:][::-1]}] * rows
+        )
+        settings = DPOConfig(loss_type="ipo", max_length=length, **arguments)
+        trainer = PairTrainer(args=settings, train_dataset=data, **given)
+    else:
+        settings = GRPOConfig(num_generations=rows, max_completion_length=length // 2, **arguments)
+        data = Dataset.from_list([{"prompt": "a"}] * rows)
+        trainer = GRPOTrainer(args=settings, train_dataset=data, reward_funcs=lambda **_: [0.0], **given)
+        batch = torch.tensor([ids] * rows)
+        return trainer, lambda: private.completion_logps(trainer, batch, length // 2).sum()
+    batch = trainer.data_collator([data[0]] * rows)
+    return trainer, lambda: trainer.compute_loss(trainer.model, batch)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_step_takes_what_was_counted_without_memory(name, tmp_path):
+    kind, layers, adapter, objective, rows, length, checkpointing, dtype, attention = CASES[name]
+    made = architecture(kind, layers)
+    model = AutoModelForCausalLM.from_config(made, dtype=getattr(torch, dtype), attn_implementation=attention)
+    model = model if adapter is None else lora.attach(model, adapter)
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()
+    trainer, loss = real_step(objective, model, rows, length, checkpointing, dtype, tmp_path)
+    trainer.model = trainer.accelerator.prepare_model(trainer.model)  # autocast, as in training
+    trainer.model.train()
+    with Counting() as counting, trainer.compute_loss_context_manager():
+        counting.know([*trainer.model.parameters(), *trainer.model.buffers()])
+        weights = counting.now
+        loss().backward()
+    measured = counting.peak - weights
+    sides, logits = {"sft": (1, None), "ipo": (2, length), "grpo": (1, length // 2)}[objective]
+    step = footprint.Step(rows * sides, length, logits, objective == "ipo", checkpointing)
+    planned = footprint.beside_weights(made, getattr(torch, dtype), attention, adapter, step)
+    assert planned == pytest.approx(measured, rel=0.1), f"planned {planned:,}, measured {measured:,}"
