@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM
-from trl.trainer.utils import selective_log_softmax_and_entropy
+from trl.trainer.utils import selective_log_softmax, selective_log_softmax_and_entropy
 
 from nbcore import config as configs
 from nbcore.training import lora
@@ -54,6 +54,9 @@ def beside_weights(
 ) -> int:
     """Peak bytes of gradients, activations and logits in forward and backward pass, beside all parameters."""
     layers = architecture.num_hidden_layers
+    if dtype == torch.float32 and adapter is not None and adapter.target_parameters:
+        # torch's grouped product knows no float32 for tensors without memory: half precision, counted twice
+        return 2 * beside_weights(architecture, torch.bfloat16, attention, adapter, step)
     if layers <= DIRECT:
         return _counted(architecture, dtype, attention, adapter, step)
     few, more = (_counted(_with_layers(architecture, n), dtype, attention, adapter, step) for n in (4, 8))
@@ -94,30 +97,32 @@ def _loss(model: Any, ids: torch.Tensor, step: Step) -> torch.Tensor:
         inner = model.get_base_model() if isinstance(model, lora.PeftModel) else model
         hidden = inner.model(input_ids=ids, use_cache=False).last_hidden_state
         flat, labels = hidden.reshape(-1, hidden.shape[-1]), ids.reshape(-1)
-        head = inner.get_output_embeddings().weight
+        head, cap = inner.get_output_embeddings().weight, getattr(inner.config, "final_logit_softcapping", None)
         losses = [
-            torch.utils.checkpoint.checkpoint(_chunk, part, head, wanted, use_reentrant=False)
+            torch.utils.checkpoint.checkpoint(_chunk, part, head, wanted, cap, use_reentrant=False)
             for part, wanted in zip(flat.split(CHUNK), labels.split(CHUNK), strict=True)
         ]
         return torch.stack(losses).sum()
-    logps, outputs = _logps(model, ids, step.logits)
+    wanted, logits = ids[:, -step.logits :], _logits(model, ids, step.logits)
+    wanted = wanted[:, -logits.shape[1] :]
+    logps, _ = selective_log_softmax_and_entropy(logits, wanted, entropy_requires_grad=False)
     if step.reference:
         with torch.no_grad():
-            reference, _ = _logps(model, ids, step.logits)
-        return (logps - reference).sum() + 0 * outputs.sum()
+            reference = selective_log_softmax(_logits(model, ids, step.logits), wanted)
+        logps = logps - reference
     return logps.sum()
 
 
-def _chunk(hidden: torch.Tensor, head: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+def _chunk(hidden: torch.Tensor, head: torch.Tensor, labels: torch.Tensor, cap: float | None) -> torch.Tensor:
     logits = (hidden @ head.to(hidden.dtype).t()).float()
+    if cap is not None:  # Gemma 2
+        logits = cap * torch.tanh(logits / cap)
     logp = torch.nn.functional.log_softmax(logits, dim=-1)
     with torch.no_grad():
         (logp.exp() * logp).sum()
     return -logp.gather(-1, labels.unsqueeze(-1)).sum()
 
 
-def _logps(model: Any, ids: torch.Tensor, keep: int) -> tuple[torch.Tensor, torch.Tensor]:
+def _logits(model: Any, ids: torch.Tensor, keep: int) -> torch.Tensor:
     # accelerate returns a half-precision model's logits in float32, a copy
-    logits = model(input_ids=ids, use_cache=False, logits_to_keep=keep + 1).logits.float()[:, :-1]
-    logps, _ = selective_log_softmax_and_entropy(logits, ids[:, -logits.shape[1] :], entropy_requires_grad=False)
-    return logps, logits
+    return model(input_ids=ids, use_cache=False, logits_to_keep=keep + 1).logits.float()[:, :-1]

@@ -16,6 +16,8 @@ def run(trainer: Any, longest: Callable[[Any], torch.Tensor]) -> None:
     Leaves no trace: gradients, metrics and random numbers are as before.
     """
     devices = list(range(torch.cuda.device_count()))
+    if trainer.args.gradient_checkpointing:  # else on only once training begins: this pass would need far more than it
+        trainer.model.gradient_checkpointing_enable(trainer.args.gradient_checkpointing_kwargs)
     with torch.random.fork_rng(devices=devices), trainer.compute_loss_context_manager():
         trainer.model.train()
         longest(trainer).backward()
