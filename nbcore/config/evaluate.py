@@ -62,6 +62,11 @@ class Evaluate(Phase, Asking):
         return self
 
     @property
+    def answers_at_once(self) -> int:
+        """Completions that are generated side by side."""
+        return self.generation.batch_size
+
+    @property
     def longest_row(self) -> int:
         """The longest row in one forward pass, in tokens: what the estimate of memory goes by."""
         return 256 + self.generation.max_new_tokens  # a prompt of the katas and its completion

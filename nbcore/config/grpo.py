@@ -58,6 +58,21 @@ class Grpo(AdapterTraining, Asking):
         return self
 
     @property
+    def logits_at_once(self) -> int:
+        """The completion's."""
+        return self.generation.max_new_tokens
+
+    @property
+    def has_reference(self) -> bool:
+        """Only a KL divergence needs one."""
+        return self.beta > 0
+
+    @property
+    def answers_at_once(self) -> int:
+        """All completions of an optimizer step are generated together, whatever the micro-batch."""
+        return self.effective_batch
+
+    @property
     def longest_row(self) -> int:
         """The longest row in one forward pass, in tokens: what the estimate of memory goes by."""
         return 256 + self.generation.max_new_tokens  # a prompt of the katas and its completion

@@ -36,6 +36,26 @@ class Ipo(AdapterTraining, Asking):
     """Tokens of prompt and completion; longer pairs are dropped and counted."""
 
     @property
+    def rows_at_once(self) -> int:
+        """The chosen and the rejected rows go through the model together."""
+        return 2 * self.batch_size
+
+    @property
+    def logits_at_once(self) -> int:
+        """All of a row's."""
+        return self.max_length
+
+    @property
+    def has_reference(self) -> bool:
+        """IPO compares with the parent."""
+        return True
+
+    @property
+    def answers_at_once(self) -> int:
+        """Rollouts side by side, before training; 0 where pairs are given."""
+        return 0 if self.pairs else self.generation.batch_size
+
+    @property
     def longest_row(self) -> int:
         """The longest row in one forward pass, in tokens: what the estimate of memory goes by."""
         return self.max_length

@@ -225,6 +225,26 @@ class Training(Phase):
         """Rows in one optimizer step."""
         return self.batch_size * self.gradient_accumulation
 
+    @property
+    def rows_at_once(self) -> int:
+        """Rows in one forward pass of the model: what the plan of memory goes by."""
+        return self.batch_size
+
+    @property
+    def logits_at_once(self) -> int | None:
+        """Tokens of each row whose logits are in memory together; None where the loss takes them in chunks."""
+        return None
+
+    @property
+    def has_reference(self) -> bool:
+        """Whether a frozen copy of the adapter stays in memory."""
+        return False
+
+    @property
+    def answers_at_once(self) -> int:
+        """Completions that are generated side by side; 0 where none are."""
+        return 0
+
 
 class AdapterTraining(Training):
     """What every phase has that goes on training the parent's adapter."""

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from nbcore.core.suggest import did_you_mean
+
 Tier = Literal["cpu", "t4", "l4", "a100_40", "a100_80", "h100"]
 
 
@@ -49,6 +51,25 @@ PROFILES: dict[str, Need] = {  # the smallest first; a card of nominally 16, 24 
     "medium": Need(20, True, "a 7-8B coder, QLoRA, bfloat16"),
     "gpt_oss_20b": Need(70, True, "openai/gpt-oss-20b, expert LoRA, bfloat16"),
 }
+
+
+GPUS: dict[str, tuple[str, float, tuple[int, int]]] = {  # name, GiB that the driver reports, compute capability
+    "t4": ("Tesla T4", 14.6, (7, 5)),
+    "l4": ("NVIDIA L4", 22.0, (8, 9)),
+    "a100-40": ("NVIDIA A100-SXM4-40GB", 39.4, (8, 0)),
+    "a100-80": ("NVIDIA A100-SXM4-80GB", 79.2, (8, 0)),
+    "h100": ("NVIDIA H100 80GB HBM3", 79.1, (9, 0)),
+    "h200": ("NVIDIA H200", 139.8, (9, 0)),
+}
+
+
+def gpu(name: str) -> Device:
+    """A GPU that need not be here. Raises ValueError for a name that GPUS does not have."""
+    key = name.strip().lower()
+    if key not in GPUS:
+        raise ValueError(f"gpu: {name!r} is not known{did_you_mean(key, GPUS)}; there are {', '.join(GPUS)}")
+    called, memory, capability = GPUS[key]
+    return Device("cuda", called, memory, capability >= (8, 0), gpu_tier(memory, capability))
 
 
 def threads() -> int:

@@ -1,4 +1,4 @@
-"""Bytes that tensors take while code runs: counted operation by operation, on real tensors or on ones without memory."""
+"""Bytes that tensors take while code runs, counted operation by operation: real ones, or ones without memory."""
 
 from __future__ import annotations
 
