@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import typer
 
 from nbcore import runs
-from nbcore.cli import export, gates, talk
+from nbcore.cli import export, gates, plan, talk
 from nbcore.cli.agent import agent_app
 from nbcore.cli.data import data_app
 from nbcore.cli.reports import audit, card, compare, report, show_report
@@ -39,6 +39,7 @@ app.add_typer(runs_app, name="runs")
 app.add_typer(data_app, name="data")
 app.add_typer(agent_app, name="agent")
 app.command()(export.merge)
+app.command()(plan.plan)
 app.command()(talk.chat)
 app.command()(talk.serve)
 # typer brings its own copy of click since 0.26, and Colab may have an older typer: in both, this is click's UsageError.

@@ -19,6 +19,7 @@ from transformers import (
     Mxfp4Config,
     PreTrainedModel,
 )
+from transformers.utils import is_flash_attn_2_available
 
 from nbcore import config as configs
 from nbcore import runs
@@ -141,6 +142,7 @@ def base_model(run: runs.Run) -> PreTrainedModel:
     """
     model = run.config.model
     check_precision(model)
+    check_attention(model)
     dtype = getattr(torch, model.dtype)
     quantization = None
     if model.quantization == "nf4":
@@ -166,6 +168,15 @@ def base_model(run: runs.Run) -> PreTrainedModel:
     loaded.generation_config = GenerationConfig(eos_token_id=stops, pad_token_id=shipped.pad_token_id)
     loaded.config.use_cache = True
     return loaded
+
+
+def check_attention(model: configs.Model) -> None:
+    """Raises ValueError for an attention kernel that this machine lacks; transformers would speak of imports."""
+    if model.attention == "flash_attention_2" and not is_flash_attn_2_available():
+        raise ValueError(
+            "model.attention is 'flash_attention_2', which needs an NVIDIA GPU from Ampere on and the package "
+            "flash-attn; set model.attention=sdpa (gpt-oss: eager)"
+        )
 
 
 def check_precision(model: configs.Model) -> None:

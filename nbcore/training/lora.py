@@ -16,6 +16,14 @@ from nbcore import config as configs
 def attach(model: Any, lora: configs.Lora, *, gradient_checkpointing: bool = False) -> PeftModel:
     """A fresh adapter on `model`. Raises ValueError for a target that `check` refuses."""
     check(model, lora)
+    if not lora.target_parameters and (experts := expert_parameters(model)):
+        share = sum(value.numel() for value in experts.values()) / model.num_parameters()
+        ends = sorted({".".join(name.split(".")[-3:]) for name in experts})
+        print(
+            f"the experts, {share:.0%} of this model, get no adapter and will not change; to train them: "
+            f"lora.target_parameters=[{', '.join(ends)}] with a small lora.expert_rank",
+            flush=True,
+        )
     if getattr(model, "quantization_method", None) is not None:
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=gradient_checkpointing)
     return get_peft_model(
@@ -50,6 +58,11 @@ def check(model: Any, lora: configs.Lora) -> None:
             raise ValueError(f"lora: target {target!r} matches nothing in {type(model).__name__}")
     refuse_tied(model, lora.targets, "lora.targets")
     refuse_tied(model, lora.target_parameters, "lora.target_parameters")
+
+
+def expert_parameters(model: Any) -> dict[str, Any]:
+    """The fused weights of a mixture of experts, (experts, rows, columns) each, by their names."""
+    return {name: value for name, value in model.named_parameters() if value.dim() == 3}
 
 
 def refuse_tied(model: Any, targets: Iterable[str], field: str) -> None:

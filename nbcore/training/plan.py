@@ -62,7 +62,8 @@ def of(config: configs.Phase, adapter: configs.Lora | None) -> Plan:
     adapter = None if whole else fresh or adapter
     dtype = getattr(torch, config.model.dtype)
     shape = architecture(config)
-    model = footprint.empty_model(shape, dtype, config.model.attention, adapter)
+    attention = "sdpa" if config.model.attention == "flash_attention_2" else config.model.attention  # as much memory
+    model = footprint.empty_model(shape, dtype, attention, adapter)
     trained = sum(value.numel() for value in model.parameters() if value.requires_grad)
     weights, largest, adapted = _weights(model, config.model.quantization == "nf4", trains and fresh is not None)
     parts = {"weights": weights}
@@ -81,7 +82,7 @@ def of(config: configs.Phase, adapter: configs.Lora | None) -> Plan:
             checkpointing=config.gradient_checkpointing,
             gradients_kept=config.gradient_accumulation > 1,
         )
-        step = footprint.beside_weights(shape, dtype, config.model.attention, adapter, wanted)
+        step = footprint.beside_weights(shape, dtype, attention, adapter, wanted)
     if config.model.quantization == "nf4":
         parts["dequantising the largest matrix"] = largest * dtype.itemsize
     rollouts = _rollouts(shape, config, dtype.itemsize) if config.answers_at_once else 0
@@ -106,6 +107,8 @@ def remedy(config: configs.Phase, adapter: configs.Lora | None, device: hardware
 def architecture(config: configs.Phase) -> Any:
     """The config of the base's architecture, from this disk alone. Raises ValueError where it is not there."""
     if configs.TABLE[config.phase].from_scratch:
+        if unknown := sorted(set(config.architecture) - set(LlamaConfig().to_dict())):
+            raise ValueError(f"architecture: LlamaConfig has no {unknown[0]!r}; see transformers' documentation of it")
         vocabulary = config.vocab_size or AutoConfig.from_pretrained(load.SEEDLING).vocab_size
         return LlamaConfig(**config.architecture, vocab_size=vocabulary)
     base = config.model.base or "seedling"
@@ -126,7 +129,7 @@ def architecture(config: configs.Phase) -> Any:
 
 
 def inherited(path: Path) -> configs.Lora:
-    """The adapter that a phase goes on with: that of the config of the same profile which makes it, else the default."""
+    """The adapter that a phase goes on with: as the same profile's config that makes one has it, else the default."""
     maker = next(name for name, entry in configs.TABLE.items() if entry.leaves == "adapter")
     beside = path.parent.parent / maker / path.name
     return configs.load(beside).lora if beside.is_file() else configs.Lora()
@@ -183,7 +186,7 @@ def _changes(config: configs.Phase) -> Iterator[dict[str, Any]]:
             side //= 2
             changes["generation.batch_size"] = side
             yield dict(changes)
-    if config.model.quantization == "none" and not configs.TABLE[config.phase].from_scratch:
-        if not (trains and config.model.dequantize_mxfp4):
-            changes["model.quantization"] = "nf4"
-            yield dict(changes)
+    has_base = not configs.TABLE[config.phase].from_scratch
+    if has_base and config.model.quantization == "none" and not config.model.dequantize_mxfp4:
+        changes["model.quantization"] = "nf4"
+        yield dict(changes)

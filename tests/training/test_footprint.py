@@ -17,7 +17,7 @@ from trl import DPOConfig, GRPOConfig, GRPOTrainer, SFTConfig, SFTTrainer
 from nbcore import config as configs
 from nbcore import runs
 from nbcore.phases.ipo import PairTrainer
-from nbcore.training import footprint, lora
+from nbcore.training import footprint, lora, probe
 from nbcore.training.counting import Counting
 
 SIZE = {
@@ -52,6 +52,8 @@ CASES = {  # architecture, adapter, objective, rows, tokens in a row, gradient c
     "llama, pairs, bfloat16": (LlamaConfig, 2, MLP, "ipo", 2, 64, False, "bfloat16", "sdpa"),
     "llama, completions": (LlamaConfig, 2, MLP, "grpo", 4, 64, False, "float32", "sdpa"),
 }
+
+QUICK = ("llama, checkpointing", "phi", "llama, completions")
 
 
 def architecture(kind, layers):
@@ -103,8 +105,8 @@ def real_step(objective, model, rows, length, checkpointing, dtype, folder):
     return trainer, lambda: trainer.compute_loss(trainer.model, batch)
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_a_step_takes_what_was_counted_without_memory(name, tmp_path):
+def planned_and_measured(name, folder):
+    """Bytes beside the weights, counted without memory and on the real step."""
     kind, layers, adapter, objective, rows, length, checkpointing, dtype, attention = CASES[name]
     made = architecture(kind, layers)
     model = AutoModelForCausalLM.from_config(made, dtype=getattr(torch, dtype), attn_implementation=attention)
@@ -112,7 +114,7 @@ def test_a_step_takes_what_was_counted_without_memory(name, tmp_path):
     for parameter in model.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
-    trainer, loss = real_step(objective, model, rows, length, checkpointing, dtype, tmp_path)
+    trainer, loss = real_step(objective, model, rows, length, checkpointing, dtype, folder)
     trainer.model = trainer.accelerator.prepare_model(trainer.model)  # autocast, as in training
     if checkpointing:  # as train() does first
         trainer.model.gradient_checkpointing_enable(trainer.args.gradient_checkpointing_kwargs)
@@ -124,5 +126,35 @@ def test_a_step_takes_what_was_counted_without_memory(name, tmp_path):
     measured = counting.peak - weights
     sides, logits = {"sft": (1, None), "ipo": (2, length), "grpo": (1, length // 2)}[objective]
     step = footprint.Step(rows * sides, length, logits, objective == "ipo", checkpointing)
-    planned = footprint.beside_weights(made, getattr(torch, dtype), attention, adapter, step)
+    return footprint.beside_weights(made, getattr(torch, dtype), attention, adapter, step), measured
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in CASES]
+)
+def test_a_step_takes_what_was_counted_without_memory(name, tmp_path):
+    planned, measured = planned_and_measured(name, tmp_path)
     assert planned == pytest.approx(measured, rel=0.1), f"planned {planned:,}, measured {measured:,}"
+
+
+def test_the_probe_checkpoints_as_training_does(tmp_path):
+    """Trainer turns checkpointing on as training begins. The probe before it took the memory of a run without, and a
+    config that fits was halved."""
+    peaks = {}
+    for checkpointing in (False, True):
+        model = AutoModelForCausalLM.from_config(architecture(LlamaConfig, 8))
+        trainer, _ = real_step("sft", lora.attach(model, MLP), 4, 128, checkpointing, "float32", tmp_path)
+        with Counting() as counting:
+            counting.know(list(trainer.model.parameters()))
+            weights = counting.now
+            probe.run(trainer, probe.longest_rows)
+        peaks[checkpointing] = counting.peak - weights
+    assert peaks[True] < 0.7 * peaks[False], peaks
+
+
+def test_silence_about_experts_is_refused(capsys):
+    """all-linear finds no expert, and a run trains attention alone without a word."""
+    lora.attach(AutoModelForCausalLM.from_config(architecture(GptOssConfig, 2)), configs.Lora(targets=["q_proj"]))
+    assert "lora.target_parameters=[mlp.experts.down_proj, mlp.experts.gate_up_proj]" in capsys.readouterr().out
+    lora.attach(AutoModelForCausalLM.from_config(architecture(GptOssConfig, 2)), EXPERTS)
+    assert "no adapter" not in capsys.readouterr().out
