@@ -8,9 +8,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+
+from nbcore.training.private import FakeTensorMode, TorchDispatchMode, tree_leaves
 
 
 class Counting(TorchDispatchMode):
@@ -23,13 +22,13 @@ class Counting(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.now = self.peak = 0
-        self._storages: dict[int, weakref.ref] = {}
+        self.storages: dict[int, weakref.ref] = {}
 
     def know(self, tensors: Any) -> None:
         """Count the tensors in any nesting of lists and dicts, each storage once."""
         for value in tree_leaves(tensors):
             if isinstance(value, torch.Tensor):
-                self._note(value.untyped_storage())
+                self.note(value.untyped_storage())
         self.peak = max(self.peak, self.now)
 
     def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
@@ -37,19 +36,20 @@ class Counting(TorchDispatchMode):
         self.know(result)
         return result
 
-    def _note(self, storage: torch.UntypedStorage) -> None:
+    def note(self, storage: torch.UntypedStorage) -> None:
+        """Count a storage from now until nothing refers to it, unless it is counted already."""
         key, size = id(storage), storage.nbytes()
-        known = self._storages.get(key)
+        known = self.storages.get(key)
         if known is not None and known() is storage:
             return
 
         def gone(reference: weakref.ref) -> None:
             self.now -= size
-            if self._storages.get(key) is reference:
-                del self._storages[key]
+            if self.storages.get(key) is reference:
+                del self.storages[key]
 
         self.now += size
-        self._storages[key] = weakref.ref(storage, gone)
+        self.storages[key] = weakref.ref(storage, gone)
 
 
 @contextmanager
