@@ -86,7 +86,7 @@ def go(path, store, only=None, set_=()):
 def test_the_shipped_pipeline_loads_and_goes_through_every_phase():
     loaded = pipelines.load(TINY)
     assert [s.id for s in loaded.stages if s.phase != "evaluate"] == [
-        "data", "pretrain", "lang_adapter", "sft", "ipo", "grpo",
+        "data", "pretrain", "lang_adapter", "sft", "ipo", "grpo", "export",
     ]  # fmt: skip
     for each in loaded.stages:
         assert each.notebook.is_file() and each.load().phase == each.phase
