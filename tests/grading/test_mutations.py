@@ -1,17 +1,14 @@
 """Take one wall out of the grader: some test of it turns red, as tests/runs/test_mutations.py does it to the store."""
 
-import ast
-import os
 import shutil
-import subprocess
-import sys
 
 import pytest
 
-from tests.runs.test_mutations import Mutation, mutated
+from tests.mutation import Mutation, copied, fits, suite_as_it_is, suite_with
 
 pytestmark = pytest.mark.skipif(shutil.which("rustc") is None, reason="rustc is not installed")
 
+TESTS = "tests/grading"
 RUST = "grading/rust"
 MODULES = "test_grader.py::test_what_a_signature_gives_in_a_module_is_pinned_too"
 MUTATIONS = {
@@ -126,48 +123,24 @@ MUTATIONS = {
 
 @pytest.fixture(scope="module")
 def copy(repo, tmp_path_factory):
-    """A copy of what the grader's tests need."""
-    folder = tmp_path_factory.mktemp("mutated")
-    for name in ("nbcore", "tests"):
-        shutil.copytree(repo / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(repo / "pyproject.toml", folder)
-    return folder
-
-
-def suite(copy, *names):
-    """Run these tests of the grader to the first failure; the exit code and the end of what they print."""
-    tests = [f"tests/grading/{name}" for name in names]
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
-    done = subprocess.run(command, cwd=copy, capture_output=True, text=True, timeout=300)
-    return done.returncode, done.stdout[-1500:]
+    return copied(repo, tmp_path_factory.mktemp("mutated"), ("nbcore", "tests"))
 
 
 @pytest.mark.parametrize("name", MUTATIONS)
 def test_each_mutation_is_of_what_the_grader_holds_now(repo, name):
     """Quick: a mutation that no longer fits is told with the change that made it so, and not at night."""
-    mutation = MUTATIONS[name]
-    source = (repo / "nbcore" / mutation.file).read_text("utf-8")
-    assert mutated(source, *mutation[1:4]) != ast.unparse(ast.parse(source))
+    assert fits(repo, MUTATIONS[name])
 
 
 @pytest.mark.slow
 def test_the_tests_are_green_as_it_is(copy):
     """Else every mutation below would seem to be noticed."""
-    code, output = suite(copy, *dict.fromkeys(mutation.noticed_by for mutation in MUTATIONS.values()))
+    code, output = suite_as_it_is(copy, TESTS, MUTATIONS)
     assert code == 0, output
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MUTATIONS)
 def test_a_missing_wall_is_noticed(copy, name):
-    mutation = MUTATIONS[name]
-    path = copy / "nbcore" / mutation.file
-    source = path.read_text("utf-8")
-    path.write_text(mutated(source, *mutation[1:4]), "utf-8")
-    number = list(MUTATIONS).index(name)
-    os.utime(path, (number, number))  # a time of its own: the bytecode of another mutation must not be taken for it
-    try:
-        code, output = suite(copy, mutation.noticed_by)
-    finally:
-        path.write_text(source, "utf-8")
+    code, output = suite_with(copy, TESTS, MUTATIONS, name)
     assert code == 1, f"nothing notices: {name}\n{output}"

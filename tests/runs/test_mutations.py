@@ -1,32 +1,16 @@
 """Take one check, one fsync or one marker out of the store: some test of it turns red.
 
 A suite that stays green without the thing it is there for tests nothing. Each mutation is made in a copy of the
-repository, and the tests that should notice it run there until the first failure. What is replaced is found in the
-syntax tree, in the function that is named, so it does not matter how the source is laid out.
+repository, and the tests that should notice it run there until the first failure (tests/mutation.py).
 """
-
-import ast
-import os
-import shutil
-import subprocess
-import sys
-from typing import NamedTuple
 
 import pytest
 
+from tests.mutation import Mutation, copied, fits, suite_as_it_is, suite_with
+
+TESTS = "tests/runs"
 COMMIT, CHECKPOINTS, RETENTION, LEASE = (f"runs/{name}.py" for name in ("commit", "checkpoints", "retention", "lease"))
 MIRROR, BACKENDS, BUNDLE = (f"runs/mirror/{name}.py" for name in ("mirror", "backends", "bundle"))
-
-
-class Mutation(NamedTuple):
-    """`old`, an expression or statements in one function of a file of nbcore, is replaced by `new`."""
-
-    file: str
-    function: str
-    old: str
-    new: str
-    noticed_by: str
-    """The tests in tests/runs of which one turns red."""
 
 
 MUTATIONS = {
@@ -214,81 +198,26 @@ MUTATIONS = {
 }
 
 
-def mutated(source: str, function: str, old: str, new: str) -> str:
-    """The source of a module with `old` replaced by `new`, once, in the one function of that name that holds it."""
-    tree = ast.parse(source)
-    wanted, replacement = ast.parse(old).body, ast.parse(new).body
-    matches = 0
-    scopes = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == function]
-    if isinstance(wanted[0], ast.Expr) and isinstance(replacement[0], ast.Expr):
-        expression = ast.dump(wanted[0].value)
-
-        class Replace(ast.NodeTransformer):
-            def visit(self, node):
-                nonlocal matches
-                if isinstance(node, ast.expr) and ast.dump(node) == expression:
-                    matches += 1
-                    return replacement[0].value
-                return self.generic_visit(node)
-
-        for scope in scopes:
-            Replace().visit(scope)
-    else:
-        statements = [ast.dump(node) for node in wanted]
-        for body in [body for scope in scopes for node in ast.walk(scope) if (body := getattr(node, "body", None))]:
-            dumps = [ast.dump(node) for node in body] if isinstance(body, list) else []
-            for at in range(len(dumps)):
-                if dumps[at : at + len(statements)] == statements:
-                    matches += 1
-                    body[at : at + len(statements)] = replacement
-    assert matches == 1, f"{function} holds {matches} times {old!r}: mutate what is there now"
-    return ast.unparse(ast.fix_missing_locations(tree))
-
-
 @pytest.fixture(scope="module")
 def copy(repo, tmp_path_factory):
-    """A copy of what the store's tests need."""
-    folder = tmp_path_factory.mktemp("mutated")
-    for name in ("nbcore", "tests", "configs", "notebooks"):
-        shutil.copytree(repo / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(repo / "pyproject.toml", folder)
-    return folder
-
-
-def suite(copy, *names):
-    """Run these tests of the store to the first failure; the exit code and the end of what they print."""
-    tests = [f"tests/runs/{name}" for name in names]
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
-    done = subprocess.run(command, cwd=copy, capture_output=True, text=True, timeout=300)
-    return done.returncode, done.stdout[-1500:]
+    return copied(repo, tmp_path_factory.mktemp("mutated"), ("nbcore", "tests", "configs", "notebooks"))
 
 
 @pytest.mark.parametrize("name", MUTATIONS)
 def test_each_mutation_is_of_what_the_store_holds_now(repo, name):
     """Quick: a mutation that no longer fits is told with the change that made it so, and not at night."""
-    mutation = MUTATIONS[name]
-    source = (repo / "nbcore" / mutation.file).read_text("utf-8")
-    assert mutated(source, *mutation[1:4]) != ast.unparse(ast.parse(source))
+    assert fits(repo, MUTATIONS[name])
 
 
 @pytest.mark.slow
 def test_the_suite_is_green_as_it_is(copy):
     """Else every mutation below would seem to be noticed."""
-    code, output = suite(copy, *dict.fromkeys(mutation.noticed_by for mutation in MUTATIONS.values()))
+    code, output = suite_as_it_is(copy, TESTS, MUTATIONS)
     assert code == 0, output
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MUTATIONS)
 def test_a_missing_check_is_noticed(copy, name):
-    mutation = MUTATIONS[name]
-    path = copy / "nbcore" / mutation.file
-    source = path.read_text("utf-8")
-    path.write_text(mutated(source, *mutation[1:4]), "utf-8")
-    number = list(MUTATIONS).index(name)
-    os.utime(path, (number, number))  # a time of its own: the bytecode of another mutation must not be taken for it
-    try:
-        code, output = suite(copy, mutation.noticed_by)
-    finally:
-        path.write_text(source, "utf-8")
+    code, output = suite_with(copy, TESTS, MUTATIONS, name)
     assert code == 1, f"nothing notices: {name}\n{output}"
