@@ -19,7 +19,8 @@ from nbcore.config.data import Data, shares
 from nbcore.core.output import shown
 from nbcore.data import dedup, describing, mix, reading, shards, sources, splits
 from nbcore.data.prepare import evaluation_tasks
-from nbcore.data.reading import Records, Tell, Texts, text
+from nbcore.data.reading import Records, Tell
+from nbcore.data.spool import Texts, text_of
 from nbcore.data.tracking import Facts, Left
 from nbcore.runs import commit
 
@@ -79,7 +80,7 @@ def _stages(
         written += shards.write(out, split, rows, int(config.shard_mb * 1_000_000))
         lengths[split], content[split] = counted.lengths, counted.split()
         examples[split] = [
-            {"reason": "", "source": row["source"], "id": shown(row["id"]), "text": reading.excerpt(text(row))}
+            {"reason": "", "source": row["source"], "id": shown(row["id"]), "text": reading.excerpt(text_of(row))}
             for row in (records[number] for number in order[: reading.EXAMPLES])
         ]
     report = describing.report(read, left.dropped, left.set_aside, facts.names, outs)
@@ -138,10 +139,11 @@ def _contaminated(config: Data, facts: Facts, left: Left, examples: dict, out: P
             if done % 50 == 0:
                 tell("looking for evaluation tasks", done, len(compared))
             record = left.records[number]
-            for hit in protected.hits(text(record)):
+            words = text_of(record)
+            for hit in protected.hits(words):
                 reasons[number] = "contaminated"
                 found = {"item": hit.id, "set": hit.set, "rule": hit.rule, "protected_text": hit.protected_text}
-                of = {"source": record["source"], "id": record["id"], "text": reading.excerpt(text(record))}
+                of = {"source": record["source"], "id": record["id"], "text": reading.excerpt(text_of(record))}
                 file.write(json.dumps({**of, **found}) + "\n")
                 beside = {"id": hit.id, "text": hit.protected_text}
                 describing.beside(examples, "decontamination", f"contaminated ({hit.rule})", record, beside)
@@ -188,8 +190,9 @@ def _rows(records: Records, order: Sequence[int], split: str, counted: Any, tell
         if done % 1000 == 0:
             tell(f"writing the {split} split", done, len(order))
         record = records[number]
-        counted.add(record, text(record))
-        yield {**record, "sha256": hashlib.sha256(text(record).encode(errors="surrogatepass")).hexdigest()}
+        words = text_of(record)
+        counted.add(record, words)
+        yield {**record, "sha256": hashlib.sha256(words.encode(errors="surrogatepass")).hexdigest()}
 
 
 def publish(finished: Path, place: Path) -> None:

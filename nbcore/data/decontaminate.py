@@ -93,7 +93,7 @@ class Protected:
         items = [*_kata_items(), *_public_items()]
         for file in formats.files(list(map(str, files)), FIELD) if files else ():
             items += task_items(file)
-        return cls(items, _training_items())
+        return cls(items, training_items())
 
     def hits(self, text: str) -> list[Hit]:
         """What of the protected set the text holds, one hit an item, by the first rule that finds it."""
@@ -180,7 +180,8 @@ def task_items(file: str | Path) -> list[Item]:
 
 
 @cache
-def _training_items() -> tuple[Item, ...]:
+def training_items() -> tuple[Item, ...]:
+    """The shipped training katas, whose content is no evidence."""
     return tuple(_items_of("train"))
 
 

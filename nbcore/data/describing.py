@@ -10,7 +10,8 @@ from typing import Any
 
 from nbcore.core.output import shown
 from nbcore.data import card
-from nbcore.data.reading import EXAMPLES, excerpt, text
+from nbcore.data.reading import EXAMPLES, excerpt
+from nbcore.data.spool import text_of
 from nbcore.runs import commit
 
 REPORT, EXAMPLES_FILE, CARD = "report.json", "examples.json", "card.md"
@@ -75,8 +76,8 @@ def beside(
 ) -> None:
     """Add an example of a record that was left out for what it is like, with that beside it."""
     if sum(each["reason"] == reason for each in examples[stage]) < EXAMPLES:
-        of = {"reason": reason, "source": record["source"], "id": shown(record["id"]), "text": excerpt(text(record))}
-        examples[stage].append({**of, "like": shown(other["id"]), "like_text": excerpt(text(other))})
+        of = {"reason": reason, "source": record["source"], "id": shown(record["id"]), "text": excerpt(text_of(record))}
+        examples[stage].append({**of, "like": shown(other["id"]), "like_text": excerpt(text_of(other))})
 
 
 def report(

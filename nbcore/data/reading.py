@@ -28,11 +28,6 @@ Tell = Callable[[str, int, int], None]
 """What is being done, how much of it is done, of how much in all (0: nobody knows)."""
 
 
-def text(record: dict[str, Any]) -> str:
-    """All that a record says, for whoever compares it with other texts."""
-    return record["text"] if "text" in record else text_of(record)
-
-
 def excerpt(words: str) -> str:
     """The beginning of a text for a report, which goes to more people than the data: without keys and addresses."""
     clean = redaction.redacted(words[: 2 * LONGEST])[0]
@@ -85,8 +80,9 @@ def _read(wanted: Source, config: Data, folder: Path, number: int, tell: Tell) -
                 place = f"{record.file}:{record.line}" if record.line else record.file
                 _example(examples["set aside"], record.reason, name, place, record.text)
                 continue
-            _example(examples["read"], "", name, record["id"], text(record))
-            counts["lengths"][len(text(record)).bit_length()] += 1
+            words = text_of(record)
+            _example(examples["read"], "", name, record["id"], words)
+            counts["lengths"][len(words).bit_length()] += 1
             kept = _judged(record, wanted, config, tally)
             if kept is not None:
                 counts["licences"][kept["meta"].get("licence") or "unknown"] += 1
@@ -150,22 +146,6 @@ class Records(Sequence[dict[str, Any]]):
     def close(self) -> None:
         for spool in self.spools:
             spool.close()
-
-
-class Texts(Sequence[str]):
-    """The texts of some of the records."""
-
-    def __init__(self, records: Records, numbers: Sequence[int]):
-        self.records, self.numbers = records, numbers
-
-    def __len__(self) -> int:
-        return len(self.numbers)
-
-    def __getitem__(self, place: int) -> str:
-        return text(self.records[self.numbers[place]])
-
-    def __iter__(self) -> Iterator[str]:
-        return (self[place] for place in range(len(self)))
 
 
 def joined(paths: Iterable[Path], out: Path) -> None:

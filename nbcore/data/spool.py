@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from nbcore.core.records import Row
 
@@ -40,22 +41,25 @@ class Spool:
 
 
 class Texts(Sequence[str]):
-    """The texts of some rows of a spool, each read when it is asked for."""
+    """The texts of some of the records that lie on disk, each read when it is asked for."""
 
-    def __init__(self, spool: Spool, indexes: Sequence[int]):
-        self.spool, self.indexes = spool, indexes
+    def __init__(self, records: Sequence[Mapping[str, Any]] | Spool, indexes: Sequence[int]):
+        self.records, self.indexes = records, indexes
 
     def __len__(self) -> int:
         return len(self.indexes)
 
     def __getitem__(self, place: int) -> str:
-        return text_of(self.spool[self.indexes[place]])
+        return text_of(self.records[self.indexes[place]])
 
 
-def text_of(row: Row) -> str:
-    """All that a row says, for whoever compares it with other texts: each message's content and tool calls."""
+def text_of(record: Mapping[str, Any]) -> str:
+    """All that a record says, for whoever compares it with other texts: a document's text, or the content and the tool
+    calls of each message of a row."""
+    if "text" in record:
+        return record["text"]
     parts = []
-    for message in row["messages"]:
+    for message in record["messages"]:
         parts.append(message.get("content") or "")
         if calls := message.get("tool_calls"):
             parts.append(json.dumps(calls, sort_keys=True, ensure_ascii=False))

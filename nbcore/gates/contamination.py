@@ -12,7 +12,7 @@ from nbcore.core import formats, lines
 from nbcore.core.records import Task
 from nbcore.gates.asked import EvalSet
 from nbcore.runs import choice, data_runs, inputs, layout
-from nbcore.tasks import katas, sets
+from nbcore.tasks import sets
 
 KINDS = {"rows": "rows", "corpus.sources": "documents", "tasks.source": "tasks", "best_of_n.tasks.source": "tasks"}
 KATAS = ("katas", "files", "copies")  # sources that are made of shipped training katas
@@ -61,14 +61,11 @@ def _protected(tasks: list[Task], name: str) -> Any:
     """The tasks, indexed; what shipped training katas contain is no evidence."""
     from nbcore.data import decontaminate  # it needs numpy, and a report that only shows gates does not
 
-    sides = []
-    for side, called in ((tasks, name), (katas.load("train"), "katas train")):
-        items = []
-        for task in side:
-            code = (task.get("signature") or "") + (task.get("solution") or "")
-            items.append(decontaminate.Item(task["id"], called, task["prompt"].split("\n")[0], code))
-        sides.append(items)
-    return decontaminate.Protected(*sides)
+    items = []
+    for task in tasks:
+        code = (task.get("signature") or "") + (task.get("solution") or "")
+        items.append(decontaminate.Item(task["id"], name, task["prompt"].split("\n")[0], code))
+    return decontaminate.Protected(items, decontaminate.training_items())
 
 
 def _tasks(evaluation: runs.Run | None, answered: dict[str, dict[str, Any]], wanted: EvalSet) -> list[Task]:
