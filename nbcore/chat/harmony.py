@@ -33,6 +33,7 @@ __all__ = [
     "parse",
     "prompt",
     "render",
+    "reply",
     "speaks_harmony",
 ]
 
@@ -92,6 +93,21 @@ def prompt(
     return writer.ids
 
 
+def reply(tokenizer: Any, emitted: list[int], text: str, function: str = "") -> list[int]:
+    """Ids between what a model emitted and its next action: the end of a message that was cut, the result of a
+    function, or without one the user's words, and <|start|>assistant."""
+    writer = _Writer(tokenizer, "channel")
+    if not emitted or emitted[-1] not in (writer.known.end, writer.known.call, writer.known.return_):
+        writer.control("end")
+    if function:
+        writer.result(Result(function, text))
+    else:
+        writer.message("user", text)
+    writer.control("start")
+    writer.words("assistant")
+    return writer.ids
+
+
 class _Writer:
     """Ids, labels and text of one sample as they grow."""
 
@@ -140,7 +156,7 @@ class _Writer:
         for step in turn.steps:
             self._action(step, running)
             if step.result is not None:
-                self._result(step.result)
+                self.result(step.result)
 
     def _action(self, step: Step, running: bool) -> None:
         self.control("start")
@@ -184,7 +200,7 @@ class _Writer:
         self.words(step.text)
         self.control("call")
 
-    def _result(self, result: Result) -> None:
+    def result(self, result: Result) -> None:
         self.message(f"functions.{result.function} to=assistant", result.text, channel="commentary")
 
     def _append(self, ids: Iterable[int], text: str) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from nbcore.chat import harmony, template, template_calls, template_tools
 from nbcore.chat.actions import Parsed, Rendered
+from nbcore.chat.harmony_tokens import control
 
 
 class Renderer(Protocol):
@@ -30,6 +31,13 @@ class Renderer(Protocol):
 
     def parse(self, ids: list[int], tools: list[dict] | None = None) -> Parsed:
         """(messages, action) of what a model emitted after such a prompt; never raises for ids."""
+
+    def stops(self, generation_config: Any = None) -> list[int]:
+        """Ids at which an action ends."""
+
+    def reply(self, emitted: list[int], text: str, function: str = "", tools: list[dict] | None = None) -> list[int]:
+        """Ids between what a model emitted and its next action: a function's result, or without one the user's words.
+        So prompt + emitted + reply is the next prompt, and no sampled token is ever encoded again."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +59,13 @@ class Harmony:
 
     def parse(self, ids: list[int], tools: list[dict] | None = None) -> Parsed:
         return harmony.parse(self.tokenizer, ids, tools)
+
+    def stops(self, generation_config: Any = None) -> list[int]:
+        known = control(self.tokenizer)  # not <|end|>: after a thought the model goes on to its action
+        return sorted({known.call, known.return_, *known.padding})
+
+    def reply(self, emitted: list[int], text: str, function: str = "", tools: list[dict] | None = None) -> list[int]:
+        return harmony.reply(self.tokenizer, emitted, text, function)
 
 
 @dataclass(frozen=True)
@@ -76,6 +91,12 @@ class Template:
 
     def parse(self, ids: list[int], tools: list[dict] | None = None) -> Parsed:
         return template_calls.parse(self.tokenizer, ids, tools)
+
+    def stops(self, generation_config: Any = None) -> list[int]:
+        return template.stop_ids(self.tokenizer, generation_config)
+
+    def reply(self, emitted: list[int], text: str, function: str = "", tools: list[dict] | None = None) -> list[int]:
+        return template_calls.reply(self.tokenizer, emitted, tools, text, function)
 
 
 def _instructed(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:

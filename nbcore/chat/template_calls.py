@@ -14,9 +14,10 @@ from nbcore.chat import steps as conversation
 from nbcore.chat import template, template_tools
 from nbcore.chat import tools as offered
 from nbcore.chat.actions import Action, Final, Malformed, Parsed, Truncated, call_message, called
-from nbcore.chat.frame import REMEDY
+from nbcore.chat.frame import REMEDY, control_tokens, frame
 
 _NAME, _ARGUMENTS = "nbcore_function", {"nbcore_argument": "nbcore-value"}
+_MARK = "nbcore-emitted"
 _PYTHON = "<|python_tag|>"  # with which Llama may begin a call
 
 
@@ -49,6 +50,36 @@ def parse(tokenizer: Any, ids: list[int], tools: list[dict] | None = None) -> Pa
     message, action = _call(form, functions, written)
     messages = [message | {"content": preamble, **thinking}] if message else []
     return Parsed(messages, action)
+
+
+def reply(tokenizer: Any, emitted: list[int], tools: list[dict] | None, text: str, function: str = "") -> list[int]:
+    """Ids between what a model emitted and its next action: what the template writes between any call of `function` (or
+    without one, any answer) and the generation prompt, with `text` as its result (or as the user's next message).
+
+    What was emitted stays as it was sampled. A text that spells a control token gets a space within it. Raises
+    ValueError for a template that no tools can be used with.
+    """
+    functions, around = offered.functions(tools), frame(tokenizer)
+    for token in control_tokens(tokenizer):
+        text = text.replace(token, f"{token[:1]} {token[1:]}") if len(token.strip()) > 1 else text
+    if function:
+        takes_text = functions[function].takes_text
+        written = _MARK if takes_text else json.dumps({"argument": _MARK})
+        step = conversation.Step("", "", function, takes_text, written, conversation.Result(function, text), True)
+        turns = [conversation.Turn("question", [step])]
+    else:
+        answer = conversation.Step("", "", "", False, _MARK, None, True)
+        turns = [conversation.Turn("question", [answer]), conversation.Turn(text, [])]
+    told = conversation.Conversation("", functions, turns)
+    whole = template_tools.seen_before(tokenizer, told, len(turns) - 1, len(turns[-1].steps))
+    end = tokenizer.convert_ids_to_tokens(around.end) if around.end is not None else ""
+    _, found, tail = whole.partition(_MARK)[2].partition(end) if end else ("", "", "")
+    if not found:
+        raise ValueError(
+            f"chat template of {tokenizer.name_or_path!r}: no token ends a call before its result; {REMEDY}"
+        )
+    closed = [] if emitted and emitted[-1] in template.stop_ids(tokenizer) else [around.end]
+    return closed + tokenizer.encode(tail, add_special_tokens=False)
 
 
 def _begin(form: _Form, text: str) -> int:

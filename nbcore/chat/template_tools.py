@@ -47,7 +47,7 @@ def prompt(tokenizer: Any, row: Mapping[str, Any]) -> list[int]:
     last = len(told.turns) - 1
     place = len(told.turns[last].steps)
     pieces = _pieces(tokenizer, told, last, place)
-    before = _before(tokenizer, told, last, place)
+    before = seen_before(tokenizer, told, last, place)
     if pieces is None or not before.startswith("".join(piece.text for piece in pieces)):
         return _encode(tokenizer, before)
     pieces.append(_Piece(before[sum(len(piece.text) for piece in pieces) :], False))
@@ -121,7 +121,7 @@ def _turn(tokenizer: Any, told: conversation.Conversation, number: int) -> list[
         return [_sample(tokenizer, pieces)] if pieces else []
     samples = []
     for place, step in enumerate(steps):
-        before = _before(tokenizer, told, number, place)
+        before = seen_before(tokenizer, told, number, place)
         action = _Piece(emitted(tokenizer, told, number, place), step.train)
         samples.append(_sample(tokenizer, [_Piece(before, False), action]))
     return samples
@@ -132,7 +132,7 @@ def _pieces(tokenizer: Any, told: conversation.Conversation, number: int, count:
     pieces: list[_Piece] = []
     text = ""
     for place in range(count):
-        before = _before(tokenizer, told, number, place)
+        before = seen_before(tokenizer, told, number, place)
         if not before.startswith(text):
             return None
         action = emitted(tokenizer, told, number, place)
@@ -141,7 +141,7 @@ def _pieces(tokenizer: Any, told: conversation.Conversation, number: int, count:
     return pieces
 
 
-def _before(tokenizer: Any, told: conversation.Conversation, number: int, place: int) -> str:
+def seen_before(tokenizer: Any, told: conversation.Conversation, number: int, place: int) -> str:
     """What the model sees before the action at `place` of a turn."""
     messages, tools = _messages(told, number, place)
     return rendered(tokenizer, messages, tools=tools, add_generation_prompt=True)
@@ -149,7 +149,7 @@ def _before(tokenizer: Any, told: conversation.Conversation, number: int, place:
 
 def emitted(tokenizer: Any, told: conversation.Conversation, number: int, place: int) -> str:
     """What the model must emit there, the token that ends its turn included."""
-    before = _before(tokenizer, told, number, place)
+    before = seen_before(tokenizer, told, number, place)
     messages, tools = _messages(told, number, place + 1, without_last_result=True)
     whole = rendered(tokenizer, messages, tools=tools)
     if not whole.startswith(before):

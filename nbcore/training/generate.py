@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from transformers import StoppingCriteria, StoppingCriteriaList, set_seed
+from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList, set_seed
 
 from nbcore import config as configs
 from nbcore.chat import template
@@ -32,7 +32,33 @@ class _EachToken(StoppingCriteria):
         return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
 
 
-@torch.inference_mode()
+class _LogProbs(LogitsProcessor):
+    """Changes nothing: keeps how likely each sampled token was, without keeping all scores of a batch."""
+
+    def __init__(self, temperature: float):
+        self.temperature = temperature or 1.0
+        self.taken: list[torch.Tensor] = []
+        self.latest: torch.Tensor | None = None
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        self.take(input_ids[:, -1])
+        self.latest = torch.log_softmax(scores.float() / self.temperature, dim=-1)
+        return scores
+
+    def take(self, sampled: torch.Tensor) -> None:
+        """The tokens that were drawn by the latest scores."""
+        if self.latest is not None:
+            self.taken.append(self.latest.gather(1, sampled[:, None]))
+
+
+class Sampled(NamedTuple):
+    """The ids that a model emitted after a prompt, up to and with the first that ends its turn."""
+
+    ids: list[int]
+    logprobs: list[float] | None
+    """Of each id, at the temperature it was drawn with; None where they were not asked for."""
+
+
 def generate(
     model: Any,
     tokenizer: Any,
@@ -42,19 +68,46 @@ def generate(
     progress: Callable[[float], None] = lambda done: None,
     finished: Callable[[list[int], list[Completion]], None] = lambda indices, answers: None,
 ) -> list[Completion]:
-    """One completion for each prompt (token ids), in order; deterministic in the seed on one machine.
+    """One completion for each prompt (token ids), in order, as `sample` draws them.
+
+    `finished` is called after every batch, with the indices of its prompts and their completions. A completion ends at
+    the first token that publisher, tokenizer or template name as an end, and not later.
+    """
+    stops = template.stop_ids(tokenizer, model.generation_config)
+    answers: list[Completion | None] = [None] * len(prompts)
+
+    def read(indices: list[int], drawn: list[Sampled]) -> None:
+        for index, one in zip(indices, drawn, strict=True):
+            answers[index] = completion(tokenizer, one.ids, stops)
+        finished(indices, [answers[index] for index in indices])
+
+    sample(model, tokenizer, prompts, generation, stops, seed, progress, read)
+    return answers
+
+
+@torch.inference_mode()
+def sample(
+    model: Any,
+    tokenizer: Any,
+    prompts: list[list[int]],
+    generation: configs.Generation,
+    stops: list[int],
+    seed: int = 0,
+    progress: Callable[[float], None] = lambda done: None,
+    finished: Callable[[list[int], list[Sampled]], None] = lambda indices, drawn: None,
+    logprobs: bool = False,
+) -> list[Sampled]:
+    """What a model emits after each prompt (token ids), in order; deterministic in the seed on one machine.
 
     Prompts of like length share a batch: padding costs, and left padding keeps positions right. Where memory runs out
     the batches are halved. `progress` is called after every token with how many are done, those of
     the batch in hand counted by the share of `max_new_tokens` that they have; `finished` after every batch, with the
-    indices of its prompts and their completions.
-    A completion ends at the first token that publisher, tokenizer or template name as an end, and not later.
+    indices of its prompts and what was drawn for them.
     """
     set_seed(seed)
     model.eval()
-    stops = template.stop_ids(tokenizer, model.generation_config)
     order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
-    answers: list[Completion | None] = [None] * len(prompts)
+    answers: list[Sampled | None] = [None] * len(prompts)
     sampling = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
     if generation.temperature > 0:
         sampling = {"do_sample": True, "temperature": generation.temperature, "top_p": generation.top_p, "top_k": 0}
@@ -72,18 +125,24 @@ def generate(
         for row, index in enumerate(chosen):
             ids[row, width - len(prompts[index]) :] = torch.tensor(prompts[index])
             mask[row, width - len(prompts[index]) :] = 1
+        kept = _LogProbs(generation.temperature)
         with logits.finite(model):
             output = model.generate(
                 input_ids=ids.to(model.device),
                 attention_mask=mask.to(model.device),
                 max_new_tokens=generation.max_new_tokens,
+                use_cache=True,  # a config may say otherwise, for training
                 pad_token_id=tokenizer.pad_token_id,
                 eos_token_id=stops,
                 stopping_criteria=watch(len(chosen), width),
+                logits_processor=LogitsProcessorList([kept] if logprobs else []),
                 **sampling,
             )
-        for index, tokens in zip(chosen, output[:, width:].tolist(), strict=True):
-            answers[index] = completion(tokenizer, tokens, stops)
+        kept.take(output[:, -1])
+        likely = torch.cat(kept.taken, dim=1).tolist() if logprobs else [None for _ in chosen]
+        for index, tokens, said in zip(chosen, output[:, width:].tolist(), likely, strict=True):
+            end = next((place + 1 for place, token in enumerate(tokens) if token in stops), len(tokens))
+            answers[index] = Sampled(tokens[:end], said and said[:end])
         finished(chosen, [answers[index] for index in chosen])
 
     for done in memory.in_batches(order, generation.batch_size, complete):
