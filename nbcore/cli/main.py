@@ -21,6 +21,7 @@ from nbcore import runs
 from nbcore.cli import export, gates, plan, talk
 from nbcore.cli.agent import agent_app
 from nbcore.cli.data import data_app
+from nbcore.cli.models import models_app
 from nbcore.cli.reports import audit, card, compare, report, show_report
 from nbcore.cli.runs import Judged, Store, err, out, runs_app
 from nbcore.cli.watch import watch
@@ -38,6 +39,7 @@ app = typer.Typer(
 app.add_typer(runs_app, name="runs")
 app.add_typer(data_app, name="data")
 app.add_typer(agent_app, name="agent")
+app.add_typer(models_app, name="models")
 app.command()(export.merge)
 app.command()(plan.plan)
 app.command()(talk.chat)

@@ -65,7 +65,8 @@ class Model(Closed):
     """Which base model, and how it is held in memory."""
 
     base: str | None = None
-    """'seedling', a local folder or a Hub id. Empty: the parent's base, or the seedling where there is no parent."""
+    """'seedling', a local folder, a Hub id, or the name of one that `models fetch` brings (smollm2). Empty: the
+    parent's base, or the seedling where there is no parent."""
     revision: str | None = None
     """Commit of a Hub model; a training result is only reproducible with one."""
     date: str | None = None

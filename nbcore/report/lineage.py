@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from nbcore import runs, stats, view
+from nbcore.core import packaged
 from nbcore.report.chains import Stage
 from nbcore.runs import layout
 
@@ -130,4 +131,6 @@ def rise(first: Stage, last: Stage, split: str, key: str) -> str:
 def base(run: runs.Run) -> str:
     """The name of the base model; of a local folder only the last part, since the rest is about this machine alone."""
     base = run.info["base"]
+    if base in packaged.MODELS:
+        return packaged.MODELS[base].publisher
     return Path(base).name if Path(base).is_absolute() else base

@@ -16,7 +16,7 @@ import torch
 from transformers import CONFIG_MAPPING, AutoConfig, LlamaConfig
 
 from nbcore import config as configs
-from nbcore.core import environment, hardware
+from nbcore.core import environment, hardware, packaged
 from nbcore.core.base_model import local_folder
 from nbcore.training import footprint, load, memory
 
@@ -113,6 +113,8 @@ def architecture(config: configs.Phase) -> Any:
         return LlamaConfig(**config.architecture, vocab_size=vocabulary)
     base = config.model.base or "seedling"
     known = json.loads((environment.REPO / "nbcore" / "assets" / "architectures.json").read_text("utf-8"))
+    if base in packaged.MODELS and not (packaged.default_folder(base) / "config.json").is_file():
+        base = packaged.MODELS[base].publisher  # not fetched yet
     if base in known:
         return CONFIG_MAPPING[known[base]["model_type"]](**known[base])
     if base.startswith("run:"):
