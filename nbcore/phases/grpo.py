@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -15,9 +16,10 @@ from trl import GRPOConfig, GRPOTrainer
 
 from nbcore import runs
 from nbcore.chat import template
+from nbcore.core.records import Verdict
 from nbcore.grading import reward, verdicts
 from nbcore.tasks import sets
-from nbcore.training import asking, fit, load, logits, lora, order, packing, private, rollout
+from nbcore.training import ahead, asking, fit, load, logits, lora, order, packing, private, rollout
 from nbcore.training.generate import completion
 from nbcore.training.remembered import remembered
 from nbcore.view.live import Live
@@ -29,10 +31,13 @@ class FoldedTrainer(private.Generating, GRPOTrainer):
     """GRPO that generates with the adapter folded in: the same policy, a sixth faster on a small model.
 
     TRL generates a whole step's completions at once, whatever the micro-batch: where memory ran out before, they come
-    in as many chunks as the micro-batch was halved into.
+    in as many chunks as the micro-batch was halved into. `ended` is told each prompt and completion at one of `stops`,
+    while the others are still being written.
     """
 
     chunks = 1
+    stops: Sequence[int] = ()
+    ended: Callable[[list[int], list[int]], None] | None = None
 
     def generate(self, prompts, complete):
         size = -(-len(prompts) // self.chunks)
@@ -40,7 +45,9 @@ class FoldedTrainer(private.Generating, GRPOTrainer):
         policy = self.accelerator.unwrap_model(self.model)
         with lora.folded(policy), logits.finite(policy):
             for start in range(0, len(prompts), size):
-                completions += complete(prompts[start : start + size])
+                some = prompts[start : start + size]
+                with ahead.endings(policy, self.stops, lambda row, ids, some=some: self.ended(some[row], ids)):
+                    completions += complete(some)
         return completions
 
 
@@ -91,25 +98,64 @@ def example(run: runs.Run) -> str:
     return asking.example(run, next(iter(data(run)["tasks"].values())))
 
 
-def rewards(run: runs.Run, stops: list[int] | None = None) -> list[Any]:
+class Judge:
+    """The grader of a run on completions as TRL has them: token ids, and the id of the task.
+
+    `stops` are the ids that end an answer; without them those of the tokenizer and its template. What `early` was told
+    is graded in a thread, and known when `verdicts` asks for it.
+    """
+
+    def __init__(self, run: runs.Run, stops: list[int] | None = None):
+        rows = data(run)
+        self.tokenizer, self.tasks, self.stops = rows["tokenizer"], rows["tasks"], stops
+        self.grader = rollout.grader(run, lint=run.config.weights.lint > 0)
+        rollout.check_tasks(run, list(self.tasks.values()), run.config.tasks.source, self.grader)
+        asked: dict[tuple[int, ...], list[str]] = {}
+        for task, row in zip(self.tasks, rows["prompts"], strict=True):
+            asked.setdefault(tuple(row["ids"]), []).append(task)
+        self.asked = {ids: names[0] for ids, names in asked.items() if len(names) == 1}
+        self.ahead = ahead.Ahead(self._early)
+
+    def early(self, prompt: list[int], ids: list[int]) -> None:
+        """Have a completion graded soon; one whose prompt belongs to no one task waits for `verdicts`."""
+        if task := self.asked.get(tuple(prompt)):
+            self.ahead.add((task, list(ids)))
+
+    def verdicts(self, completion_ids: list, task: list[str]) -> tuple[list[Verdict], int]:
+        """The verdicts, in order, and how many of them were not known from earlier steps."""
+        before = self.ahead.finished()
+        found = self._graded(task, completion_ids)
+        return found, before + _fresh(found)
+
+    def _early(self, answers: list[tuple[str, list[int]]]) -> int:
+        return _fresh(self._graded(*zip(*answers, strict=True)))
+
+    def _graded(self, task: Sequence[str], completion_ids: Sequence[list[int]]) -> list[Verdict]:
+        answers = [completion(self.tokenizer, ids, self.stops) for ids in completion_ids]
+        return rollout.graded([self.tasks[id_] for id_ in task], answers, self.grader.grade)
+
+
+def _fresh(found: list[Verdict]) -> int:
+    return sum(not verdict["cached"] for verdict in found)
+
+
+def rewards(run: runs.Run, judge: Judge | None = None) -> list[Any]:
     """One async TRL reward function for each component that counts, all reading the same verdicts.
 
     TRL adds them up with the weights that `arguments` gives it.
 
     A batch is graded once, when the first of them is called. Where an answer could not be graded (our own fault), its
     whole group is rewarded with None, which TRL leaves out: compared with the mean of the others alone, the advantages
-    would be wrong. `stops` are the ids that end an answer; without them those of the tokenizer and its template. Raises
-    verdicts.Ungraded where UNGRADED_STEPS batches in a row were left out whole: training would teach nothing.
+    would be wrong. Raises verdicts.Ungraded where UNGRADED_STEPS batches in a row were left out whole: training would
+    teach nothing.
     """
-    rows, weights, size = data(run), run.config.weights.model_dump(), run.config.group_size
-    grader = rollout.grader(run, lint=weights["lint"] > 0)
-    rollout.check_tasks(run, list(rows["tasks"].values()), run.config.tasks.source, grader)
+    weights, size = run.config.weights.model_dump(), run.config.group_size
+    judge = judge or Judge(run)
     latest: dict[str, Any] = {"batch": None, "ungraded": 0}
 
     def judged(completion_ids: list, task: list[str], log_metric: Any) -> list[dict]:
         began = time.monotonic()
-        answers = [completion(rows["tokenizer"], ids, stops) for ids in completion_ids]
-        graded = rollout.graded([rows["tasks"][id_] for id_ in task], answers, grader.grade)
+        graded, fresh = judge.verdicts(completion_ids, task)
         worth = [reward.components(verdict) for verdict in graded]
         dropped = 0
         for start in range(0, len(worth), size):
@@ -124,7 +170,7 @@ def rewards(run: runs.Run, stops: list[int] | None = None) -> list[Any]:
             )
         log_metric("hack_rate", sum(map(reward.is_hack, graded)) / len(graded))
         log_metric("infra_dropped", dropped)
-        log_metric("graded", sum(not verdict["cached"] for verdict in graded))  # the others were known from before
+        log_metric("graded", fresh)  # the others were known from before
         log_metric("grading_seconds", time.monotonic() - began)
         return worth
 
@@ -171,15 +217,16 @@ def trainer(run: runs.Run) -> FoldedTrainer:
     """The trainer as it stands before its first step."""
     settings, rows = arguments(run), data(run)
     policy = model(run)
+    judge = Judge(run, template.stop_ids(rows["tokenizer"], policy.generation_config))
     built = FoldedTrainer(
         model=policy,
         args=settings,
-        reward_funcs=rewards(run, template.stop_ids(rows["tokenizer"], policy.generation_config)),
+        reward_funcs=rewards(run, judge),
         train_dataset=Dataset.from_list(rows["train"]),
         processing_class=rows["tokenizer"],
     )
     lora.complete_reference(built.model)
-    built.chunks = 2**run.halvings
+    built.chunks, built.stops, built.ended = 2**run.halvings, judge.stops, judge.early
     return built
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 
 import pytest
 
@@ -14,8 +15,22 @@ from tests.phases.short_runs import same_losses, short, walk
 
 
 @pytest.fixture(scope="module")
-def run(chain):
-    return walk(grpo, runs.open(short("grpo"), chain, "sft"))
+def graded():
+    """The names of the threads that graded during the run, one for each call."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def run(chain, graded):
+    real = RustGrader.grade
+
+    def noted(self, samples):
+        graded.append(threading.current_thread().name)
+        return real(self, samples)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RustGrader, "grade", noted)
+        return walk(grpo, runs.open(short("grpo"), chain, "sft"))
 
 
 def test_first_losses(run, golden):
@@ -40,11 +55,12 @@ def test_trl_adds_up_the_reward_that_reward_py_defines(run):
     assert rows
 
 
-def asked(run, ids, task):
+def asked(run, ids, task, judge=None):
     """What each reward function answers, called as TRL does: together, on one event loop."""
 
     async def together():
-        return await asyncio.gather(*(function(completion_ids=ids, task=task) for function in grpo.rewards(run)))
+        functions = grpo.rewards(run, judge)
+        return await asyncio.gather(*(function(completion_ids=ids, task=task) for function in functions))
 
     return asyncio.run(together())
 
@@ -61,6 +77,28 @@ def test_reward_of_right_wrong_and_broken_programs(run):
     ]
     compiles, tests, passed = asked(run, ids, [task["id"]] * 4)
     assert compiles == [1, 1, 0, 0] and passed == [1, 0, 0, 0] and tests[0] == 1 and tests[2:] == [0, 0]
+
+
+def test_answers_are_graded_while_others_are_written(run, graded):
+    """A GPU would wait for the compiler, and the compiler for the GPU."""
+    assert any(name.startswith("nbcore-ahead") for name in graded)
+
+
+def test_what_was_graded_early_is_rewarded_as_what_was_not(run):
+    """Answers end in another order than they are rewarded in; another's verdict would teach the opposite."""
+    rows = grpo.data(run)
+    chosen = list(rows["tasks"].values())[:4]
+    prompts = dict(zip(rows["tasks"], (row["ids"] for row in rows["prompts"]), strict=True))
+    encode = rows["tokenizer"].encode
+    texts = [[katas.code(task), task["signature"] + "\n    todo!()\n}", "pub fn x("] for task in chosen]
+    ids = [encode(text, add_special_tokens=False) for group in texts for text in group]
+    task = [each["id"] for each in chosen for _ in range(3)]
+    judge = grpo.Judge(run)
+    for index in (11, 0, 5, 5, 7, 2, 8):
+        judge.early(prompts[task[index]], ids[index])
+    judge.early([1, 2, 3], ids[0])  # of no task
+    early, after = asked(run, ids, task, judge), asked(run, ids, task)
+    assert early == after and {1.0, 0.0} <= set(early[2])
 
 
 def test_our_own_fault_is_never_a_zero(run, monkeypatch):
