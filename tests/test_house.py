@@ -18,9 +18,10 @@ from nbcore.runs import layout
 ROOT = Path(__file__).resolve().parents[1]
 MAX_LINES = 260
 WITHOUT_TORCH = ("core", "stats", "config", "grading", "chat", "tasks", "runs", "data", "agent", "gates", "view")
-# Rooms of one floor that may import others of it: a gate asks whether data are clean and an adapter loads; an agent
-# repairs the faults that data puts into code; training lets a policy play in the agent's environment.
-BESIDE = {"gates": ("data", "training"), "agent": ("data",), "training": ("agent",)}
+# Rooms of one floor that may import others of it: a gate asks whether data are clean and an adapter loads, and
+# shows what it decided; an agent repairs the faults that data puts into code; training lets a policy play in the
+# agent's environment.
+BESIDE = {"gates": ("data", "training", "view"), "agent": ("data",), "training": ("agent",)}
 # Imported only where a person asked for them, so not in requirements.txt.
 OPTIONAL = {"google", "IPython", "xllamacpp"}
 

@@ -52,11 +52,13 @@ def gate(
 def chain(reference: RunName, store: Store = None):
     """Verify every link from a run to its base: data, config, weights, evaluation, blessing, notebook. Exit 1: broken.
 
+    What of it is not on this disk is brought back from the mirror first, where there is one.
     Example: python -m nbcore chain grpo
     """
     from nbcore import gates
 
     run = _finished(environment.store(store), reference)
+    gates.fetch(run)
     links = gates.verify_chain(run)
     for link in links:
         out.print(

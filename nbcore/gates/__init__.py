@@ -5,6 +5,7 @@ judge(run, gate) -> Decision                     # PASS, FAIL, INVESTIGATE or RU
 decide(run, gate, waive=None)                    # the same, kept as a blessing
 require_blessed(run) -> record                   # ValueError where the next phase may not start from it
 verify_chain(run) -> list[Link]                  # every link to the base
+shown(run) -> Html                               # the decision in force, as a notebook shows it
 """
 
 from nbcore.gates.blessings import (
@@ -21,8 +22,10 @@ from nbcore.gates.blessings import (
 )
 from nbcore.gates.chain import Link, broken, verify_chain
 from nbcore.gates.checks import FAIL, INVESTIGATE, PASS, RUBBER_STAMP
+from nbcore.gates.fetching import fetch
 from nbcore.gates.gate_file import Gate, load, of_phase
 from nbcore.gates.judging import Decision, decide, judge
+from nbcore.gates.shown import shown
 
 __all__ = [
     "ALIASES",
@@ -38,6 +41,7 @@ __all__ = [
     "broken",
     "current",
     "decide",
+    "fetch",
     "judge",
     "load",
     "of_phase",
@@ -45,6 +49,7 @@ __all__ = [
     "release",
     "require_blessed",
     "rollback",
+    "shown",
     "verify_chain",
     "waivers",
     "was_withdrawn",

@@ -11,7 +11,6 @@ until a gate has judged it anew.
 from __future__ import annotations
 
 import getpass
-import hashlib
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -43,13 +42,13 @@ def write(store: Path, facts: Mapping[str, Any]) -> Record:
     moved += ["blessed"] if opens(record) else []
     for alias in moved:
         _move(store, record["phase"], alias, record["self"], f"{record['verdict']} of {record['run']}")
+    _to_mirror(store, record)
     return record
 
 
 def digest(record: Mapping[str, Any]) -> str:
     """sha256 over a record without its own hash."""
-    facts = {name: value for name, value in record.items() if name != "self"}
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    return commit.own_hash(record)
 
 
 def read(path: Path) -> Record:
@@ -153,6 +152,7 @@ def release(run: runs.Run) -> Record:
     """Point `released` to a run's record. Raises ValueError where the run is not blessed."""
     record = require_blessed(run)
     _move(run.store, run.phase, "released", record["self"], "released by hand")
+    _to_mirror(run.store, record)
     return record
 
 
@@ -183,7 +183,9 @@ def rollback(store: Path, phase: str, alias: str = "blessed", to: str | None = N
     if alias == "blessed":  # every decision that opened with the run that is left
         withdrawn = [each for each in dict.fromkeys(before) if by_hash(store, each)["run"] == left]
     _move(store, phase, alias, able[0], f"rolled back from {left}", withdrawn)
-    return by_hash(store, able[0])
+    record = by_hash(store, able[0])
+    _to_mirror(store, record)
+    return record
 
 
 def _move(store: Path, phase: str, alias: str, to: str, why: str, withdrawn: list[str] = ()) -> None:
@@ -194,6 +196,14 @@ def _move(store: Path, phase: str, alias: str, to: str, why: str, withdrawn: lis
     now[alias] = to
     known["withdrawn"] += withdrawn
     commit.write_sealed(store / layout.BLESSINGS / layout.ALIASES, known)
+
+
+def _to_mirror(store: Path, record: Record) -> None:
+    """Where there is a mirror, have the decisions on a run and the aliases copied to it, after the run itself."""
+    run = runs.Run(store / record["run"])
+    if run.finished:
+        run.publish()
+        run.wait_for_mirror()
 
 
 def _text(record: Record) -> str:

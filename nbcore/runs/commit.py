@@ -52,6 +52,12 @@ def read_sealed(path: Path) -> dict[str, Any]:
     return facts
 
 
+def own_hash(record: Mapping[str, Any]) -> str:
+    """sha256 over a record that holds its own hash as "self", without that."""
+    facts = {name: value for name, value in record.items() if name != "self"}
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
 def _text(facts: Mapping[str, Any]) -> str:
     return json.dumps(facts, indent=1, default=float) + "\n"
 

@@ -4,6 +4,7 @@
     <root>/<phase>/<run>/step-000120.<8 hex digits>.commit.json          once every part was read back
     <root>/<phase>/<run>/finished.<8 hex digits>.…                        the same, of a run that has finished
     <root>/<phase>/<run>/notebook.<utc time>.ipynb                        the executed notebook, to look at
+    <root>/<phase>/<run>/blessing.<hash>.json                             what gates decided on the run (decisions.py)
 
 A bundle is the whole run directory with one checkpoint, so any one of them is enough to go on from. A bundle counts
 when every byte of it is what its record says. That files are there means nothing: a synchronised folder shows small

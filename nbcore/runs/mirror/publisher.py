@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from nbcore.core.redact import redact
 from nbcore.runs import checkpoints, layout, retention
-from nbcore.runs.mirror import mirror
+from nbcore.runs.mirror import decisions, mirror
 
 BACK_OFF = (2.0, 300.0)  # seconds before the first new try, doubling up to the second
 FAILING = 20.0  # seconds that somebody waits for copies while every try fails
@@ -150,6 +150,7 @@ class Publisher:
             self._note(offer.run, error=None)
             return
         if offer.finished and (record := self.mirror.finished(layout.run_id(offer.run))):
+            decisions.put(self.mirror, offer.run)
             self.unconfirmed[offer.run] = record, offer.policy
             self._note(offer.run, copied=(record.step, time.time()), error=None)
             return
@@ -163,6 +164,8 @@ class Publisher:
             with suppress(Exception):
                 self._prune(offer.run, offer.policy)  # the mirror may be full: make room for the next try
             raise
+        if offer.finished:
+            decisions.put(self.mirror, offer.run)
         self.unconfirmed[offer.run] = record, offer.policy
         self._note(offer.run, copied=(offer.step, time.time()), error=None)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nbcore.core.redact import redact
 from nbcore.runs import checkpoints, commit, layout, lease
-from nbcore.runs.mirror import mirror
+from nbcore.runs.mirror import decisions, mirror
 
 ANSWER = 60.0  # seconds that a mirror has to list what it holds: a mount that is gone never answers
 
@@ -88,6 +88,8 @@ def restore(of: mirror.Mirror, store: Path, run: str) -> mirror.Record | None:
             path.parent.mkdir(parents=True, exist_ok=True)
             (staging / "run").rename(path)
             commit.sync(path.parent)
+        if record.finished:
+            decisions.bring(of, store, run)
         state = "finished" if record.finished else f"step {record.step}"
         print(f"{run}: brought back from the mirror, {state}, copied {record.created[:16]}Z", flush=True)
         return record
