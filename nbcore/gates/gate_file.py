@@ -31,6 +31,7 @@ INTEGRITY: dict[str, float | None] = {  # name of the check -> its usual bound, 
     "sandbox_not_degraded": None,
     "hack_rate": 0.02,
     "infra_errors": 0.02,
+    "parity": None,
 }
 
 

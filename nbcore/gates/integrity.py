@@ -214,6 +214,24 @@ def _infra_errors(subject: Subject) -> tuple[str, str]:
     return _bounded("infra errors", [(side, measure.infra_errors(run, name)) for side, run in sides if run], bound)
 
 
+def _parity(subject: Subject) -> tuple[str, str]:
+    """That an export is the model that was trained, by the proof that it left beside it."""
+    if not configs.TABLE[subject.run.phase].whole:
+        return PASS, "it is no export"
+    try:
+        proof = json.loads((subject.run.path / layout.PARITY).read_text("utf-8"))
+        problems, files = list(proof["problems"]), proof.get("gguf", {})
+        problems += [f"{kind}: {words}" for kind, each in files.items() for words in each.get("problems", ())]
+        untried = [kind for kind, each in files.items() if "skipped" in each]
+        whole, tensors = proof["ok"] is True, len(proof["tensors"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return FAIL, f"{layout.PARITY} is missing or cannot be read: nothing proves that this is what was trained"
+    if problems or not whole:
+        return FAIL, (problems or ["it is not what was trained"])[0]
+    words = f"{tensors} tensors are what was trained"
+    return PASS, words + (f"; not made here: {', '.join(untried)}" if untried else "")
+
+
 def _bounded(what: str, rates: list[tuple[str, float]], bound: float) -> tuple[str, str]:
     for where, rate in rates:
         if not rate <= bound:
@@ -231,4 +249,5 @@ CHECKS: dict[str, Callable[[Subject], tuple[str, str]]] = {
     "sandbox_not_degraded": _sandbox_not_degraded,
     "hack_rate": _hack_rate,
     "infra_errors": _infra_errors,
+    "parity": _parity,
 }

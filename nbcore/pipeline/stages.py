@@ -99,11 +99,11 @@ def resume(unfinished: runs.Run, overrides: dict[str, Any], progress: Show | Non
 
 
 def _gate(pipeline: Pipeline, stage: Stage, finished: runs.Run, show: Show) -> None:
-    """With gates on: judge data as soon as they are made, and a model as soon as it is evaluated."""
+    """With gates on: judge data and exports as soon as they are made, and a model as soon as it is evaluated."""
     entry = configs.TABLE[stage.phase]
     if pipeline.gates and entry.measures:
         gating.measured(stage.id, finished, show)
-    elif pipeline.gates and entry.makes_data:
+    elif pipeline.gates and (entry.makes_data or entry.whole):
         gating.require(stage.id, finished, show)
 
 

@@ -246,6 +246,36 @@ def test_a_reward_that_was_gamed_in_training(store, tmp_path):
     assert only("hack_rate", found) and "last quarter of training" in decision.why
 
 
+def exported(store, parent, **proof):
+    """A finished export with the proof that it left."""
+    run = runs.open(configs.load({"phase": "export", "name": "tiny"}), store, parent)
+    (run.path / "model").mkdir()
+    made.weights(run.path / "model" / "model.safetensors", {"w": [1.0] * 9})
+    if proof:
+        (run.path / "parity.json").write_text(json.dumps(proof))
+    return run.finish({"tensors": 1}, base="seedling", data_hash="d" * 64)
+
+
+@pytest.mark.parametrize(
+    ("proof", "verdict", "words"),
+    [
+        ({"ok": True, "problems": [], "tensors": [{}] * 3}, "PASS", "3 tensors"),
+        ({"ok": True, "problems": [], "tensors": [], "gguf": {"Q8_0": {"skipped": "no"}}}, "PASS", "made here: Q8_0"),
+        ({"ok": False, "problems": ["q: kept 0.2"], "tensors": []}, "FAIL", "kept 0.2"),
+        ({"ok": True, "problems": [], "tensors": [], "gguf": {"Q8_0": {"problems": ["a token"]}}}, "FAIL", "a token"),
+        ({"problems": []}, "FAIL", "nothing proves"),
+        ({}, "FAIL", "nothing proves"),
+    ],
+)
+def test_an_export_has_to_be_what_was_trained(store, tmp_path, proof, verdict, words):
+    """An exporter that drops an adapter writes a model that loads and answers, as the base did."""
+    _, _, sft = chain(store, tmp_path)
+    decision = gates.judge(exported(store, sft, **proof), gates.of_phase("export"))
+    found = {each.name: each for each in decision.findings}
+    assert found["parity"].verdict == verdict and words in found["parity"].why, found["parity"]
+    assert decision.verdict == ("RUBBER_STAMP" if verdict == "PASS" else "FAIL"), decision.why
+
+
 def test_what_a_check_finds_is_in_the_record(store, tmp_path):
     _, first, sft = chain(store, tmp_path)
     measured(store, first, sft, isolation="degraded")
