@@ -29,7 +29,7 @@ from nbcore.grading.verdicts import KINDS
 
 __all__ = ["KINDS", "Limits", "RustGrader", "Unsafe"]
 
-VERSION = 6
+VERSION = 7
 """Part of every cache key: raise it when a verdict may change."""
 
 

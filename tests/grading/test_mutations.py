@@ -14,16 +14,44 @@ MODULES = "test_grader.py::test_what_a_signature_gives_in_a_module_is_pinned_too
 MUTATIONS = {
     "what is expected is in the program": Mutation(
         f"{RUST}/telling.py",
-        "_assertion",
-        "kept = f\"if false {{ {check}{said} }} {_tell(f'told_{KEY}')}\"",
-        "kept = f\"{{ {check}{said} }} {_tell(f'told_{KEY}')}\"",
+        "_whole",
+        'f"if false {{ {self._lets(part.checked, at, holes)}{part.checked} }}"',
+        'f"{{ {self._lets(part.checked, at, holes)}{part.checked} }}"',
         "rust/test_telling.py::test_the_program_does_not_hold_what_is_expected",
     ),
-    "a truth is whatever it says": Mutation(
+    "tables keep their answers": Mutation(
         f"{RUST}/telling.py",
-        "_assertion",
-        'held = f"let no_{KEY}: std_{KEY}::primitive::bool = !({given[0]});"',
-        'held = f"let no_{KEY} = !({given[0]});"',
+        "rewrite",
+        "self._holes(follower.slots, texts, calls)",
+        "[]",
+        "rust/test_reached.py::test_no_form_leaves_what_it_expects_in_the_program",
+    ),
+    "a name in the program is no secret less": Mutation(
+        f"{RUST}/telling.py",
+        "_told",
+        "not any(_is_held(part, name) for name in held)",
+        "True",
+        "rust/test_reached.py::test_right_programs_pass_and_wrong_ones_fail",
+    ),
+    "loops that are left are followed": Mutation(
+        f"{RUST}/reached.py",
+        "_loop",
+        "any(one.type in _LEAVES for one in walk(body))",
+        "False",
+        "rust/test_reached.py::test_right_programs_pass_and_wrong_ones_fail",
+    ),
+    "any word is another value": Mutation(
+        f"{RUST}/likeness.py",
+        "fits",
+        "(not self.kind or kind_of(told) == self.kind)",
+        "True",
+        "rust/test_reached.py::test_what_is_like_a_value_is_shown_as_one",
+    ),
+    "a truth is whatever it says": Mutation(
+        f"{RUST}/asserted.py",
+        "_condition",
+        'held = f"let no_{KEY}: std_{KEY}::primitive::bool = !({text});"',
+        'held = f"let no_{KEY} = !({text});"',
         MODULES,
     ),
     "a truth has always one sense": Mutation(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from nbcore.grading.rust.literals import Expected, Inner, Unknown, only, plain, quoted, several, whole
+from nbcore.grading.rust.arithmetic import whole
+from nbcore.grading.rust.literals import Expected, Inner, Unknown, only, plain, quoted, several
 from nbcore.grading.rust.shapes import Shape
 from nbcore.grading.rust.syntax import COMMENTS, expression, part_of, text_of
 
@@ -52,7 +53,7 @@ def array(node: Any, inner: Inner) -> Expected:
     if any(part.type == "attribute_item" for part in parts):
         raise Unknown
     if len(parts) == 3 and parts[1].type == ";":
-        count = whole(parts[2])
+        count = whole(parts[2], inner)
         if not 0 <= count <= _MOST_REPEATED:
             raise Unknown
         return several([inner(parts[0])] * count, r"\[{}\]")
@@ -77,10 +78,13 @@ def call(node: Any, inner: Inner) -> Expected:
     name = re.sub(r"::<[\w<>&', ]*>", "", text_of(function).replace(" ", ""))
     if function.type == "field_expression" and not given:
         whose = function.child_by_field_name("value")
-        if name.endswith((".to_string", ".to_owned")) and whose.type in ("string_literal", "raw_string_literal"):
-            return inner(whose)
         if name.endswith((".to_vec", ".to_owned")) and whose.type == "array_expression":
             return inner(whose)
+        if name.endswith(".clone"):
+            return inner(whose)
+    elif name.endswith(".collect") and "::<Vec<" in text_of(function).replace(" ", ""):
+        numbers = numbers_of(function.child_by_field_name("function").child_by_field_name("value"), inner)
+        return Expected(rf"\[{', '.join(map(str, numbers))}\]")
     elif name.endswith("::new") and not given:
         kind = name.removesuffix("::new")
         if kind in ("Vec", "VecDeque", *_MAPS):
@@ -94,10 +98,33 @@ def call(node: Any, inner: Inner) -> Expected:
     elif len(given) == 1 and name in ("Some", "Ok", "Err"):
         return several([inner(given[0])], rf"{name}\({{}}\)")
     elif len(given) == 1 and (
-        name in ("Box::new", "Rc::new", "Arc::new") or (name == "String::from" and given[0].type == "string_literal")
+        name in ("Box::new", "Rc::new", "Arc::new", "Cow::Borrowed", "Cow::Owned")
+        or (name == "String::from" and given[0].type in ("string_literal", "raw_string_literal"))
     ):
         return inner(given[0])
     raise Unknown
+
+
+def of_std(node: Any, inner: Inner) -> Expected:
+    """A variant of std's that tests name."""
+    if not (found := re.fullmatch(r"(?:(?:std|core)::)?(?:cmp::)?Ordering::(Less|Equal|Greater)", text_of(node))):
+        raise Unknown
+    return Expected(found[1])
+
+
+def numbers_of(node: Any, inner: Inner) -> list[int]:
+    """The numbers of a range of literals, as `0..3`, `1..=n` or `(0..3).rev()` has them."""
+    if node.type == "parenthesized_expression":
+        return numbers_of(only(node), inner)
+    if node.type == "call_expression" and text_of(node).endswith(".rev()"):
+        return numbers_of(node.child_by_field_name("function").child_by_field_name("value"), inner)[::-1]
+    if node.type != "range_expression" or len(node.children) != 3:
+        raise Unknown
+    start, sign, end = node.children
+    first, last = whole(start, inner), whole(end, inner) + (text_of(sign) == "..=")
+    if last - first > _MOST_REPEATED:
+        raise Unknown
+    return list(range(first, last))
 
 
 def _collected(kind: str, given: Any, inner: Inner) -> Expected:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from nbcore.grading.rust import composed, literals
-from nbcore.grading.rust.literals import Expected, Inner, Unknown, only, whole
+from nbcore.grading.rust import arithmetic, composed, literals, texts
+from nbcore.grading.rust.literals import Expected, Inner, Unknown, only
 from nbcore.grading.rust.shapes import Shape
 from nbcore.grading.rust.syntax import expression, text_of
 
@@ -35,7 +35,7 @@ def expected(
 
 
 def _value(node: Any, known: Mapping[str, Expected], shapes: Mapping[str, Shape], depth: int) -> Expected:
-    if node.type == "identifier" and text_of(node) in known:
+    if node.type in ("identifier", "field_expression") and text_of(node) in known:
         return known[text_of(node)]
 
     def inner(part: Any) -> Expected:
@@ -56,23 +56,40 @@ def _name(node: Any, inner: Inner) -> Expected:
     return Expected("None")
 
 
+def _first(*readers: Callable[[Any, Inner], Expected]) -> Callable[[Any, Inner], Expected]:
+    """What the first of these makes of a node that does not find it unknown."""
+
+    def read(node: Any, inner: Inner) -> Expected:
+        for reader in readers:
+            try:
+                return reader(node, inner)
+            except Unknown:
+                continue
+        raise Unknown
+
+    return read
+
+
 _READERS: dict[str, Callable[[Any, Inner], Expected]] = {
-    "integer_literal": literals.integer,
+    "integer_literal": arithmetic.integer,
     "float_literal": lambda node, _: literals.real(text_of(node)),
-    "boolean_literal": lambda node, _: Expected(text_of(node)),
+    "boolean_literal": lambda node, _: arithmetic.boolean(text_of(node) == "true"),
     "char_literal": literals.character,
     "string_literal": literals.string,
     "raw_string_literal": literals.raw,
     "array_expression": composed.array,
-    "macro_invocation": composed.made_by_macro,
+    "macro_invocation": _first(composed.made_by_macro, texts.text),
     "tuple_expression": composed.tuple_of,
     "unit_expression": composed.tuple_of,
     "identifier": _name,
-    "scoped_identifier": lambda node, _: Expected(str(whole(node))),
-    "call_expression": composed.call,
+    "scoped_identifier": _first(composed.of_std, lambda node, _: arithmetic.counted(arithmetic.whole(node))),
+    "call_expression": _first(
+        composed.call, texts.text, lambda node, inner: arithmetic.counted(arithmetic.whole(node, inner))
+    ),
     "parenthesized_expression": lambda node, inner: inner(only(node)),
     "reference_expression": lambda node, inner: inner(only(node)),
-    "unary_expression": literals.unary,
-    "binary_expression": lambda node, inner: Expected(str(whole(node, inner))),
+    "unary_expression": arithmetic.unary,
+    "binary_expression": _first(arithmetic.binary, texts.text),
+    "type_cast_expression": arithmetic.cast,
     "generic_function": lambda node, inner: _name(node.child_by_field_name("function"), inner),
 }

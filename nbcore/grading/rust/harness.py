@@ -25,7 +25,6 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from nbcore.grading.rust import hidden, shapes, signatures
-from nbcore.grading.rust.expected import Expected
 from nbcore.grading.rust.lexer import blank
 from nbcore.grading.rust.pins import pins
 from nbcore.grading.rust.syntax import (
@@ -40,7 +39,6 @@ from nbcore.grading.rust.syntax import (
     part_of,
     text_of,
 )
-from nbcore.grading.rust.tolerance import Near
 
 _STD = {
     "std": "assert assert_eq assert_ne debug_assert debug_assert_eq debug_assert_ne panic vec format matches "
@@ -100,7 +98,7 @@ class Source(NamedTuple):
     module: str
     """Name of the hidden module, to be kept out of messages."""
     secret: str
-    expects: tuple[tuple[Expected | Near, ...], ...]
+    expects: tuple[tuple[hidden.Wanted, ...], ...]
     """For each case, what its assertions must tell."""
     flags: tuple[str, ...]
 
@@ -125,7 +123,8 @@ def build(code: str, tests: str, signature: str | None, edition: str, telling: b
     tree = parse(rest)
     own_types = _DEFINES.search(tests + (signature or "") + rest)
     known_shapes = shapes.shapes((asked, tree), parse(tests), mentioned) if own_types else ()
-    prepared = hidden.functions(tests, telling, plain, known_shapes, signatures.constants(asked))
+    shown = shapes.shown(asked, plain, known_shapes)
+    prepared = hidden.functions(tests, telling, plain, known_shapes, signatures.constants(asked), shown)
     body, expects = prepared.drawn(key)
     defined = {name for name, _ in items(asked)}
     std = sorted((mentioned & _HOME.keys()) - own - defined - theirs)
@@ -147,7 +146,7 @@ mod {module} {{
 fn main() {{ {module}::main_{key}() }}"""
     first = head.count("\n") + 2
     text = f"{head}\n{generated}\n{rest}"
-    inside = any(not any(told.value or told.answer for told in case.tells) for case in prepared.cases)
+    inside = any(not any(told.value and told.apart for told in case.tells) for case in prepared.cases)
     flags = ("judged_inside",) if inside else ()
     return Source(text, range(first, first + generated.count("\n") + 1), module, secret, expects, flags)
 

@@ -13,11 +13,11 @@ import secrets
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from nbcore.grading.rust.asserted import COIN, KEY, Told, Wanted
 from nbcore.grading.rust.expected import Expected
 from nbcore.grading.rust.shapes import Shape
-from nbcore.grading.rust.syntax import attributes, edited, introduced, name_of, parse, text_of, walk
-from nbcore.grading.rust.telling import COIN, KEY, Rewriter, Told
-from nbcore.grading.rust.tolerance import Near
+from nbcore.grading.rust.syntax import attributes, edited, introduced, name_of, parse, part_of, text_of, walk
+from nbcore.grading.rust.telling import HOLES, Rewriter
 
 # Names of std in full, for what the task calls `str` or `Some` is its own affair. What std has compiled already is
 # called, and nothing of std's is dropped: of each function that is made anew for the program, compiling takes its time.
@@ -89,20 +89,18 @@ class Prepared(NamedTuple):
     text: str
     cases: tuple[Case, ...]
     coins: int = 0
+    holes: bool = False
+    """Expected values were taken out of the program's tables and names."""
 
-    def drawn(self, key: str) -> tuple[str, tuple[tuple[Expected | Near, ...], ...]]:
+    def drawn(self, key: str) -> tuple[str, tuple[tuple[Wanted, ...], ...]]:
         """The text for one build, and for each case what it must tell."""
         coins = [secrets.choice(("true", "false")) for _ in range(self.coins)]
         text = re.sub(f"{COIN}(\\d+){COIN}", lambda found: coins[int(found[1])], self.text.replace(KEY, key))
-        left = iter(coins)
-        expects = []
-        for case in self.cases:
-            says = [
-                told.value or Expected("true" if (next(left) == "true") == told.equal else "false")
-                for told in case.tells
-            ]
-            expects.append(tuple(says))
-        return text, tuple(expects)
+
+        def wanted(told: Told) -> Wanted:
+            return told.value or Expected("true" if (coins[told.coin] == "true") == told.equal else "false")
+
+        return text, tuple(tuple(map(wanted, case.tells)) for case in self.cases)
 
     def main(self, key: str, secret: str, real: str) -> str:
         """The program's own main: runs the cases and reports on each. A simpler one where all cases are plain."""
@@ -115,7 +113,7 @@ class Prepared(NamedTuple):
         else:
             calls = [f"report_KEY(&nonce, {number}, {case.call(key)});" for number, case in enumerate(self.cases)]
             checks = "\n".join(calls)
-        text = _SAYS + (_PLAIN_ENDS if plain else _ENDS) + _MAIN.replace("CHECKS", checks)
+        text = _SAYS + HOLES * self.holes + (_PLAIN_ENDS if plain else _ENDS) + _MAIN.replace("CHECKS", checks)
         for word, meant in (("COUNT", str(len(self.cases))), ("STD", f"::{real}"), ("KEY", key), ("SECRET", secret)):
             text = text.replace(word, meant)
         return text
@@ -128,14 +126,17 @@ def functions(
     pinned: frozenset[str] = frozenset(),
     shapes: tuple[Shape, ...] = (),
     constants: tuple[tuple[str, str], ...] = (),
+    shown: frozenset[str] = frozenset(),
 ) -> Prepared:
     """What is built of the hidden tests; `telling`: their assertions tell their values, rather than panic.
 
     pinned: functions whose types the signature fixes. shapes: how values of the program's own types are shown.
-    constants: the task's own, by name, with the text of their values.
+    constants: the task's own, by name, with the text of their values. shown: those of the functions whose values are
+    shown as std's are.
     """
-    rewriter, tests = Rewriter(tests, pinned, shapes, constants), _moved(tests)
-    raw, edits, cases = tests.encode(errors="replace"), [], []
+    tests = _moved(tests)
+    rewriter = Rewriter(tests, pinned, shapes, constants, shown)
+    raw, edits, found = tests.encode(errors="replace"), [], []
 
     def visit(parent: Any, path: tuple[str, ...]) -> None:
         for node, before in introduced(parent):
@@ -159,20 +160,21 @@ def functions(
                 visit(node.child_by_field_name("body"), (*path, name_of(node)))
 
     def case(node: Any, path: tuple[str, ...], panic: Any) -> None:
-        panics = None if panic is None else _expected_panic(panic)
-        told, tells = rewriter.function(node) if telling and panics is None else ([], ())
-        edits.extend(told)
-        plain = panics is None and node.child_by_field_name("return_type") is None
-        cases.append(Case("::".join((*path, name_of(node))), panics, tells, plain))
+        found.append((node, "::".join((*path, name_of(node))), None if panic is None else _expected_panic(panic)))
 
     root = parse(tests)
     visit(root, ())
     main = [node for node in root.children if node.type == "function_item" and name_of(node) == "main"]
-    if not cases and len(main) == 1:  # as MultiPL-E writes them
+    if not found and len(main) == 1:  # as MultiPL-E writes them
         _publish(main[0], edits)
         case(main[0], (), None)
     edits += [(start, end, b"") for start, end in _docs_on_top(root)]
-    return Prepared(edited(raw, edits).decode(), tuple(cases), rewriter.coins)
+    told, tells = rewriter.rewrite([node for node, _, panics in found if telling and panics is None])
+    cases = [
+        Case(name, panics, tells.get(node.start_byte, ()), panics is None and not part_of(node, "return_type"))
+        for node, name, panics in found
+    ]
+    return Prepared(edited(raw, edits + told).decode(), tuple(cases), rewriter.coins, rewriter.uses)
 
 
 _TEST = re.compile(r"(?:::)?(?:(?:core|std)::prelude::(?:v1|rust_20\d\d)::)?test")
@@ -227,11 +229,11 @@ class Read(NamedTuple):
     """Somebody else than our main wrote signed lines: it must have read the secrets from memory."""
 
 
-def _fits(wanted: Expected | Near, told: str) -> bool:
+def _fits(wanted: Wanted, told: str) -> bool:
     return wanted.fits(told)
 
 
-def read(stderr: bytes, secret: str, nonce: str, expects: tuple[tuple[Expected | Near, ...], ...]) -> Read:
+def read(stderr: bytes, secret: str, nonce: str, expects: tuple[tuple[Wanted, ...], ...]) -> Read:
     """A value is told on a line that has the secret and a space, a case on one that has the nonce as well.
 
     The first line says that it has begun, numbered as two cases more than there are; the last, as one more.

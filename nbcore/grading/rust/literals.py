@@ -14,9 +14,7 @@ _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "0": "\0", "\\": "\\", "'": "'", '"
 _SHOWN = {character: f"\\{letter}" for letter, character in _ESCAPES.items()}
 _ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u\{([0-9a-fA-F_]+)\}|\n\s*|(.))", re.DOTALL)
 _LARGEST_SINGLE = 3.4e38
-_NUMBER = re.compile(r"(0x[0-9a-fA-F_]+|0o[0-7_]+|0b[01_]+|[0-9][0-9_]*?)(?:_?[iu](?:8|16|32|64|128|size))?")
 _FLOAT = re.compile(r"([0-9][0-9_]*(?:\.[0-9][0-9_]*|\.)?(?:[eE][+-]?[0-9_]+)?)(?:_?(f32|f64))?")
-_BOUND = re.compile(r"(?:std::)?(i|u)(8|16|32|64|128)::(MIN|MAX)")
 
 
 class Expected(NamedTuple):
@@ -25,6 +23,8 @@ class Expected(NamedTuple):
     pattern: str
     numbers: tuple[tuple[float, str], ...] = ()
     """Each with its type, "" where the literal does not say."""
+    said: str | None = None
+    """How `{}` shows it, where that is known."""
 
     def fits(self, told: str) -> bool:
         """Whether a told value is this one."""
@@ -84,57 +84,11 @@ def single(value: float) -> float:
         return math.copysign(math.inf, value)
 
 
-def integer(node: Any, inner: Inner) -> Expected:
-    return real(text_of(node)) if text_of(node).endswith(("f32", "f64")) else Expected(str(whole(node)))
-
-
-def whole(node: Any, inner: Inner | None = None) -> int:
-    """The number that an expression of integers comes to: of literals, and of names that `inner` knows.
-
-    Raises Unknown for any other.
-    """
-    text = text_of(node)
-    if node.type == "integer_literal" and (found := _NUMBER.fullmatch(text)):
-        return int(found[1].replace("_", ""), 10 if found[1].isdecimal() or found[1][1:2] not in "xob" else 0)
-    if node.type == "parenthesized_expression":
-        return whole(only(node), inner)
-    if node.type == "unary_expression" and text.startswith("-"):
-        return -whole(only(node), inner)
-    if node.type == "identifier" and inner is not None and re.fullmatch(r"-?\d+", value := inner(node).pattern):
-        return int(value)
-    if node.type == "scoped_identifier" and (found := _BOUND.fullmatch(text)):
-        bits, signed = int(found[2]), found[1] == "i"
-        if found[3] == "MIN":
-            return -(1 << bits - 1) if signed else 0
-        return (1 << bits - signed) - 1
-    if node.type == "binary_expression":
-        left, sign, right = node.children
-        operation = {"+": int.__add__, "-": int.__sub__, "*": int.__mul__, "%": _remainder}.get(text_of(sign))
-        if operation is not None:
-            return operation(whole(left, inner), whole(right, inner))
-    raise Unknown
-
-
-def _remainder(left: int, right: int) -> int:
-    """As Rust has it: with the sign of what is divided."""
-    if right == 0:
-        raise Unknown
-    return abs(left) % abs(right) * (-1 if left < 0 else 1)
-
-
-def real(text: str, sign: str = "") -> Expected:
+def real(text: str, sign: str = "", kind: str = "") -> Expected:
     if not (found := _FLOAT.fullmatch(text)):
         raise Unknown
-    return Expected(r"(-?\d+(?:\.\d+)?(?:e-?\d+)?)", ((float(sign + found[1].replace("_", "")), found[2] or ""),))
-
-
-def unary(node: Any, inner: Inner) -> Expected:
-    operand, sign = only(node), text_of(node)[0]
-    if sign == "-" and operand.type == "float_literal":
-        return real(text_of(operand), "-")
-    if sign == "!" and operand.type == "boolean_literal":
-        return Expected("false" if text_of(operand) == "true" else "true")
-    return Expected(str(whole(node, inner)))
+    number = float(sign + found[1].replace("_", ""))
+    return Expected(r"(-?\d+(?:\.\d+)?(?:e-?\d+)?)", ((number, kind or found[2] or ""),))
 
 
 def string(node: Any, inner: Inner) -> Expected:
@@ -157,12 +111,14 @@ def character(node: Any, inner: Inner) -> Expected:
     value = plain(text[text.index("'") + 1 : -1])
     if len(value) != 1:
         raise Unknown
-    return Expected(str(ord(value)) if text.startswith("b") else f"'{shown(value, chr(39))}'")
+    if text.startswith("b"):
+        return Expected(str(ord(value)), said=str(ord(value)))
+    return Expected(f"'{shown(value, chr(39))}'", said=value)
 
 
 def quoted(value: str) -> Expected:
     letters = "".join(shown(character, '"') for character in value)
-    return Expected(f'"{letters}"')
+    return Expected(f'"{letters}"', said=value)
 
 
 def several(values: list[Expected], form: str) -> Expected:

@@ -14,6 +14,18 @@ from typing import Any, NamedTuple
 
 from nbcore.grading.rust.syntax import attributes, conditional, introduced, name_of, text_of, walk
 
+_SHOWN = {"Option", "Result", "Vec", "String", "Box", "HashMap", "HashSet", "BTreeMap", "BTreeSet", "VecDeque"}
+_SHOWN |= {"str", "bool", "char"}
+_SHOWN |= {f"{sign}{bits}" for sign in "iu" for bits in (8, 16, 32, 64, 128, "size")} | {"f32", "f64"}
+_NAMES = ("type_identifier", "primitive_type", "identifier")
+_NOT_SHOWN = (
+    "abstract_type",
+    "dynamic_type",
+    "function_type",
+    "pointer_type",
+    "macro_invocation",
+    "scoped_type_identifier",
+)
 _FIELDS = ("field_declaration_list", "ordered_field_declaration_list")
 _NO_FIELDS = ("visibility_modifier", "attribute_item", "line_comment", "block_comment")
 
@@ -45,6 +57,20 @@ def shapes(roots: Iterable[Any], tests: Any, mentioned: set[str]) -> tuple[Shape
         found[name] = [] if name in found else whole  # of two types with one name a text does not say which
     imported = _variants(tests, found)
     return tuple(sorted([shape for whole in found.values() for shape in whole] + imported))
+
+
+def shown(asked: Any, names: frozenset[str], known: tuple[Shape, ...]) -> frozenset[str]:
+    """Those of a signature's functions whose values are shown as std's and derived types are."""
+    plain = _SHOWN | {shape.path.partition("::")[0] for shape in known}
+    found = set()
+    for node in asked.children:
+        if node.type == "function_item" and name_of(node) in names:
+            kind = node.child_by_field_name("return_type")
+            parts = [text_of(one) for one in walk(kind) if one.type in _NAMES] if kind is not None else ["?"]
+            odd = [one for one in walk(kind) if one.type in _NOT_SHOWN] if kind is not None else []
+            if plain.issuperset(parts) and not odd:
+                found.add(name_of(node))
+    return frozenset(found)
 
 
 def derived(before: list[Any]) -> Iterator[Any]:

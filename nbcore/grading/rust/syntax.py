@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 _MOST_NESTED = 50
+_ALONE = "const C: () = f({});"
+AHEAD = _ALONE.index("{")  # bytes before an expression that is parsed by itself
 COMMENTS = ("line_comment", "block_comment")
 _BINDERS = ("let_declaration", "for_expression", "let_condition", "closure_expression", "match_arm", "parameter")
 
@@ -32,7 +34,7 @@ def expression(text: str) -> Any:
 
 def arguments(text: str) -> list[Any]:
     """The nodes of expressions between commas, as in a macro's parentheses; empty where the text is something else."""
-    root = parse(f"const C: () = f({text});")
+    root = parse(_ALONE.format(text))
     if root.has_error or root.child_count != 1:
         return []
     call = root.children[0].child_by_field_name("value")

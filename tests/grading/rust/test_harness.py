@@ -26,7 +26,7 @@ def test_the_candidates_lines_are_told_from_ours():
 
 
 def test_tests_become_public_functions_and_nothing_else_changes():
-    text, cases, _ = hidden.functions(
+    text, cases, *_ = hidden.functions(
         '#[cfg(test)] mod tests { const N: &str = "#[test]"; // #[test]\n'
         '#[test] #[should_panic(expected = "no")] fn a() { panic!("no way") }\n'
         "#[ignore] #[test] fn b() {} #[test] pub fn c() {} fn helper() {}\n"

@@ -56,7 +56,9 @@ def test_a_value_is_known_from_its_text(text, told):
     [
         "x",
         "f(1)",
-        "1 / 2",
+        "1 / 0",
+        "1 << 40",
+        'format!("{:?}", 1)',
         "1 % 0",
         "0.1 + 0.2",
         "vec![1; n]",
@@ -100,10 +102,14 @@ def told(body):
         ("let a = 5; assert_eq!(f(1), a);", ["5"]),
         ("let mut a = 5; a += 1; assert_eq!(f(1), a);", [None]),
         ("const A: i64 = 5; assert_eq!(f(1), A % 3 + 1);", ["3"]),
-        ("const A: i64 = 5; { const A: i64 = 6; } assert_eq!(f(1), A);", [None]),
-        ("let a = 5; { let a = 6; } assert_eq!(f(1), a);", [None]),
-        ("assert!(f(1)); assert_ne!(f(1), 2); assert!(f(1) < 2); assert_eq!(f(1), f(2));", [None] * 4),
-        ("for x in 0..3 { assert_eq!(f(x), 3); }", []),
+        ("const A: i64 = 5; { const A: i64 = 6; } assert_eq!(f(1), A);", ["5"]),
+        ("let a = 5; { let a = 6; } assert_eq!(f(1), a); { let (a, b) = (7, 8); assert_eq!(f(1), a); }", ["5", None]),
+        ("let a = 5; if let Some(a) = f(1) { assert_eq!(f(2), a); } else { panic!() }", [None]),
+        ("assert!(f(1) < 2); assert_eq!(f(1), f(2));", [None] * 2),
+        ("assert!(f(1)); assert!(!f(1)); assert!(!(f(1) && f(2)));", ["true", "false", None]),
+        ("for x in 0..3 { assert_eq!(f(x), 3 * x); }", ["0", "3", "6"]),
+        ("for x in 0..3 { #[cfg(windows)] assert_eq!(f(x), 3); }", []),
+        ("for x in 0..9000 { assert_eq!(f(x), 3); }", []),
         ("if f(1) > 2 { return; } assert_eq!(f(1), 3);", []),
         ("macro_rules! assert_eq { ($($t:tt)*) => {} } assert_eq!(f(1), 3);", []),
     ],
@@ -134,7 +140,7 @@ def test_the_program_does_not_hold_what_is_expected(tmp_path):
 def test_a_forger_that_knows_both_secrets_must_still_know_the_answers():
     """It signs what it likes, but not the values; and a truth value is right in one sense of two."""
     prepared = hidden.functions(
-        one_test("assert_eq!(f(1), 3); assert!(g(1)); assert!(g(2)); assert!(g(3)); assert!(g(4));")
+        one_test("assert_eq!(f(1), 3); " + "".join(f"assert!(g({number}) < 2); " for number in range(4)))
     )
     senses = set()
     for _ in range(600):
