@@ -1,7 +1,8 @@
 """The commands of `python -m nbcore`. Each only calls functions that the notebooks call as well.
 
 Exit codes: 0 success; 1 the command did its work, and the outcome is bad; 2 bad usage; 75 paused because a disk is
-full; 130 interrupted; `gate` has 3 for INVESTIGATE. Every code but 0 comes with one line that says why.
+full; 130 interrupted; `gate` has 3 for INVESTIGATE, `grade` 4 for lines set aside. Every code but 0 comes with one line
+that says why.
 """
 
 from __future__ import annotations
@@ -102,6 +103,9 @@ def doctor(store: Store = None):
         raise Judged("something that the tiny profile needs is missing: see the table")
 
 
+LINES_SET_ASIDE = 4
+
+
 @app.command()
 def grade(
     samples: Annotated[Path, typer.Argument(metavar="IN.jsonl", help="Samples: id, completion or code, tests.")],
@@ -113,6 +117,10 @@ def grade(
     allow_degraded: Annotated[bool, typer.Option("--allow-degraded", help="Grade where the sandbox is weak.")] = False,
 ):
     """Compile, lint and test Rust that a model wrote, in a sandbox. Given again, it goes on where it stopped.
+
+    Exit code 0: every line has its verdict, whatever that is. 4: the others have, and lines that are no samples, or
+    whose tests cannot tell right from wrong, were set aside in OUT.bad.jsonl with the reason. 1: some sample could not
+    be graded, which is no fault of its own. 2: nothing was graded.
 
     Example: python -m nbcore grade answers.jsonl verdicts.jsonl --jobs 4
     """
@@ -155,6 +163,9 @@ def grade(
     if ungraded:
         why = f"{len(ungraded)} samples could not be graded in three tries (infra_error): {fault(ungraded)}"
         raise Judged(f"{why}; {verdicts} says which, and without those lines they are graded again")
+    if bad:
+        err.print(f"{len(bad)} of {len(good) - len(refused) + len(bad)} lines have no verdict: exit code {LINES_SET_ASIDE}")
+        raise typer.Exit(LINES_SET_ASIDE)
 
 
 def _set_aside(samples: Path, verdicts: Path, new: Sequence[Any], bad: list[Any]) -> None:

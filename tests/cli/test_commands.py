@@ -234,7 +234,7 @@ def test_grade_sets_bad_lines_aside_and_resumes(capsys, tmp_path, monkeypatch):
     bad = ["{not json", {"id": 3}, {"id": "x", "code": "", "completion": "", "tests": ""}, good[0]]
     samples, verdicts = jsonl(tmp_path / "in.jsonl", [*good[:2], *bad, *good[2:]]), tmp_path / "out.jsonl"
     code, out, err = call(capsys, "grade", samples, verdicts, "--jobs", 2)
-    assert code == 0 and "graded 40 (pass 40), 0 known, 4 bad lines" in out
+    assert code == 4 and "graded 40 (pass 40), 0 known, 4 bad lines" in out and "4 of 44 lines have no verdict" in err
     assert f"{samples}:3: not JSON" in err and f"{samples}:6: 'id' 's0'" in err
     aside = [json.loads(line) for line in (tmp_path / "out.bad.jsonl").read_text().splitlines()]
     assert [row["line"] for row in aside] == [3, 4, 5, 6] and aside[0]["text"] == "{not json"
@@ -242,8 +242,9 @@ def test_grade_sets_bad_lines_aside_and_resumes(capsys, tmp_path, monkeypatch):
     lines = verdicts.read_bytes().splitlines(keepends=True)
     verdicts.write_bytes(b"".join(lines[:20]) + lines[20][:5])  # killed while writing
     code, out, _ = call(capsys, "grade", samples, verdicts)
-    assert code == 0 and "graded 20 (pass 20), 20 known" in out
+    assert code == 4 and "graded 20 (pass 20), 20 known" in out
     assert [json.loads(line)["id"] for line in verdicts.read_text().splitlines()] == [row["id"] for row in good]
+    assert call(capsys, "grade", jsonl(samples, good), verdicts)[0] == 0  # a script went on with what was left, unaware
 
 
 def test_a_bad_line_costs_only_itself_whatever_is_bad_about_it(capsys, tmp_path, monkeypatch):
@@ -262,7 +263,7 @@ def test_a_bad_line_costs_only_itself_whatever_is_bad_about_it(capsys, tmp_path,
     with samples.open("ab") as file:
         file.write('{"id": "é"}\n'.encode("latin-1"))
     code, out, err = call(capsys, "grade", samples, verdicts)
-    assert code == 0 and "graded 2 (pass 2), 0 known, 7 bad lines" in out
+    assert code == 4 and "graded 2 (pass 2), 0 known, 7 bad lines" in out
     assert f"{samples}:2: signature defines no function" in err and f"{samples}:3: 'id' holds half of" in err
     assert batch.done_ids(verdicts) == {"good", "last"}
     aside = [json.loads(line) for line in (tmp_path / "out.bad.jsonl").read_text().splitlines()]
@@ -307,7 +308,7 @@ def test_tests_that_run_nothing_are_said_for_their_line(capsys, tmp_path, monkey
     samples, verdicts = jsonl(tmp_path / "in.jsonl", rows), tmp_path / "out.jsonl"
     code, out, err = call(capsys, "grade", samples, verdicts)
     assert (
-        code == 0 and "4 bad lines" in out and all(f"{samples}:{n}: 'tests' runs nothing" in err for n in (1, 2, 3, 4))
+        code == 4 and "4 bad lines" in out and all(f"{samples}:{n}: 'tests' runs nothing" in err for n in (1, 2, 3, 4))
     )
     assert batch.done_ids(verdicts) == {"4"}
     assert "0 bad lines" in call(capsys, "grade", samples, tmp_path / "typed.jsonl", "--tier", "check")[1]
@@ -346,7 +347,7 @@ def test_tests_that_tell_nothing_are_refused_by_id_and_tried_once(capsys, tmp_pa
     code, out, _ = call(capsys, "grade", samples, verdicts)
     found = {row["id"]: row["verdict"] for row in map(json.loads, verdicts.read_text().splitlines())}
     assert found == {"sound": "pass", "again": "pass", "wrong": "tests_failed", "its own names": "pass"}
-    assert code == 0 and "graded 4 (pass 3, tests_failed 1), 0 known, 5 bad lines" in out
+    assert code == 4 and "graded 4 (pass 3, tests_failed 1), 0 known, 5 bad lines" in out
     aside = [json.loads(line) for line in (tmp_path / "out.bad.jsonl").read_text().splitlines()]
     assert [(row["line"], row["text"]) for row in aside] == [(n + 1, json.dumps(rows[n])) for n in range(4, 9)]
     for name, why in (

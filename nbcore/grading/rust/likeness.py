@@ -1,4 +1,4 @@
-"""Conditions on what a function returned, judged outside: `f(x).is_err()`, `matches!(f(x), Some(1..=5))`, `f(x) < 7`.
+"""Conditions on what a function returned, judged outside, as `f(x).is_err()`, `matches!(f(x), Some(_))` or `f(x) < 7`.
 
 The program tells the value as `{:?}` shows it, and the judge says whether it is like that; so the value must be of a
 type that is known to be shown as std and derived Debug show things.
@@ -60,14 +60,8 @@ def kind_of(shown: str) -> str:
 
 def unlike(value: Expected) -> Like:
     """Any other value; of the same kind, so that a word that is no value at all does not do."""
-    kinds = {"true": "truth", "false": "truth"}
-    start = (
-        "number"
-        if value.numbers and value.pattern.startswith("(-?")
-        else {'"': "text", "\\": ""}.get(value.pattern[:1])
-    )
-    known = kinds.get(value.pattern) or ("number" if re.fullmatch(r"-?\d+", value.pattern) else start or "")
-    return Like(value.fits, False, known)
+    kind = "number" if value.numbers and value.pattern.startswith("(-?") else kind_of(value.pattern)
+    return Like(value.fits, False, kind)
 
 
 def read(text: str, is_shown: Callable[[Any], bool], value: Value, named: Callable[[Any], bool]) -> Read | None:
