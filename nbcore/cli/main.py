@@ -164,7 +164,8 @@ def grade(
         why = f"{len(ungraded)} samples could not be graded in three tries (infra_error): {fault(ungraded)}"
         raise Judged(f"{why}; {verdicts} says which, and without those lines they are graded again")
     if bad:
-        err.print(f"{len(bad)} of {len(good) - len(refused) + len(bad)} lines have no verdict: exit code {LINES_SET_ASIDE}")
+        lines = len(good) - len(refused) + len(bad)
+        err.print(f"{len(bad)} of {lines} lines have no verdict: exit code {LINES_SET_ASIDE}")
         raise typer.Exit(LINES_SET_ASIDE)
 
 
