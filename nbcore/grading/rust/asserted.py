@@ -63,9 +63,7 @@ class Reader:
     """Reads the assertions of one text. `coins` counts the truth values to be drawn; `likens`: some value is told that
     must be like another."""
 
-    def __init__(
-        self, constants: Names, shapes: Mapping[str, Shape], pinned: frozenset[str], shown: frozenset[str]
-    ):
+    def __init__(self, constants: Names, shapes: Mapping[str, Shape], pinned: frozenset[str], shown: frozenset[str]):
         self.coins, self.likens = 0, False
         self._constants, self._shapes, self._pinned, self._shown = constants, shapes, pinned, shown
 

@@ -136,6 +136,7 @@ class Rewriter:
         )
         return "".join(f"let {name} = crate::hidden_{KEY}::whole_{KEY}(&{name}); " for name in names)
 
+
 def _has_parts(slot: Slot, slots: list[Slot]) -> bool:
     """Whether a value of another slot stands within one of this."""
     own = slot.values

@@ -16,10 +16,16 @@ pytestmark = pytest.mark.skipif(shutil.which("rustc") is None, reason="rustc is 
 NUMBER = 8_237_645_123_987_123
 TYPES = "#[derive(Debug, PartialEq, Clone)] pub enum E { Odd(i64), Empty, Both { a: i64, b: String } }\n"
 SIGNATURE = TYPES + "pub fn f(a: i64) -> Result<i64, E> {"
-RIGHT = SIGNATURE + " if a % 2 == 1 { Err(E::Odd(a)) } else if a == 0 { Err(E::Empty) } else { Ok(a + 8237645123987121) } }"
+RIGHT = (
+    SIGNATURE + " if a % 2 == 1 { Err(E::Odd(a)) } else if a == 0 { Err(E::Empty) } else { Ok(a + 8237645123987121) } }"
+)
 RIGHT += "\npub fn g(a: &str) -> String { a.repeat(2) }\npub fn h(a: &[i64]) -> Option<Vec<i64>> {"
 RIGHT += " if a.is_empty() { None } else { Some(a.iter().map(|x| x * 2).collect()) } }"
-WRONG = RIGHT.replace("Ok(a +", "Ok(a - 1 +").replace("Err(E::Odd(a))", "Err(E::Odd(a + 1))").replace("E::Empty)", "E::Odd(2))")
+WRONG = (
+    RIGHT.replace("Ok(a +", "Ok(a - 1 +")
+    .replace("Err(E::Odd(a))", "Err(E::Odd(a + 1))")
+    .replace("E::Empty)", "E::Odd(2))")
+)
 WRONG = WRONG.replace("repeat(2)", "repeat(3)").replace("x * 2", "x * 3").replace("{ None }", "{ Some(vec![]) }")
 ASKS = SIGNATURE + "}\npub fn g(a: &str) -> String {}\npub fn h(a: &[i64]) -> Option<Vec<i64>> {"
 
@@ -69,7 +75,10 @@ HELPERS = {
         "fn check(a: &[i64], want: Option<&[i64]>) { assert_eq!(h(a).as_deref(), want); }",
         "check(&[1, 2], Some(&[2, 4])); check(&[], None);",
     ),
-    "a constant of the module": ("const WANT: i64 = 8237645123987120 + 3; const A: i64 = 2;", "assert_eq!(f(A), Ok(WANT));"),
+    "a constant of the module": (
+        "const WANT: i64 = 8237645123987120 + 3; const A: i64 = 2;",
+        "assert_eq!(f(A), Ok(WANT));",
+    ),
 }
 INSIDE = {
     "a loop over what is not written": "for a in h(&[1, 2]).unwrap() { assert_eq!(f(a), Ok(a + 8237645123987121)); }",
@@ -99,14 +108,21 @@ def test_right_programs_pass_and_wrong_ones_fail(grader):
     """Each form was judged within the program, where a forger that reads memory finds what is expected."""
     inside = [(name, "", body) for name, body in INSIDE.items()]
     batch = [
-        {"id": f"{name}: {'right' if code is RIGHT else 'wrong'}", "code": code, "tests": module(own, body), "signature": ASKS}
+        {
+            "id": f"{name}: {'right' if code is RIGHT else 'wrong'}",
+            "code": code,
+            "tests": module(own, body),
+            "signature": ASKS,
+        }
         for name, own, body in ALL + inside
         for code in (RIGHT, WRONG)
         if code is RIGHT or name != "a property"
     ]
     for verdict in grader.grade(batch):
         assert verdict["verdict"] == ("pass" if "right" in verdict["id"] else "tests_failed"), verdict
-        assert verdict["flags"] == ["judged_inside"] * any(verdict["id"].startswith(name + ":") for name in INSIDE), verdict
+        assert verdict["flags"] == ["judged_inside"] * any(verdict["id"].startswith(name + ":") for name in INSIDE), (
+            verdict
+        )
 
 
 def built(code, tests, tmp_path, telling=True):
@@ -120,11 +136,13 @@ def built(code, tests, tmp_path, telling=True):
 
 def test_no_form_leaves_what_it_expects_in_the_program(tmp_path):
     """A table's second column stood beside its first: a forger that reads memory had the answers there."""
-    own = "fn check(a: i64, want: i64) { assert_eq!(f(a), Ok(want)); }\nconst MANY: &[(&str, &str)] = &[(\"A\", \"needle 1\")];"
-    body = "check(2, 8237645123987123); for (a, want) in MANY { assert_eq!(&g(a), want); } let late = \"needle 2\".to_string();"
+    own = 'fn check(a: i64, want: i64) { assert_eq!(f(a), Ok(want)); }\nconst MANY: &[(&str, &str)] = &[("A", "needle 1")];'
+    body = 'check(2, 8237645123987123); for (a, want) in MANY { assert_eq!(&g(a), want); } let late = "needle 2".to_string();'
     body += 'for (a, want) in vec![("B", "needle 3")] { assert_eq!(g(a), want, "{want}"); } assert_eq!(g("C"), late);'
     body += 'for (a, want) in [(4, 8237645123987125)].iter() { assert_eq!(f(*a), Ok(*want)); } assert!(g("D") != "needle 4");'
-    body += 'assert!(g("E").contains("needle 5")); assert!(matches!(h(&[]), Some(v) | Some(v) if v == [7237645123987123]));'
+    body += (
+        'assert!(g("E").contains("needle 5")); assert!(matches!(h(&[]), Some(v) | Some(v) if v == [7237645123987123]));'
+    )
     told = [one for text in ("needle 1", "needle 2", "needle 3", "needle 4", "needle 5") for one in [text.encode()]]
     told += [number.to_bytes(8, "little") for number in (NUMBER, NUMBER + 2)]
     for telling in (True, False):
@@ -154,22 +172,37 @@ def test_a_forger_with_every_secret_passes_no_form():
         ("n(1) != 3", ["4", "-3"], ["3", "x", "3.0.0"]),
         ("n(1) < 3", ["2", "-9"], ["3", "x", ""]),
         ("2.5 <= x(1)", ["2.5", "1e300"], ["2.4", "NaN", "inf", "x"]),
-        ("s(1) != \"a\"", ['"b"', '""'], ['"a"', "b"]),
-        ("s(1).contains(\"a\\n\")", ['"ba\\nc"'], ['"b"', "a\\n"]),
+        ('s(1) != "a"', ['"b"', '""'], ['"a"', "b"]),
+        ('s(1).contains("a\\n")', ['"ba\\nc"'], ['"b"', "a\\n"]),
         ("!s(1).is_empty()", ['"b"'], ['""']),
         ("o(1).is_some()", ["Some(3)"], ["None", "Some"]),
         ("matches!(o(1), Some(1..=3) | None)", ["Some(3)", "None"], ["Some(4)", "Some((3))"]),
-        ("matches!(t(1), (_, 3, \"a, 3, b\"))", ['((1, 2), 3, "a, 3, b")'], ['("x, 3, y", 4, "a, 3, b")', '(1, 3, "a")']),
+        ('matches!(t(1), (_, 3, "a, 3, b"))', ['((1, 2), 3, "a, 3, b")'], ['("x, 3, y", 4, "a, 3, b")', '(1, 3, "a")']),
         ("matches!(l(1), [1, .., 3])", ["[1, 3]", "[1, [2], 3]"], ["[1]", "[3]", "[1, 2]"]),
-        ("matches!(e(1), Err(E::Both { a: 1, .. }))", ['Err(Both { a: 1, b: "}" })'], ['Err(Both { a: 2, b: "a: 1" })', "Err(Both)"]),
+        (
+            "matches!(e(1), Err(E::Both { a: 1, .. }))",
+            ['Err(Both { a: 1, b: "}" })'],
+            ['Err(Both { a: 2, b: "a: 1" })', "Err(Both)"],
+        ),
     ],
 )
 def test_what_is_like_a_value_is_shown_as_one(condition, fit, unfit):
     """A forger that tells `x` where anything but 3 will do has told no number."""
-    kinds = {"b": "bool", "n": "i64", "x": "f64", "s": "String", "o": "Option<i64>", "l": "Vec<i64>", "e": "Result<i64, E>"}
+    kinds = {
+        "b": "bool",
+        "n": "i64",
+        "x": "f64",
+        "s": "String",
+        "o": "Option<i64>",
+        "l": "Vec<i64>",
+        "e": "Result<i64, E>",
+    }
     kinds["t"] = "((i64, i64), i64, String)"
     asks = TYPES + "".join(f"pub fn {name}(a: i64) -> {kind} {{ todo!() }}\n" for name, kind in kinds.items())
     source = harness.build(asks, module("", f"assert!({condition});"), asks.replace("todo!()", ""), "2021")
     ((wanted,),) = source.expects
     assert source.flags == ()
-    assert [[wanted.fits(text) for text in texts] for texts in (fit, unfit)] == [[True] * len(fit), [False] * len(unfit)]
+    assert [[wanted.fits(text) for text in texts] for texts in (fit, unfit)] == [
+        [True] * len(fit),
+        [False] * len(unfit),
+    ]
