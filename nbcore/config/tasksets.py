@@ -8,10 +8,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from nbcore.config import prompt_form as forms
-from nbcore.config.schema import BUILT_IN, Closed, Count
+from nbcore.config.schema import BUILT_IN, Closed, Count, Positive
 from nbcore.core import environment, plain_yaml
 from nbcore.core.suggest import did_you_mean
 
@@ -26,13 +33,42 @@ def _form(value: Any) -> Any:
     return value if value == forms.COMPLETE else forms.check(value)
 
 
+class Repairs(Closed):
+    """How an agent is asked to repair the crates of a set, and what it is compared with."""
+
+    tools: Annotated[list[str], Field(min_length=1)] = [
+        *("list_files", "read_file", "search", "write_file", "apply_patch", "replace_lines"),
+        *("cargo_check", "cargo_test", "reset", "finish"),
+    ]
+    """The tools it has."""
+    brief: bool = False
+    """For a context of some hundred tokens, and crates of one file: no instructions, tools without descriptions."""
+    steps: Count = 12
+    """Actions of an episode at most."""
+    tokens: Count = 8192
+    """Tokens it may write in an episode; `generation.max_new_tokens` is the cap of one action."""
+    seconds: Positive = 60.0
+    """Of processor time for the cargo calls of an episode."""
+    shown: Annotated[int, Field(ge=100)] = 6000
+    """Characters of one answer that it is shown."""
+    one_shot: bool = True
+    """Also: repair in one go by the same weights, without tests."""
+    attempts: Count = 4
+    """Also: verified retries, so many at most, chosen by the visible tests. 1: none."""
+    temperature: Positive = 0.7
+    """Of the attempts after the first."""
+    scripted: bool = True
+    """Also: an agent that knows the answer, which is the ceiling."""
+
+
 class TaskSet(Closed):
     """Tasks that an evaluation asks, under a name of their own."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")] = "tasks"
     """What its numbers are called."""
-    kind: Literal["tasks", "refusals"] = "tasks"
-    """tasks: answers are compiled and tested. refusals: it is read whether an answer refuses."""
+    kind: Literal["tasks", "refusals", "repairs"] = "tasks"
+    """tasks: answers are compiled and tested. refusals: it is read whether an answer refuses. repairs: faults are put
+    into the tasks' solutions, and an agent repairs them with tools; `limit` is how many faults."""
     source: str
     """'katas', 'refusals' (the shipped prompts), or a file or folder: Task lines, MultiPL-E, HumanEval-X (Rust),
     HumanEval (Python), Exercism-style crates; or hf://datasets/OWNER/NAME@COMMIT."""
@@ -50,6 +86,13 @@ class TaskSet(Closed):
     """Answers to each task. Empty: the evaluation's."""
     k: Annotated[list[Count], Field(min_length=1)] | None = None
     """Which pass@k to report. Empty: the evaluation's, as far as the samples reach."""
+    agent: Repairs | None = None
+    """Of repairs. Empty: as the defaults are."""
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values = write(self)  # sets that are no repairs keep their digests
+        return values if self.agent is not None else {name: values[name] for name in values if name != "agent"}
 
     @model_validator(mode="after")
     def _consistent(self):
@@ -57,6 +100,10 @@ class TaskSet(Closed):
             raise ValueError(f"name is {self.name!r}, which an evaluation calls a part of its own; give another")
         if (self.source == REFUSALS) != (self.kind == REFUSALS) and self.source in BUILT_IN_SETS:
             raise ValueError(f"kind is {self.kind!r} and source {self.source!r}; the two do not go together")
+        if self.agent is not None and self.kind != "repairs":
+            raise ValueError(f"agent is given and kind is {self.kind!r}; only repairs have an agent")
+        if self.kind == "repairs" and (self.samples or self.k or self.prompt_form):
+            raise ValueError("samples, k and prompt_form are not of repairs; agent.attempts and agent.tools are")
         if self.k and self.samples and max(self.k) > self.samples:
             raise ValueError(f"k is {self.k}: pass@{max(self.k)} needs samples of at least {max(self.k)}")
         return self

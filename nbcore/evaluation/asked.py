@@ -7,10 +7,12 @@ from typing import Any, NamedTuple
 from nbcore import config as configs
 from nbcore.config import prompt_form, tasksets
 from nbcore.core import lines
-from nbcore.evaluation import measures, refusals
+from nbcore.evaluation import measures, refusals, repairs
 from nbcore.tasks import checking, sets
 from nbcore.training import asking, rollout
 from nbcore.training.generate import generate
+
+REPAIRED = 300  # faults of a set of repairs that names no limit
 
 
 class Drawn(NamedTuple):
@@ -54,6 +56,8 @@ def _how(found: sets.Drawn, config: configs.Phase, form: str) -> dict[str, Any]:
         raise ValueError(f"tasksets: {wanted.name}: k is {ks}: pass@{max(ks)} needs samples of at least {max(ks)}")
     if samples > 1 and config.generation.temperature == 0:
         raise ValueError(f"tasksets: {wanted.name}: samples is {samples} with generation.temperature 0: raise it")
+    if wanted.kind == "repairs":
+        return _repaired(found)
     named = wanted.prompt_form
     own = prompt_form.SHIPPED.get(named, named) if named else form
     if wanted.kind == "refusals" and not named:
@@ -65,6 +69,25 @@ def _how(found: sets.Drawn, config: configs.Phase, form: str) -> dict[str, Any]:
     }
 
 
+def _repaired(found: sets.Drawn) -> dict[str, Any]:
+    """How an agent is asked to repair the crates of a set."""
+    wanted = found.set
+    agent = (wanted.agent or tasksets.Repairs()).model_dump(mode="json") | {"limit": wanted.limit or REPAIRED}
+    return {
+        **{"kind": wanted.kind, "source": wanted.source, "split": wanted.split, "samples": 1, "k": [1]},
+        **{"prompt_form": prompt_form.BARE, "agent": agent, "set_sha256": found.sha256},
+        "sha256": lines.digest([{"tasks": found.sha256, "agent": agent}]),
+        **({"set_aside": found.set_aside} if found.set_aside else {}),
+    }
+
+
+def example(tokenizer: Any, task: dict, how: dict, date: str | None = None) -> str:
+    """The first of a part's tasks as the model will see it, control tokens included."""
+    if how["kind"] == "repairs":
+        return repairs.example(tokenizer, task, how["agent"], date)
+    return asking.text(tokenizer, asking.prompt_ids(tokenizer, task, how["prompt_form"]))
+
+
 def measure(
     model: Any, tokenizer: Any, tasks: list, how: dict, config: configs.Phase, grader: Any, doing: Any, what: str
 ) -> tuple[list[dict], dict[str, Any]]:
@@ -72,6 +95,11 @@ def measure(
     if how["kind"] == "refusals":
         answers = _answers(model, tokenizer, tasks, config, how["prompt_form"], doing)
         return answers, refusals.rates(answers)
+    if how["kind"] == "repairs":
+        date = how.get("date")
+        return repairs.measure(
+            *(model, tokenizer, tasks, how["agent"], config.generation, config.seed, grader, doing, date)
+        )
     repeated = [task for task in tasks for _ in range(how["samples"])]
     generation, form = config.generation, how["prompt_form"]
     solved = rollout.solve(model, tokenizer, repeated, generation, config.seed, grader, doing, form, what)

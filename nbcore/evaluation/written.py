@@ -43,6 +43,9 @@ def report(run: runs.Run, parts: Mapping[str, Mapping[str, Any]], results: Mappi
         if asked.get("kind") == "refusals":
             sets[name]["metrics"] = {key: value for key, value in measured.items() if key.endswith("_rate")}
             continue
+        if asked.get("kind") == "repairs":
+            sets[name] |= measured
+            continue
         if record := strength.shipped(asked.get("set_sha256") or _split_sha256(name, asked)):
             sets[name]["tests_accept_at_most"] = record["accepts_at_most"]
         sets[name] |= measures.detailed(rows.get(name, []), asked["k"])
@@ -81,7 +84,7 @@ def samples_page(run: runs.Run) -> str:
         if counts[split] == 1:
             pieces.append(f"## {_inline(split)}\n")
         if counts[split] <= SHOWN:
-            pieces.append(_answer(row))
+            pieces.append(_episode(row) if "actions" in row else _answer(row))
     more = [f"{_inline(split)}: {count}" for split, count in counts.items() if count > SHOWN]
     if more:
         pieces.append(f"The first {SHOWN} of each set; all of them stand in samples.jsonl ({', '.join(more)}).\n")
@@ -98,6 +101,19 @@ def _answer(row: Mapping[str, Any]) -> str:
     told += ["Prompt", "", fenced(row["prompt"]), "", "Answer", "", fenced(row["completion"]), ""]
     if errors := row.get("errors"):
         told += ["Diagnostics", "", fenced("\n".join(_diagnostics(errors))), ""]
+    return "\n".join(told)
+
+
+def _episode(row: Mapping[str, Any]) -> str:
+    """An agent's conversation, what it changed in the end, and what the hidden tests said."""
+    others = [f"{way.replace('_', ' ')} {row[way]['verdict']}" for way in ("one_shot", "retries") if way in row]
+    told = [f"### {_inline(row['id'])} ({_inline(row['kind'])}): {_inline(row['verdict'])}", ""]
+    used = f"{row['steps']} actions, {row['valid']} of them valid, {row['tokens']} tokens; ended by {row['done']}"
+    told += [_inline("; ".join([used, *others])), "", "Task", "", fenced(row["prompt"]), ""]
+    for number, action in enumerate(row["actions"], 1):
+        name = action["name"] or action["action"]
+        told += [f"{number}. {_inline(name)}", "", fenced(action["arguments"]), "", fenced(action["answer"]), ""]
+    told += ["What it changed", "", fenced(row["diff"] or "nothing"), ""]
     return "\n".join(told)
 
 

@@ -63,7 +63,10 @@ def documents(config: Evaluate) -> list[Document]:
 
 def example(run: runs.Run) -> str:
     """The first task as the model will see it."""
-    group = next(iter(data(run)["tasks"].values()))
+    rows = data(run)
+    name, group = next(iter(rows["tasks"].items()))
+    if rows["parts"][name]["kind"] == "repairs":
+        return asked.example(load.tokenizer(run), group[0], rows["parts"][name], load.date_of(run))
     return asking.example(run, group[0])
 
 
@@ -91,6 +94,8 @@ def run_tasks(run: runs.Run) -> dict:
                 run.log(perplexity=measured)
             continue
         how, tasks, extra = rows["parts"][part], rows["tasks"][part], {}
+        if how["kind"] == "repairs":
+            how = {**how, "date": load.date_of(run)}
         if "set_sha256" in how and how["kind"] == "tasks":
             tasks, extra = _sound(run, part, tasks, how, grader)
         answers, measured = asked.measure(model, tokenizer, tasks, how, config, grader, doing, f" ({part})")
@@ -180,7 +185,7 @@ def finish(run: runs.Run) -> runs.Run:
         tokenizer = load.tokenizer(run)
         parts = {}
         for name, how in rows["parts"].items():
-            ids = asking.prompt_ids(tokenizer, rows["tasks"][name][0], how["prompt_form"])
-            parts[name] = {**how, "prompt_example": asking.text(tokenizer, ids)}
+            shown = asked.example(tokenizer, rows["tasks"][name][0], how, load.date_of(run))
+            parts[name] = {**how, "prompt_example": shown}
         written.write(run, parts, measured)
     return fit.finish(run, measured, rows["report"])

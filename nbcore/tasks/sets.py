@@ -60,7 +60,7 @@ def of_set(taskset: TaskSet, seed: int) -> Drawn:
         everything = katas.load(taskset.split)
     else:
         loaded = loading.load(taskset.source, "tasks", f"tasksets.{taskset.name}").told(counts)
-        everything = [task for task in loaded if taskset.kind != "tasks" or not checking.untested_in(task)]
+        everything = [task for task in loaded if taskset.kind == "refusals" or not checking.untested_in(task)]
         if not everything:
             checking.refuse_untested(loaded, taskset.source)
         if untested := len(loaded) - len(everything):
@@ -78,7 +78,8 @@ def of_set(taskset: TaskSet, seed: int) -> Drawn:
             f"tasksets: {taskset.name}: prompt_form is 'complete', and {mute[0]!r} has no signature to go on from; "
             "choose bare or chat"
         )
-    return Drawn(taskset, drawn(everything, taskset.limit, seed), content, counts.get("set_aside", {}))
+    limit = None if taskset.kind == "repairs" else taskset.limit  # which is of faults there
+    return Drawn(taskset, drawn(everything, limit, seed), content, counts.get("set_aside", {}))
 
 
 def raw(task: Task) -> str | None:

@@ -7,15 +7,17 @@ before it, what was sampled there, and what the environment said: nothing is dec
 
 from __future__ import annotations
 
-import difflib
+import math
 import random
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from nbcore.agent.episode import Budget, Episode, advance, settle
+from nbcore.agent.played import Played, Turn, difference
 from nbcore.agent.problem import Problem
 from nbcore.agent.tools import NAMES
 from nbcore.chat import actions
@@ -29,56 +31,22 @@ _LONGEST = 4_000  # characters that are kept of what was no action
 CONTEXT = "context"  # why an episode ended whose conversation fills the model's context
 
 
-class Turn(NamedTuple):
-    """One action, as ids."""
-
-    prompt_ids: list[int]
-    completion_ids: list[int]
-    """With the stop token, unless it was cut."""
-    logprobs: list[float] | None
-
-
-@dataclass
-class Played:
-    """One episode that a policy played."""
-
-    episode: Episode
-    """Its verdict is the hidden tests'."""
-    messages: list[dict[str, Any]]
-    """The conversation, in the form of rows."""
-    turns: list[Turn] = field(default_factory=list)
-    steps: list[dict[str, Any]] = field(default_factory=list)
-    """For each action {"action", "name", "arguments", "answer", "valid", "tokens", "diff"}: JSON's own types."""
-    files: dict[str, str] = field(default_factory=dict)
-    """What was in the folder in the end."""
-
-    def ids(self) -> tuple[list[int], list[int], list[int], list[float] | None]:
-        """(prompt, completion, mask, logprobs) of the whole episode: 1 in the mask where the model sampled, 0 where the
-        environment spoke. Logprobs are 0 there."""
-        prompt, completion, mask, likely = list(self.turns[0].prompt_ids), [], [], []
-        for turn in self.turns:
-            said = turn.prompt_ids[len(prompt) + len(completion) :]
-            completion += said + turn.completion_ids
-            mask += [0 for _ in said] + [1 for _ in turn.completion_ids]
-            likely += [0.0 for _ in said] + (turn.logprobs or [])
-        return prompt, completion, mask, likely if self.turns[0].logprobs is not None else None
-
-    def record(self) -> dict[str, Any]:
-        """What samples.jsonl keeps of it, and a viewer shows."""
-        episode = self.episode
-        problem = episode.problem
-        known = {"id": problem.id, "source": problem.source, "kind": problem.kind, "prompt": problem.prompt}
-        used = {name: getattr(episode, name) for name in ("steps", "valid", "tokens", "done")}
-        verdict = episode.verdict or {"verdict": "", "passed": False, "why": "", "tests_passed": 0}
-        told = {name: verdict[name] for name in ("verdict", "passed", "why", "tests_passed")}
-        whole = {"diff": difference(problem.files, self.files), "messages": self.messages, "actions": self.steps}
-        return known | used | {"cargo_seconds": episode.seconds} | told | whole
-
-
 def speaker(tokenizer: Any, date: str | None = None) -> Renderer:
     """The renderer of episodes for a model."""
     tool = {"name": NAMES[0], "parameters": {"type": "object", "properties": {}}}
     return chosen(tokenizer, {"messages": [{"role": "user", "content": ""}], "tools": [tool]}, date)
+
+
+def first_prompt(renderer: Renderer, problem: Problem, names: Sequence[str] = NAMES, brief: bool = False) -> list[int]:
+    """The ids that the first action of an episode goes on from."""
+    with tempfile.TemporaryDirectory(prefix="nbcore-agent-") as folder:
+        raw = isinstance(renderer, Harmony)
+        episode = Episode.begun(problem, Path(folder, "crate"), None, raw, names, **_briefly(brief))
+        return renderer.prompt({"messages": episode.messages(), "tools": episode.tools})
+
+
+def _briefly(brief: bool) -> dict[str, bool]:
+    return {"brief": True} if brief else {}
 
 
 def play(
@@ -93,6 +61,7 @@ def play(
     seed: int = 0,
     names: Sequence[str] = NAMES,
     raw: bool | None = None,
+    brief: bool = False,
     opening: Opening | None = None,
     logprobs: bool = False,
     folder: Path | None = None,
@@ -103,18 +72,29 @@ def play(
     the seed, as long as no budget of seconds ends one.
 
     names: the tools that the model is shown. raw: write_file and apply_patch take plain text; left out, they do in
-    Harmony. opening: calls that are made for the model before its first action, and do not count. folder: an empty one
-    in which the crates are left; else they are removed. `doing` is told how many actions are done of those that there
-    may be, `each` of every action as it was answered. Raises ValueError for a template that no tools can be used with.
+    Harmony. brief: for a context of some hundred tokens. opening: calls that are made for the model before its first
+    action, and do not count. folder: an empty one in which the crates are left; else they are removed. `doing` is told
+    how many actions are done of those that there may be, `each` of every action as it was answered. Raises ValueError
+    for a template that no tools can be used with.
     """
     if folder is None:
         with tempfile.TemporaryDirectory(prefix="nbcore-agent-") as made:
             options = {"grader": grader, "budgets": budgets, "sampling": sampling, "seed": seed, "names": names}
-            options |= {"raw": raw, "opening": opening, "logprobs": logprobs, "doing": doing, "each": each}
+            options |= {
+                "raw": raw,
+                "brief": brief,
+                "opening": opening,
+                "logprobs": logprobs,
+                "doing": doing,
+                "each": each,
+            }
             return play(model, tokenizer, renderer, problems, folder=Path(made), **options)
     budget, drawing = budgets or Budget(), sampling or Generation()
     as_text = isinstance(renderer, Harmony) if raw is None else raw
-    made = [Episode.begun(one, folder / str(at), budget, as_text, names) for at, one in enumerate(problems)]
+    made = [
+        Episode.begun(one, folder / str(at), budget, as_text, names, **_briefly(brief))
+        for at, one in enumerate(problems)
+    ]
     games = [Played(episode, episode.messages()) for episode in made]
     if opening:
         _open(games, opening, grader)
@@ -212,6 +192,9 @@ def _read(tokenizer: Any, renderer: Renderer, game: Played) -> tuple[actions.Act
 def _open(games: Sequence[Played], opening: Opening, grader: RustGrader) -> None:
     """Make the calls that come before the first action of each."""
     planned = [list(opening(game.episode.problem)) for game in games]
+    budgets = [game.episode.budget for game in games]
+    for game, budget in zip(games, budgets, strict=True):
+        game.episode.budget = replace(budget, steps=sys.maxsize, seconds=math.inf)
     for step in range(max(map(len, planned), default=0)):
         at_work = [(game, calls[step]) for game, calls in zip(games, planned, strict=True) if step < len(calls)]
         pairs = [(game.episode, game.episode.call(name, arguments)) for game, (name, arguments) in at_work]
@@ -220,21 +203,10 @@ def _open(games: Sequence[Played], opening: Opening, grader: RustGrader) -> None
         for (game, (name, _)), (_, action), answer in zip(at_work, pairs, advance(pairs, grader), strict=True):
             message = {**actions.call_message(name, action.raw), "train": False}
             game.messages += [message, {"role": "tool", "name": name, "content": answer}]
-    for game in games:
-        game.episode.steps, game.episode.valid, game.episode.seconds = 0, 0, 0.0
+    for game, budget in zip(games, budgets, strict=True):
+        game.episode.budget, game.episode.steps, game.episode.valid, game.episode.seconds = budget, 0, 0, 0.0
 
 
 def _context(model: Any) -> int | None:
     """How many tokens a model can look at, where its config says so."""
     return getattr(model.config.get_text_config(), "max_position_embeddings", None)
-
-
-def difference(before: dict[str, str], after: dict[str, str]) -> str:
-    """What changed between two states of a crate, as a unified diff; empty where nothing did."""
-    parts = []
-    for name in sorted({*before, *after}):
-        old, new = before.get(name, ""), after.get(name, "")
-        if old != new:
-            made = difflib.unified_diff(old.splitlines(), new.splitlines(), f"a/{name}", f"b/{name}", lineterm="")
-            parts.append("\n".join(made))
-    return "\n".join(parts)
