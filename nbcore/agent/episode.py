@@ -40,7 +40,11 @@ class Budget:
 
 class Episode:
     """The state of one attempt: the folder, and what was used. `done` says why it ended, None as long as it goes on:
-    "finish", "steps", "tokens" or "seconds"."""
+    "finish", "steps", "tokens" or "seconds". `heard` is what cargo said last.
+
+    A `brief` one is for a context of some hundred tokens, and a crate of one file: no instructions, tools without
+    descriptions, and `reset` answers with the file and with what cargo said last, so that neither is asked for again.
+    """
 
     def __init__(
         self,
@@ -49,9 +53,12 @@ class Episode:
         budget: Budget | None = None,
         raw: bool = True,
         names: Sequence[str] = tools.NAMES,
+        brief: bool = False,
     ):
         self.problem, self.folder, self.budget, self.raw, self.names = problem, folder, budget or Budget(), raw, names
-        self.tools = tools.schemas(raw, names)
+        self.brief = brief
+        self.tools = tools.schemas(raw, names, brief)
+        self.heard = ""
         self._functions = functions(self.tools)
         self.steps, self.valid, self.tokens, self.seconds = 0, 0, 0, 0.0
         self.done: str | None = None
@@ -65,23 +72,23 @@ class Episode:
         budget: Budget | None = None,
         raw: bool = True,
         names: Sequence[str] = tools.NAMES,
+        brief: bool = False,
     ) -> Episode:
         """An episode at its beginning, in a new folder at `path`; it has the tools of these `names`."""
-        return cls(problem, Folder.made(path, problem.files), budget, raw, names)
+        return cls(problem, Folder.made(path, problem.files), budget, raw, names, brief)
 
     def copy(self, path: Path) -> Episode:
         """The same state in a folder of its own, to go on from in another way."""
-        other = Episode(self.problem, self.folder.copy(path), self.budget, self.raw, self.names)
+        other = Episode(self.problem, self.folder.copy(path), self.budget, self.raw, self.names, self.brief)
+        other.heard = self.heard
         other.steps, other.valid, other.tokens, other.seconds = self.steps, self.valid, self.tokens, self.seconds
         other.done, other.verdict = self.done, self.verdict
         return other
 
     def messages(self) -> list[dict[str, Any]]:
         """How the conversation begins."""
-        return [
-            {"role": "system", "content": SYSTEM},
-            {"role": "user", "content": self.problem.prompt},
-        ]
+        instructions = [] if self.brief else [{"role": "system", "content": SYSTEM}]
+        return [*instructions, {"role": "user", "content": self.problem.prompt}]
 
     def call(self, name: Any, arguments: Any) -> actions.Call | actions.Malformed:
         """A call as a model wrote it; Malformed, with what is wrong, where no tool can take it."""
@@ -130,15 +137,19 @@ class Episode:
         self.valid += 1
         if action.name == "finish":
             self.done = "finish"
-        return tools.cut(said, self.budget.shown)
+        if self.brief and action.name in _IN_BRIEF:
+            said = _IN_BRIEF[action.name].format(file=self.problem.files[self.problem.root], heard=self.heard)
+        return tools.cut(said, tools.MOST_SHOWN if self.brief else self.budget.shown)
 
     def told(self, name: str, said: dict[str, Any]) -> str:
         """The answer to a cargo call, by its verdict."""
         waited = said["verdict"] in ("run_timeout", "compile_timeout")  # a sleeper needs no processor
         self.seconds += said["wall_ms" if waited else "cpu_ms"] / 1e3
         if name == "cargo_check":
-            return cargo.of_check(said, self.budget.shown)
-        return cargo.of_test(self.problem, self.folder.texts(), said, self.budget.shown)
+            self.heard = cargo.of_check(said, self.budget.shown)
+        else:
+            self.heard = cargo.of_test(self.problem, self.folder.texts(), said, self.budget.shown)
+        return self.heard
 
     def close(self, answer: str) -> str:
         """The answer, with a word about a budget that is used up, which ends the episode."""
@@ -152,6 +163,7 @@ class Episode:
         return answer
 
 
+_IN_BRIEF = {"write_file": "written", "reset": "{file}\n{heard}"}
 SYSTEM = (
     "You repair a Rust crate. It has one fault. Read it, edit it with the tools, and finish when it is right: "
     "tests that you cannot see decide."

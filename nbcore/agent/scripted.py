@@ -12,7 +12,7 @@ from typing import Any
 from nbcore.agent.compile_faults import KINDS
 from nbcore.agent.episode import Budget, Episode, advance, settle
 from nbcore.agent.problem import Problem
-from nbcore.agent.tools import NAMES
+from nbcore.agent.tools import MOST_SHOWN, NAMES
 from nbcore.chat import actions
 from nbcore.data import faults
 from nbcore.grading.grader import RustGrader
@@ -20,6 +20,9 @@ from nbcore.grading.grader import RustGrader
 VARIANTS = ("direct", "reading", "retry")
 """direct: test, read, edit, test. reading: list, search and read first. retry: a wrong attempt, its failing test, the
 original back, and the right edit."""
+BRIEF = ("direct", "retry")
+"""Of brief episodes, where the code stands right before the edit, and what fails between them."""
+PRACTICE = ("read_file", "write_file")
 Call = tuple[str, str]
 
 
@@ -50,6 +53,35 @@ def plan(
     return [*calls, ("cargo_test", "{}")], wrong
 
 
+def brief_plan(problem: Problem, variant: str, rng: random.Random, raw: bool = True) -> tuple[list[Call], list[int]]:
+    """The same for a brief episode: read, test, edit, test; or a wrong edit, its failing test, the original back, and
+    the right one; or, as `practice`, read and edit alone."""
+    working = problem.working[problem.root]
+    look, test, right = ("read_file", "{}"), ("cargo_test", "{}"), _whole(problem.root, working, problem, raw)
+    if variant == "practice":
+        return [look, right], []
+    others = faults.choose(faults.find(working, problem.root), 8, rng) if variant == "retry" else []
+    attempts = [text for fault in others if (text := fault.applied(working)) != problem.files[problem.root]]
+    if attempts:
+        bad = _whole(problem.root, attempts[0], problem, raw)
+        return [look, bad, test, ("reset", "{}"), right, test], [1]
+    return [look, test, right, test], []
+
+
+def practice(problems: Sequence[Problem], folder: Path, raw: bool = True) -> list[dict[str, Any]]:
+    """Rows of reading and editing alone, in brief episodes, without a grader: what is written is the working code."""
+    planned = [(problem, brief_plan(problem, "practice", random.Random(0), raw)[0]) for problem in problems]
+    rows = []
+    for at, (problem, calls) in enumerate(planned):
+        episode = Episode.begun(problem, folder / str(at), raw=raw, names=PRACTICE, brief=True)
+        answers = [advance([(episode, episode.call(*call))], None)[0] for call in calls]
+        if episode.valid != len(calls) or episode.folder.texts() != problem.working:
+            raise RuntimeError(f"{problem.id}: the working code was not written: {answers}")
+        rows.append(_row(episode, "practice", calls, [], answers, DONE))
+        episode.folder.remove()
+    return rows
+
+
 def demonstrate(
     planned: Sequence[tuple[Problem, str]],
     grader: RustGrader,
@@ -57,29 +89,48 @@ def demonstrate(
     seed: int = 0,
     raw: bool = True,
     names: Sequence[str] = NAMES,
+    brief: bool = False,
+    shown: int = MOST_SHOWN,
 ) -> list[dict[str, Any]]:
-    """A chat row with tools for each problem and variant; only those that the hidden tests call repaired, and that give
-    the same answers when they are played again. `folder` is an empty one to work in."""
-    plans = [plan(problem, variant, random.Random(f"{seed} {problem.id}"), raw, names) for problem, variant in planned]
+    """A chat row with tools for each problem and variant; only those that the hidden tests call repaired, whose wrong
+    attempt a test notices, and that give the same answers when they are played again. `folder` is an empty one to work
+    in; `shown` is how many characters of an answer there are."""
+    plans = []
+    for problem, variant in planned:
+        rng = random.Random(f"{seed} {problem.id}")
+        plans.append(brief_plan(problem, variant, rng, raw) if brief else plan(problem, variant, rng, raw, names))
     rows = []
     called = [(problem, calls) for (problem, _), (calls, _) in zip(planned, plans, strict=True)]
-    first, second = (play(called, grader, folder / name, raw, names) for name in ("first", "second"))
-    for (problem, variant), (calls, wrong), one, other in zip(planned, plans, first, second, strict=True):
+    options = raw, names, brief, shown
+    first, second = (play(called, grader, folder / name, *options) for name in ("first", "second"))
+    for (_, variant), (calls, wrong), one, other in zip(planned, plans, first, second, strict=True):
         episode, answers = one
         if not episode.verdict["passed"] or answers != other[1] or episode.valid != episode.steps:
             continue
-        messages = [*episode.messages()]
-        for number, ((name, written), answer) in enumerate(zip(calls, answers, strict=True)):
-            message = {**actions.call_message(name, written), "content": None}
-            message["tool_calls"][0]["id"] = f"call_{number}"
-            if number in wrong:
-                message["train"] = False  # shown, and not learnt
-            messages += [message, {"role": "tool", "name": name, "tool_call_id": f"call_{number}", "content": answer}]
-        messages.append({"role": "assistant", "content": "The crate is repaired: its tests pass."})
-        meta = {"problem": problem.id, "source": problem.source, "kind": problem.kind, "variant": variant}
-        meta |= {"wrong_calls": wrong, "steps": episode.steps}
-        rows.append({"id": f"{problem.id}-{variant}", "messages": messages, "tools": episode.tools, "meta": meta})
+        if any(answers[number + 1].startswith("all ") for number in wrong):
+            continue  # it was not wrong, and yet it would be taken back
+        rows.append(_row(episode, variant, calls, wrong, answers, DONE if brief else REPAIRED))
     return rows
+
+
+DONE, REPAIRED = "Done.", "The crate is repaired: its tests pass."
+
+
+def _row(
+    episode: Episode, variant: str, calls: Sequence[Call], wrong: Sequence[int], answers: Sequence[str], last: str
+) -> dict[str, Any]:
+    """The chat row of a demonstration."""
+    problem, messages = episode.problem, [*episode.messages()]
+    for number, ((name, written), answer) in enumerate(zip(calls, answers, strict=True)):
+        message = {**actions.call_message(name, written), "content": None}
+        message["tool_calls"][0]["id"] = f"call_{number}"
+        if number in wrong:
+            message["train"] = False  # shown, and not learnt
+        messages += [message, {"role": "tool", "name": name, "tool_call_id": f"call_{number}", "content": answer}]
+    messages.append({"role": "assistant", "content": last})
+    meta = {"problem": problem.id, "source": problem.source, "kind": problem.kind, "variant": variant}
+    meta |= {"wrong_calls": list(wrong), "steps": episode.steps}
+    return {"id": f"{problem.id}-{variant}", "messages": messages, "tools": episode.tools, "meta": meta}
 
 
 def play(
@@ -88,11 +139,15 @@ def play(
     folder: Path,
     raw: bool = True,
     names: Sequence[str] = NAMES,
+    brief: bool = False,
+    shown: int = MOST_SHOWN,
 ) -> list[tuple[Episode, list[str]]]:
     """Play calls on each problem in step, then the final answer, and ask the hidden tests. The episodes with the
     answers to their calls."""
-    budget = Budget(steps=max((len(calls) for _, calls in planned), default=0) + 2, seconds=1e9)
-    episodes = [Episode.begun(problem, folder / str(at), budget, raw, names) for at, (problem, _) in enumerate(planned)]
+    budget = Budget(steps=max((len(calls) for _, calls in planned), default=0) + 2, seconds=1e9, shown=shown)
+    episodes = [
+        Episode.begun(problem, folder / str(at), budget, raw, names, brief) for at, (problem, _) in enumerate(planned)
+    ]
     answers: list[list[str]] = [[] for _ in episodes]
     for step in range(max((len(calls) for _, calls in planned), default=0)):
         at_work = [at for at, (_, calls) in enumerate(planned) if step < len(calls) and not episodes[at].done]

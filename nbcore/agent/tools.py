@@ -2,6 +2,8 @@
 
 `write_file` and `apply_patch` take the text of a call as it is where the model's format can carry that (Harmony), and
 JSON elsewhere: a small model repaired 63.5 % with raw text where it repaired 22.5 % with JSON.
+
+A context of some hundred tokens has no room for descriptions: there the tools are `brief`, for crates of one file.
 """
 
 from __future__ import annotations
@@ -23,12 +25,14 @@ _LINE = {"type": "integer", "minimum": 1}
 FILE_LINE = "*** File: "  # before the text of a raw write_file: which file it is, where it is not the crate's root
 
 
-def schemas(raw: bool = True, names: Sequence[str] = NAMES) -> list[dict[str, Any]]:
+def schemas(raw: bool = True, names: Sequence[str] = NAMES, brief: bool = False) -> list[dict[str, Any]]:
     """The tools of these names as JSON schemas, for the `tools` of a row. `raw`: write_file and apply_patch take plain
-    text. Raises ValueError for a name that is none."""
+    text. `brief`: without descriptions, and with what a call must have alone. Raises ValueError for a name that is
+    none."""
     if unknown := [name for name in names if name not in NAMES]:
         raise ValueError(f"tools: {unknown[0]!r} is none; they are {', '.join(NAMES)}")
-    return [tool for tool in _all(raw) if tool["function"]["name"] in names]
+    chosen = [tool for tool in _all(raw) if tool["function"]["name"] in names]
+    return [_brief(tool["function"]) for tool in chosen] if brief else chosen
 
 
 def _all(raw: bool) -> list[dict[str, Any]]:
@@ -44,8 +48,8 @@ def _all(raw: bool) -> list[dict[str, Any]]:
         _tool("list_files", "The files of the crate, with their lengths.", _object({})),
         _tool(
             "read_file",
-            "A file's text, or some of its lines.",
-            _object({"path": _PATH, "first": _LINE, "last": _LINE, "numbers": {"type": "boolean"}}, "path"),
+            "A file's text, or some of its lines; of src/lib.rs where no path is given.",
+            _object({"path": _PATH, "first": _LINE, "last": _LINE, "numbers": {"type": "boolean"}}),
         ),
         _tool("search", "The lines that hold a text, in all files.", _object({"text": text}, "text")),
         _tool("write_file", whole, text if raw else write),
@@ -77,7 +81,7 @@ def at_once(folder: Folder, original: dict[str, str], root: str, name: str, argu
         texts = folder.texts()
         return "\n".join(f"{path} ({_count(text)} lines)" for path, text in texts.items()) or "no files"
     if name == "read_file":
-        return _read(folder, given)
+        return _read(folder, {"path": root, **given})
     if name == "search":
         return _search(folder, given["text"])
     if name == "reset":
@@ -113,6 +117,14 @@ def _object(properties: dict[str, Any], *required: str) -> dict[str, Any]:
 
 def _tool(name: str, description: str, parameters: dict[str, Any]) -> dict[str, Any]:
     return {"type": "function", "function": {"name": name, "description": description, "parameters": parameters}}
+
+
+def _brief(function: dict[str, Any]) -> dict[str, Any]:
+    parameters = function["parameters"]
+    if parameters["type"] == "object":
+        required = parameters.get("required", [])
+        parameters = _object({name: {"type": parameters["properties"][name]["type"]} for name in required}, *required)
+    return _tool(function["name"], "", parameters)
 
 
 def _count(text: str) -> int:

@@ -48,6 +48,7 @@ def render(
     reasoning: str = "medium",
     date: str | None = None,
     recipient: str = "channel",
+    system: bool = True,
 ) -> list[Rendered]:
     """One sample for each turn of the user, in order.
 
@@ -55,13 +56,14 @@ def render(
     `tools`; calls made side by side become one after the other, each with its result; an assistant's message with
     `"train": false` carries no loss. `date` is "2025-01-31", or None for none: the clock is never asked. `recipient`
     says where a call names its function: "channel" as the model itself writes it, "role" as openai-harmony does.
+    `system`: whether Harmony's own system message, which speaks of OpenAI's model, is written.
     Raises ValueError with field, value and remedy.
     """
     told = conversation.read(row)
     samples = []
     for running in range(len(told.turns)):
         writer = _Writer(tokenizer, recipient)
-        writer.opening(told, reasoning, date)
+        writer.opening(told, reasoning, date, system)
         for number, turn in enumerate(told.turns[: running + 1]):
             writer.turn(turn, running=number == running)
         samples.append(writer.rendered())
@@ -75,6 +77,7 @@ def prompt(
     reasoning: str = "medium",
     date: str | None = None,
     recipient: str = "channel",
+    system: bool = True,
 ) -> list[int]:
     """Ids to generate the next action from: they end in <|start|>assistant. The row's last message is the user's or a
     tool's; else as in `render`."""
@@ -85,7 +88,7 @@ def prompt(
             "message or on the result of a call"
         )
     writer = _Writer(tokenizer, recipient)
-    writer.opening(told, reasoning, date)
+    writer.opening(told, reasoning, date, system)
     for number, turn in enumerate(told.turns):
         writer.turn(turn, running=number == len(told.turns) - 1)
     writer.control("start")
@@ -141,10 +144,11 @@ class _Writer:
         self.words(content)
         self.control(end)
 
-    def opening(self, told: conversation.Conversation, reasoning: str, date: str | None) -> None:
+    def opening(self, told: conversation.Conversation, reasoning: str, date: str | None, system: bool) -> None:
         """Harmony's system message, and the developer's where there are instructions or tools."""
         functions = told.functions.values()
-        self.message("system", _system(reasoning, date, bool(functions)))
+        if system:
+            self.message("system", _system(reasoning, date, bool(functions)))
         parts = [f"# Instructions\n\n{told.instructions}"] if told.instructions else []
         if functions:
             parts.append(typescript.section(functions))

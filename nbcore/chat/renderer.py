@@ -47,15 +47,20 @@ class Harmony:
     tokenizer: Any
     reasoning: str = "medium"
     date: str | None = None
+    system: bool = True
 
     def describe(self) -> str:
+        if not self.system:
+            return "Harmony (without its system message)"
         return f"Harmony (reasoning {self.reasoning}, {f'date {self.date}' if self.date else 'no date'})"
 
     def render(self, row: Mapping[str, Any]) -> list[Rendered]:
-        return harmony.render(self.tokenizer, row, reasoning=self.reasoning, date=self.date)
+        said = {"reasoning": self.reasoning, "date": self.date, "system": self.system}
+        return harmony.render(self.tokenizer, row, **said)
 
     def prompt(self, row: Mapping[str, Any]) -> list[int]:
-        return harmony.prompt(self.tokenizer, row, reasoning=self.reasoning, date=self.date)
+        said = {"reasoning": self.reasoning, "date": self.date, "system": self.system}
+        return harmony.prompt(self.tokenizer, row, **said)
 
     def parse(self, ids: list[int], tools: list[dict] | None = None) -> Parsed:
         return harmony.parse(self.tokenizer, ids, tools)
@@ -113,8 +118,14 @@ def has_tools(row: Mapping[str, Any]) -> bool:
     )
 
 
+def _writes_a_system_message(tokenizer: Any) -> bool:
+    """Whether a model knows Harmony's system message: gpt-oss's template writes it. The seedling's does not, and it
+    would take a quarter of a context that is as short as the seedling's."""
+    return not tokenizer.chat_template or "# Valid channels:" in tokenizer.chat_template
+
+
 def chosen(tokenizer: Any, row: Mapping[str, Any], date: str | None = None) -> Renderer:
     """The renderer of a row for a model; `date` is what Harmony's system message says, "2025-01-31" or None."""
     if has_tools(row) and harmony.speaks_harmony(tokenizer):
-        return Harmony(tokenizer, date=date)
+        return Harmony(tokenizer, date=date, system=_writes_a_system_message(tokenizer))
     return Template(tokenizer)

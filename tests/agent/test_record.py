@@ -6,9 +6,14 @@ import pytest
 
 from nbcore.agent import compile_faults, problems, scripted
 from nbcore.agent import record as recording
+from nbcore.agent.tools import schemas
+from nbcore.chat import renderer
 from nbcore.core import formats
 from nbcore.grading.grader import RustGrader
+from nbcore.training import load
 from tests.agent.test_episode import TASK
+
+BRIEFLY = ("read_file", "write_file", "cargo_test", "reset")
 
 
 @pytest.mark.slow
@@ -62,3 +67,38 @@ def test_half_of_the_tests_are_visible():
     assert "case_1" in visible and "case_2" not in visible and "case_3" in visible
     one = "#[test]\nfn all() {\n    assert_eq!(f(1), 1);\n    assert_eq!(f(2), 2);\n}\n"
     assert "f(1)" in problems.half(one) and "f(2)" not in problems.half(one)
+
+
+def test_a_brief_retry_restores_the_file_and_ends_with_what_failed(tmp_path):
+    """On a small context a second reading and a test far from the edit cost what the model copies from: the answer to
+    `reset` is the file as it was, with the failing assertion as its last lines, right before the right edit."""
+    problem = problems.of_task(TASK, "double-1", "constant", TASK["solution"].replace("2", "3"))
+    grader = RustGrader(jobs=1, lint=False)
+    try:
+        [row] = scripted.demonstrate([(problem, "retry")], grader, tmp_path, names=BRIEFLY, brief=True, shown=200)
+    finally:
+        grader.close()
+    assert [m["role"] for m in row["messages"]][:2] == ["user", "assistant"]
+    names = [m["tool_calls"][0]["function"]["name"] for m in row["messages"] if m.get("tool_calls")]
+    assert names == ["read_file", "write_file", "cargo_test", "reset", "write_file", "cargo_test"]
+    [failed, after] = [m["content"] for m in row["messages"] if m.get("name") in ("cargo_test", "reset")][:2]
+    assert after == f"{problem.files[problem.root]}\n{failed}" and "assertion" in failed
+    assert [m.get("train", True) for m in row["messages"] if m.get("tool_calls")].index(False) == 1
+
+
+def test_practice_is_reading_and_writing_the_working_code(tmp_path):
+    problem = problems.of_task(TASK, "double-1", "constant", TASK["solution"].replace("2", "3"))
+    [row] = scripted.practice([problem], tmp_path)
+    assert row["messages"][2]["content"] == problem.files[problem.root].rstrip()
+    assert row["messages"][3]["tool_calls"][0]["function"]["arguments"] == problem.working[problem.root]
+    assert [tool["function"]["name"] for tool in row["tools"]] == ["read_file", "write_file"]
+
+
+def test_the_seedling_is_not_told_what_openai_tells_its_models(tmp_path):
+    """That message took 127 of a context of some hundred tokens; gpt-oss, whose template writes it, still has it."""
+    tokenizer = load.tokenizer_at(str(load.SEEDLING))
+    row = {"messages": [{"role": "user", "content": "go"}], "tools": schemas(True, BRIEFLY, True)}
+    text = tokenizer.decode(renderer.chosen(tokenizer, row).prompt(row))
+    assert text.startswith("<|start|>developer") and "ChatGPT" not in text
+    tokenizer.chat_template = None
+    assert "ChatGPT" in tokenizer.decode(renderer.chosen(tokenizer, row).prompt(row))

@@ -215,7 +215,7 @@ def test_one_place_says_which_renderer_a_row_takes():
     )
     assert isinstance(renderer.chosen(SEEDLING, row()), renderer.Harmony)
     assert renderer.chosen(SEEDLING, row(), "2025-01-31").render(row()) == harmony.render(
-        SEEDLING, row(), date="2025-01-31"
+        SEEDLING, row(), date="2025-01-31", system=False
     )
     qwen = templates.tokenizer("qwen2_5")
     qwen_alone = renderer.chosen(qwen, plain)
