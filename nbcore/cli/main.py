@@ -12,7 +12,6 @@ import re
 import signal
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -80,9 +79,8 @@ def run(
     where = environment.store(store)
     try:
         pipelines.run(pipelines.load(pipeline, only, set_ or ()), where)
-    except pipelines.GateClosed:
-        with suppress(ValueError):  # nothing that a report is about has finished yet
-            out.print(f"report: {reports.build(where)}")
+    except pipelines.GateClosed as error:
+        out.print(f"report: {reports.build(where, stopped=str(error))}")
         raise
     try:
         page = reports.build(where)

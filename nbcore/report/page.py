@@ -21,7 +21,7 @@ from nbcore.report import beside, chains, decisions, exports, lineage, task_sets
 from nbcore.report.chains import Chosen, Stage
 from nbcore.report.lineage import ABSENT
 from nbcore.runs import choice, layout
-from nbcore.view import figures
+from nbcore.view import figures, gate_table
 
 LINES = 12  # lines of a program that are printed; the rest is only counted
 
@@ -59,14 +59,20 @@ def table(store: str | Path, run: str | None = None) -> Any:
     return drawn
 
 
-def build(store: str | Path, out: str | Path | None = None, run: str | None = None) -> Path:
+def build(store: str | Path, out: str | Path | None = None, run: str | None = None, stopped: str = "") -> Path:
     """Write the page (default: report.html in the store) and return its path. Equal stores give equal pages.
 
-    `run` names the last run of the chain to report; without it the rule in chains.py chooses. Raises ValueError where
-    nothing is finished.
+    `run` names the last run of the chain to report; without it the rule in chains.py chooses. `stopped`: why a gate has
+    stopped the pipeline, which the page begins with; it is then written even where there is no sound chain to report.
+    Raises ValueError where nothing is finished.
     """
-    chosen = chains.choose(store, run)
-    stages = chosen.stages
+    try:
+        chosen = chains.choose(store, run)
+    except ValueError:
+        if not stopped:
+            raise
+        chosen = None
+    stages = chosen.stages if chosen else ()
     style = resources.files("nbcore").joinpath("assets/report.css").read_text("utf-8")
     sections = (
         _results,
@@ -78,7 +84,9 @@ def build(store: str | Path, out: str | Path | None = None, run: str | None = No
         exports.section,
         _provenance,
     )
-    body = "\n".join(part for part in (*(section(stages) for section in sections), _beside(chosen)) if part)
+    parts = [_stopped(stopped)] if stopped else []
+    parts += [*(section(stages) for section in sections), _beside(chosen)] if chosen else []
+    body = "\n".join(filter(None, parts))
     page = f"""<!doctype html>
 <html lang="en">
 <head>
@@ -91,7 +99,7 @@ def build(store: str | Path, out: str | Path | None = None, run: str | None = No
 </head>
 <body>
 <main>
-{_header(stages)}
+{_header(stages) if chosen else ""}
 {body}
 </main>
 </body>
@@ -121,6 +129,11 @@ def _climb(evaluated: Sequence[Stage]) -> Any:
         seen, unseen = ([stage.rate(split, key) for stage in evaluated] for split in ("heldout", "unseen_family"))
         rates.append((title, color, seen, unseen))
     return figures.progress([stage.label for stage in evaluated], rates)
+
+
+def _stopped(why: str) -> str:
+    color = gate_table.COLORS["FAIL"]
+    return f'<section><h2>Stopped by a gate</h2><p class="stopped" style="color:{color}">{escape(why)}</p></section>'
 
 
 def _header(stages: Sequence[Stage]) -> str:

@@ -5,9 +5,12 @@ import random
 import struct
 from pathlib import Path
 
+from datasets.arrow_writer import ArrowWriter
+
 from nbcore import config as configs
 from nbcore import runs, stats
 from nbcore.core import lines
+from nbcore.runs import commit, layout
 
 FAMILIES = 31
 
@@ -42,6 +45,34 @@ def trained(store: Path, phase: str, parent=None, seed: int = 1, config=None, **
     draw = random.Random(f"{phase}{seed}")
     adapter(run.path, {f"{name}.lora_{side}": [draw.gauss(0, 1) for _ in range(8)] for name in "qv" for side in "AB"})
     return run.finish({"loss": 2.0}, base=values.get("model.base", "seedling"), device="CPU", data_hash="d" * 64)
+
+
+def recommit(run: runs.Run) -> None:
+    """As if the run had been finished with what stands there now."""
+    info = {name: value for name, value in run.info.items() if name != "manifest"}
+    commit.commit(run.path, layout.RUN, info, without=layout.OUTSIDE)
+
+
+def prepared(store: Path, texts: list[str], config=None) -> runs.Run:
+    """A finished run of prepared data."""
+    run = runs.open(config or configs.load({"phase": "data", "name": "tiny"}), store)
+    path = run.path / "data" / "train-00000.arrow"
+    path.parent.mkdir()
+    with ArrowWriter(path=str(path)) as writer:
+        for number, text in enumerate(texts):
+            writer.write({"id": f"own-{number}", "source": "mine", "text": text})
+        writer.finalize()
+    return run.finish({"train": len(texts)}, base=None, data_hash="c" * 64)
+
+
+def exported(store: Path, parent: runs.Run, config=None, **proof) -> runs.Run:
+    """A finished export with the proof that it left."""
+    run = runs.open(config or configs.load({"phase": "export", "name": "tiny"}), store, parent)
+    (run.path / "model").mkdir()
+    weights(run.path / "model" / "model.safetensors", {"w": [1.0] * 9})
+    if proof:
+        (run.path / "parity.json").write_text(json.dumps(proof))
+    return run.finish({"tensors": 1}, base="seedling", data_hash="d" * 64)
 
 
 def adapter(run: Path, tensors: dict[str, list[float]]) -> None:

@@ -4,12 +4,10 @@ import copy
 import json
 
 import pytest
-from datasets.arrow_writer import ArrowWriter
 
 from nbcore import config as configs
 from nbcore import gates, runs
 from nbcore.core import lines
-from nbcore.runs import commit, layout
 from nbcore.tasks import katas
 from tests.gates import made
 
@@ -17,12 +15,6 @@ from tests.gates import made
 def findings(run, **changes):
     decision = gates.judge(run, gates.load({**copy.deepcopy(made.GATE), **changes}))
     return {each.name: each.verdict for each in decision.findings}, decision
-
-
-def recommit(run):
-    """As if the run had been finished with what stands there now."""
-    info = {name: value for name, value in run.info.items() if name != "manifest"}
-    commit.commit(run.path, layout.RUN, info, without=layout.OUTSIDE)
 
 
 def chain(store, tmp_path, rows=None, isolation="jailed", change=None):
@@ -44,7 +36,7 @@ def only(failing, found):
 def test_weights_that_are_not_finite(store, tmp_path):
     _, first, sft = chain(store, tmp_path)
     made.adapter(sft.path, {"q.lora_A": [float("nan")] * 8, "q.lora_B": [1.0], "v.lora_A": [1.0], "v.lora_B": [2.0]})
-    recommit(sft)
+    made.recommit(sft)
     made.evaluated(store, first, made.worse)
     found, decision = findings(runs.Run(sft.path))
     assert only("weights_finite", found) and decision.verdict == "FAIL" and "NaN" in decision.why
@@ -55,7 +47,7 @@ def test_an_adapter_that_training_left_as_it_was(store, tmp_path):
     (sft.path / "adapter" / "adapter_model.safetensors").write_bytes(
         (first.path / "adapter" / "adapter_model.safetensors").read_bytes()
     )
-    recommit(sft)
+    made.recommit(sft)
     measured(store, first, runs.Run(sft.path))
     found, decision = findings(runs.Run(sft.path))
     assert only("adapter_changed", found) and "4 of 4 tensors are those of the parent" in decision.why
@@ -65,7 +57,7 @@ def test_one_tensor_is_enough_and_a_lost_one_too(store, tmp_path):
     """Exports that dropped the experts' part of an adapter went unnoticed elsewhere for weeks."""
     _, first, sft = chain(store, tmp_path)
     made.adapter(sft.path, {"q.lora_A": [1.0], "q.lora_B": [1.0], "v.lora_A": [3.0]})
-    recommit(sft)
+    made.recommit(sft)
     measured(store, first, runs.Run(sft.path))
     found, decision = findings(runs.Run(sft.path))
     assert only("adapter_changed", found) and "gone: v.lora_B" in decision.why
@@ -74,7 +66,7 @@ def test_one_tensor_is_enough_and_a_lost_one_too(store, tmp_path):
 def test_a_fresh_adapter_of_zeros(store, tmp_path):
     _, first, _ = chain(store, tmp_path)
     made.adapter(first.path, {"q.lora_A": [1.0], "q.lora_B": [-0.0, 0.0]})
-    recommit(first)
+    made.recommit(first)
     first = runs.Run(first.path)
     made.evaluated(store, first, made.better)
     gate = {"phase": "lang_adapter", "baseline": "none", "checks": [{"metric": "pass@1", "value": {"min": 0.1}}]}
@@ -95,7 +87,7 @@ def test_a_chat_template_that_changed(store, tmp_path):
 def test_a_tokenizer_of_its_own_beside_the_adapter(store, tmp_path):
     _, first, sft = chain(store, tmp_path)
     (sft.path / "adapter" / "tokenizer.json").write_text("{}")
-    recommit(sft)
+    made.recommit(sft)
     sft = runs.Run(sft.path)
     measured(store, first, sft)
     found, decision = findings(sft)
@@ -161,30 +153,18 @@ def test_a_child_of_contaminated_data_is_contaminated(store, tmp_path):
     assert only("no_contamination", findings(ipo, phase="ipo")[0])
 
 
-def prepared(store, texts):
-    """A finished run of prepared data."""
-    run = runs.open(configs.load({"phase": "data", "name": "tiny"}), store)
-    path = run.path / "data" / "train-00000.arrow"
-    path.parent.mkdir()
-    with ArrowWriter(path=str(path)) as writer:
-        for number, text in enumerate(texts):
-            writer.write({"id": f"own-{number}", "source": "mine", "text": text})
-        writer.finalize()
-    return run.finish({"train": len(texts)}, base=None, data_hash="c" * 64)
-
-
 def test_a_run_of_data_that_holds_a_task(store):
     task = katas.load("heldout")[3]
     clean, bad = "fn main() { println!(); }", katas.code(task)
-    assert gates.judge(prepared(store, [clean]), gates.of_phase("data")).verdict == "RUBBER_STAMP"
-    run = prepared(store / "other", [clean, bad])
+    assert gates.judge(made.prepared(store, [clean]), gates.of_phase("data")).verdict == "RUBBER_STAMP"
+    run = made.prepared(store / "other", [clean, bad])
     decision = gates.judge(run, gates.of_phase("data"))
     assert decision.verdict == "FAIL" and task["id"] in decision.why and "row 2" in decision.why
 
 
 def test_who_trains_on_such_data_is_contaminated_too_and_a_flip_in_them_breaks_its_chain(store):
     task = katas.load("heldout")[3]
-    data = prepared(store, [katas.code(task)])
+    data = made.prepared(store, [katas.code(task)])
     run = made.trained(store, "lang_adapter", data_run=data.id)
 
     def as_kata(answer):
@@ -246,16 +226,6 @@ def test_a_reward_that_was_gamed_in_training(store, tmp_path):
     assert only("hack_rate", found) and "last quarter of training" in decision.why
 
 
-def exported(store, parent, **proof):
-    """A finished export with the proof that it left."""
-    run = runs.open(configs.load({"phase": "export", "name": "tiny"}), store, parent)
-    (run.path / "model").mkdir()
-    made.weights(run.path / "model" / "model.safetensors", {"w": [1.0] * 9})
-    if proof:
-        (run.path / "parity.json").write_text(json.dumps(proof))
-    return run.finish({"tensors": 1}, base="seedling", data_hash="d" * 64)
-
-
 @pytest.mark.parametrize(
     ("proof", "verdict", "words"),
     [
@@ -270,7 +240,7 @@ def exported(store, parent, **proof):
 def test_an_export_has_to_be_what_was_trained(store, tmp_path, proof, verdict, words):
     """An exporter that drops an adapter writes a model that loads and answers, as the base did."""
     _, _, sft = chain(store, tmp_path)
-    decision = gates.judge(exported(store, sft, **proof), gates.of_phase("export"))
+    decision = gates.judge(made.exported(store, sft, **proof), gates.of_phase("export"))
     found = {each.name: each for each in decision.findings}
     assert found["parity"].verdict == verdict and words in found["parity"].why, found["parity"]
     assert decision.verdict == ("RUBBER_STAMP" if verdict == "PASS" else "FAIL"), decision.why
