@@ -22,7 +22,7 @@ MUTATIONS = {
     "tables keep their answers": Mutation(
         f"{RUST}/telling.py",
         "rewrite",
-        "self._holes(follower.slots, texts, calls)",
+        "self._holes([*follower.slots.values()], texts, calls)",
         "[]",
         "rust/test_reached.py::test_no_form_leaves_what_it_expects_in_the_program",
     ),

@@ -24,7 +24,7 @@ _STARTS = {"is_some": "Some(", "is_none": "None", "is_ok": "Ok(", "is_err": "Err
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e-?\d+)?")
 _OF_STD = ("Some", "None", "Ok", "Err", "Less", "Equal", "Greater")
 _PART = re.compile(
-    r""" "(?:[^"\\]|\\.)*" | '(?:[^'\\]|\\.[^']*)' | [\[({] | [\])}] | ,\s | [^\[\](){},"']+ | . """, re.X | re.S
+    r""""(?:[^"\\]|\\.)*(?:"|\\?$)|'(?:[^'\\]|\\.[^']*)'|[\[({]|[\])}]|,\s|[^\[\](){},"']+|.""", re.DOTALL
 )
 
 
@@ -37,7 +37,11 @@ class Like(NamedTuple):
     """The first letters' kind of what is compared with: what is no such value is neither like nor unlike it."""
 
     def fits(self, told: str) -> bool:
-        return (not self.kind or kind_of(told) == self.kind) and self.test(told) is self.must
+        """Whatever is told: that may be no value at all, and text of somebody who means harm."""
+        try:
+            return (not self.kind or kind_of(told) == self.kind) and self.test(told) is self.must
+        except (ValueError, OverflowError):  # a number of a million digits, a character that there is not
+            return False
 
 
 class Read(NamedTuple):
@@ -245,11 +249,11 @@ def _fields(name: str, node: Any, inner: Callable[[Any], Test]) -> Test:
 
 def parts(shown: str) -> list[str]:
     """What stands between the commas of a list as Debug shows it, outside of all brackets and texts."""
-    found, depth = [""], 0
-    for piece in _PART.findall(shown):
-        depth += (piece in "[({") - (piece in "])}")
-        if piece[0] == "," and len(piece) == 2 and depth == 0:
-            found.append("")
-        else:
-            found[-1] += piece
-    return [part.rstrip(",") for part in found if part]
+    found, depth, start = [], 0, 0
+    for piece in _PART.finditer(shown):
+        text = piece[0]
+        depth += (text in "[({") - (text in "])}")
+        if depth == 0 and len(text) == 2 and text[0] == ",":
+            found.append(shown[start : piece.start()])
+            start = piece.end()
+    return [part for part in (*found, shown[start:].rstrip(",")) if part]

@@ -18,7 +18,7 @@ ASSERTS = ("assert", "assert_eq", "assert_ne", "debug_assert", "debug_assert_eq"
 _PANICS = ("panic", "unreachable", "todo", "unimplemented")
 _LEAVES = ("return_expression", "break_expression", "continue_expression")
 _CONSTANTS = ("const_item", "static_item")
-_MOST_STEPS, _MOST_DEEP = 2000, 16
+_MOST_STEPS, _MOST_SEEN, _MOST_DEEP = 2000, 20_000, 16
 
 
 class Step(NamedTuple):
@@ -34,12 +34,12 @@ class _TooMuch(Exception):
 
 
 class Follower:
-    """Follows the test functions of one text; `slots` are the names bound on the way."""
+    """Follows the test functions of one text; `slots` are the names bound on the way, by where."""
 
     def __init__(self, root: Any, tests: Iterable[Any], read: Read):
         self._read = read
         functions = [node for node in walk(root) if node.type == "function_item"]
-        names, own = [name_of(node) for node in functions], {node.start_byte for node in tests}
+        names, own = list(map(name_of, functions)), {node.start_byte for node in tests}
         self._words = [text_of(node) for node in walk(root) if node.type == "identifier"]
         self._helpers = {
             name_of(node): node
@@ -53,7 +53,7 @@ class Follower:
         self._start()
 
     def _start(self) -> None:
-        self._slots: dict[int, Slot] = {}
+        self.slots: dict[int, Slot] = {}
         self._calls: dict[str, set[int]] = {}
         self._unknown: set[int] = set()
         self._known: set[int] = set()
@@ -61,10 +61,6 @@ class Follower:
         self._module = Scope({}, {}, {})
         for item in self._constants:
             self._value(item.child_by_field_name("name"), item, self._module, None)
-
-    @property
-    def slots(self) -> list[Slot]:
-        return [*self._slots.values()]
 
     def follow(self, tests: list[Any]) -> list[list[Step]]:
         """The steps of each test. What is followed in one of them and not in another is followed in none."""
@@ -81,7 +77,7 @@ class Follower:
 
     def _test(self, node: Any) -> list[Step]:
         body = node.child_by_field_name("body")
-        self._steps = []
+        self._steps, self._seen = [], 0
         if node.start_byte in self._left_out or any(inner.type == "return_expression" for inner in walk(body)):
             return []
         try:
@@ -104,7 +100,8 @@ class Follower:
 
     def _statement(self, node: Any, scope: Scope, function: Any, depth: int, plain: bool = True) -> None:
         node = node.children[0] if node.type == "expression_statement" else node
-        if depth > _MOST_DEEP or len(self._steps) > _MOST_STEPS:
+        self._seen += 1
+        if depth > _MOST_DEEP or len(self._steps) > _MOST_STEPS or self._seen > _MOST_SEEN:
             raise _TooMuch
         if node.type in ("let_declaration", *_CONSTANTS):
             pattern = node.child_by_field_name("pattern") or node.child_by_field_name("name")
@@ -144,10 +141,12 @@ class Follower:
             scope.names[text_of(name)] = known
 
     def _slot(self, name: Any, function: Any) -> Slot:
-        return self._slots.setdefault(name.start_byte, Slot(text_of(name), name, function))
+        return self.slots.setdefault(name.start_byte, Slot(text_of(name), name, function))
 
     def _loop(self, node: Any, scope: Scope, function: Any, depth: int) -> None:
         body, pattern = node.child_by_field_name("body"), node.child_by_field_name("pattern")
+        if not any(word in text_of(body) for word in ("assert", *self._helpers)):
+            return
         try:
             rows, table = rows_of(Part(node.child_by_field_name("value")), scope, self._read)
         except Unknown:

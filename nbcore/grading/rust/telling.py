@@ -17,7 +17,7 @@ from nbcore.grading.rust.asserted import CHECKED, COIN, KEY, Reader, Text, Told,
 from nbcore.grading.rust.expected import expected
 from nbcore.grading.rust.reached import ASSERTS, Follower, Step
 from nbcore.grading.rust.shapes import Shape
-from nbcore.grading.rust.syntax import edited, name_of, parse, walk
+from nbcore.grading.rust.syntax import bindings, edited, name_of, parse, walk
 from nbcore.grading.rust.tables import Names, Part, Slot
 
 HOLES = r"""
@@ -57,7 +57,8 @@ class Rewriter:
         for name, text in constants:
             if name not in taken and (value := expected(text, known, by_path)) is not None:
                 known[name] = value
-        self._reader = Reader(known, by_path, pinned, shown)
+        own_names = bindings(self._root)  # a helper's parameter `f` is not the task's function `f`
+        self._reader = Reader(known, by_path, pinned - own_names, shown - own_names)
 
     def rewrite(self, tests: list[Any]) -> tuple[list[tuple[int, int, bytes]], dict[int, tuple[Told, ...]]]:
         """Edits of these test functions and of what they call, as (start, end, text) in bytes; and what each
@@ -71,7 +72,7 @@ class Rewriter:
             met.setdefault(step.call.start_byte, []).append(step)
         calls = {at: steps[0].call for at, steps in met.items()}
         texts = {at: parts for at, steps in met.items() if (parts := self._reader.read(steps))}
-        holes = self._holes(follower.slots, texts, calls)
+        holes = self._holes([*follower.slots.values()], texts, calls)
         edits = []
         for at, parts in texts.items():
             whole = "; ".join(self._whole(part, at, holes) for part in parts)
@@ -80,7 +81,7 @@ class Rewriter:
             edits += [(*span, self._hole(span, holes)) for span in slot.values]
             edits += [(*span, f"{_OPTION}<{self._between(*span)}>".encode()) for span in slot.types]
         self.coins, self.uses = self._reader.coins, bool(holes) or self._reader.likens
-        held = {slot.name for slot in follower.slots if slot not in holes}
+        held = {slot.name for slot in follower.slots.values() if slot not in holes}
         says = {at: iter([_told(parts, time, held) for time in range(len(met[at]))]) for at, parts in texts.items()}
         told = {
             test.start_byte: tuple(
