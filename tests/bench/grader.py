@@ -103,19 +103,16 @@ def throughput(samples, jobs):
 
 
 def share(run):
-    """What grading takes of a GRPO step, from the run's own metrics, and what bounds it."""
+    """What a GRPO step waits for grading, from the run's own metrics. What is graded while answers are still being
+    written costs processors and not this time."""
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     rows = [row for row in rows if "grading_seconds" in row]
-    step, grading, graded = (
-        statistics.median(row[key] for row in rows) for key in ("step_time", "grading_seconds", "graded")
-    )
-    print(
-        f"{run.name}: medians over {len(rows)} steps: {step:.2f} s, {grading:.2f} of them grading, {grading / step:.0%}"
-    )
-    print(
-        f"{graded:.0f} distinct answers a step at {grading / graded * 1e3:.0f} ms each, on {os.cpu_count()} processors:"
-    )
-    print(f"15 % would take {grading / (0.15 * step):.1f} times the processors, each as fast as one of these")
+    keys = ("step_time", "grading_seconds", "graded")
+    step, waited, graded = (statistics.median(row[key] for row in rows) for key in keys)
+    print(f"{run.name}: {len(rows)} steps, medians: {step:.2f} s, {waited:.2f} of them waiting: {waited / step:.0%}")
+    print(f"{graded:.0f} distinct answers a step, {waited / graded:.3f} s waited for each; {os.cpu_count()} processors")
+    if waited > 0.15 * step:
+        print(f"15 % would take {waited / (0.15 * step):.1f} times the processors, each as fast as one of these")
 
 
 def main():

@@ -38,16 +38,17 @@ class Follower:
 
     def __init__(self, root: Any, tests: Iterable[Any], read: Read):
         self._read = read
-        functions = [node for node in walk(root) if node.type == "function_item"]
+        nodes = [*walk(root)]
+        functions = [node for node in nodes if node.type == "function_item"]
         names, own = list(map(name_of, functions)), {node.start_byte for node in tests}
-        self._words = [text_of(node) for node in walk(root) if node.type == "identifier"]
+        self._words = [text_of(node) for node in nodes if node.type == "identifier"]
         self._helpers = {
             name_of(node): node
             for node in functions
             if names.count(name_of(node)) == 1 and node.start_byte not in own and _is_helper(node)
         }
-        items = [node for node in walk(root) if node.type in _CONSTANTS and _within(node) is None]
-        taken = [*bindings(root), *map(name_of, items)]
+        items = [node for node in nodes if node.type in _CONSTANTS and _within(node) is None]
+        taken = [*(bindings(root) if items else ()), *map(name_of, items)]
         self._constants = [node for node in items if taken.count(name_of(node)) == 1 and part_of(node, "value")]
         self._left_out: set[int] = set()
         self._start()
