@@ -17,7 +17,7 @@ def gate(decision: Any, waiver: dict[str, str] | None = None) -> Html:
     lines = [_line(row) for row in decision.rows]
     details = [line for row in decision.rows for line in textwrap.wrap(_detail(row), 80, subsequent_indent="    ")]
     found = [[finding.name, finding.verdict, finding.why] for finding in decision.findings]
-    note = "[=o=]: difference and interval, | what is asked; rates in percent"
+    note = "[=o=]: difference with interval, |: asked; rates in percent, perplexity in nats"
     parts = [decision.run.id, *_compared(decision)]
     if lines:
         parts += [
