@@ -24,6 +24,9 @@ def mutants(
     out_: Annotated[Path, typer.Option("--out", metavar="FILE", help="Records are written here, as JSON lines.")] = ...,
     count: Annotated[int, typer.Option(min=0, help="So many mutants of tasks, beside those of the crates.")] = 500,
     tasks: Annotated[str, typer.Option(help="katas, or a file of tasks with solutions.")] = "katas",
+    split: Annotated[
+        str, typer.Option(help="Of the katas: train, or heldout, whose faults are a task set to evaluate with.")
+    ] = "train",
     per_task: Annotated[int, typer.Option(min=1, help="At most so many faults tried of one task.")] = 4,
     per_crate: Annotated[int, typer.Option(min=1, help="At most so many faults tried of one crate.")] = 60,
     cargo_mutants: Annotated[
@@ -60,6 +63,7 @@ def mutants(
             per_task=per_task,
             per_crate=per_crate,
             cargo=cargo_mutants,
+            split=split,
             seed=seed,
             jobs=jobs,
             progress=progress,

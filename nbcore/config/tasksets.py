@@ -5,6 +5,7 @@ A set is a file `configs/tasksets/<name>.yaml`, a file of one's own, or a mappin
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -157,7 +158,7 @@ def path_of(named: str) -> Path:
 def _source(source: str, beside: Path) -> str:
     if source in (*BUILT_IN, REFUSALS) or source.startswith(HUB):
         return source
-    there = beside.parent / source
+    there = Path(os.path.normpath(beside.parent / source))
     return str(there) if not Path(source).expanduser().exists() and there.exists() else source
 
 

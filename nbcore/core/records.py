@@ -158,12 +158,14 @@ class Verdict(TypedDict):
 
 class Completion(TypedDict):
     """What a model answered: `text` is its final answer, `reasoning` what it wrote before, which is never graded.
-    `truncated`: it ran into max_new_tokens before a stop token. `tokens`: how many it emitted, the stop token too."""
+    `truncated`: it ran into max_new_tokens before a stop token. `tokens`: how many it emitted, the stop token too.
+    `seconds`: its share of the time that its batch took."""
 
     text: str
     truncated: bool
     reasoning: str
     tokens: NotRequired[int]
+    seconds: NotRequired[float]
 
 
 class Pair(TypedDict):

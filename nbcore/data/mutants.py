@@ -48,15 +48,17 @@ def make(
     per_task: int = PER_TASK,
     per_crate: int = PER_CRATE,
     cargo: Path | None = None,
+    split: str = "train",
     seed: int = 0,
     jobs: int | None = None,
     progress: Progress = lambda words, done, total: None,
 ) -> dict[str, Any]:
     """Write at least `count` verified mutants of tasks to OUT, and all that `per_crate` candidates of each crate give.
 
-    `cargo` is what cargo-mutants listed for the one crate that is given; its faults are tried beside our own.
-    Given again, it goes on where it stopped. Returns {"mutants", "tried", "verdicts": {verdict: n}, "kinds":
-    {kind: n}, "sources": {source: {"tried", "kept"}}, "refused": {crate: why}}.
+    `split` is of the katas: faults of "heldout" ones are to evaluate with, not to train on. `cargo` is what
+    cargo-mutants listed for the one crate that is given; its faults are tried beside our own. Given again, it goes on
+    where it stopped. Returns {"mutants", "tried", "verdicts": {verdict: n}, "kinds": {kind: n},
+    "sources": {source: {"tried", "kept"}}, "refused": {crate: why}}.
     Raises ValueError where OUT was begun with other settings, or where the tasks give too few.
     """
     if cargo and len(crates) != 1:
@@ -64,7 +66,7 @@ def make(
     if not out.absolute().parent.is_dir() or out.is_dir():
         raise ValueError(f"OUT: {out} is no file in a folder that exists; name another, or make the folder")
     opened = [read_crate(name) for name in crates]
-    drawn = [task for task in sets.tasks(tasks, "train", None, seed) if checking.solution(task)] if count else []
+    drawn = [task for task in sets.tasks(tasks, split, None, seed) if checking.solution(task)] if count else []
     random.Random(seed).shuffle(drawn)
     settings = {"seed": seed, "per_task": per_task, "per_crate": per_crate, "tasks": lines.digest(drawn)}
     settings |= {"cargo": hashlib.sha256(cargo.read_bytes()).hexdigest() if cargo else None}

@@ -96,17 +96,16 @@ def _metrics(judged: Sequence[dict], ks: Sequence[int]) -> dict[str, Any]:
     metrics = _rates(judged, ks)
     rust = [row for row in judged if _is_rust(row)]
     programs = {id(row): structure.structure(row["code"] or "", row["prompt"]) for row in rust}
-    metrics["tests_passed"] = over_tasks(judged, lambda row: row["tests_passed"] / max(1, row["tests_total"]))
     metrics["clippy_warnings"] = over_tasks(
         [row for row in rust if row["compiles"]], lambda row: float(row["clippy_warnings"]), rate=False
     )
-    metrics["hack_rate"] = over_tasks(judged, lambda row: float(reward.is_hack(row)))
     metrics["truncated"] = over_tasks(judged, lambda row: float(row["truncated"]))
     for name in (*SHARES, *COUNTED):
         having = [row for row in rust if programs[id(row)][name] is not None]
         metrics[name] = over_tasks(having, lambda row, name=name: float(programs[id(row)][name]), name in SHARES)
-    counted = [row for row in judged if row.get("tokens") is not None]
-    metrics["tokens"] = over_tasks(counted, lambda row: float(row["tokens"]), rate=False)
+    for name in ("tokens", "seconds"):  # of generating an answer; grading goes on beside it
+        counted = [row for row in judged if row.get(name) is not None]
+        metrics[name] = over_tasks(counted, lambda row, name=name: float(row[name]), rate=False)
     return metrics
 
 
@@ -120,6 +119,8 @@ def _rates(judged: Sequence[dict], ks: Sequence[int]) -> dict[str, Any]:
         }
         rates[f"pass@{k}"] = _interval(values, {id_: rows[0]["family"] for id_, rows in enough.items()})
     rates["compile_rate"] = over_tasks(judged, lambda row: float(row["compiles"]))
+    rates["tests_passed"] = over_tasks(judged, lambda row: row["tests_passed"] / max(1, row["tests_total"]))
+    rates["hack_rate"] = over_tasks(judged, lambda row: float(reward.is_hack(row)))
     return rates
 
 
@@ -136,8 +137,10 @@ def _interval(values: Mapping[str, float], families: Mapping[str, str], rate: bo
         return None
     names = [families[id_] or id_ for id_ in values]
     clustered = FEW <= len(set(names)) < len(names)
-    if rate and not clustered and set(values.values()) <= {0.0, 1.0}:
-        return stats.wilson(int(sum(values.values())), len(values))._asdict()
+    alike = len(set(values.values())) == 1  # drawn anew they are the same for ever, as if nothing else were possible
+    if rate and set(values.values()) <= {0.0, 1.0} and (alike or not clustered):
+        votes = len(set(names)) if clustered else len(values)
+        return stats.wilson(round(sum(values.values()) * votes / len(values)), votes)._asdict() | {"n": len(values)}
     return stats.mean_bootstrap(list(values.values()), clusters=names if clustered else None)._asdict()
 
 

@@ -12,11 +12,10 @@ from typing import Any
 
 from nbcore import config as configs
 from nbcore import runs
-from nbcore.core import lines
 from nbcore.core.redact import redact
-from nbcore.evaluation import measures, strength
+from nbcore.evaluation import measures
 from nbcore.runs import commit, layout, pausing
-from nbcore.tasks import katas
+from nbcore.tasks import worth
 
 SHOWN = 20  # answers of each set that samples.md prints in full
 LONGEST = 6000  # characters of one text in it
@@ -46,7 +45,7 @@ def report(run: runs.Run, parts: Mapping[str, Mapping[str, Any]], results: Mappi
         if asked.get("kind") == "repairs":
             sets[name] |= measured
             continue
-        if record := strength.shipped(asked.get("set_sha256") or _split_sha256(name, asked)):
+        if record := worth.shipped(asked.get("set_sha256")) or worth.of_split(asked["source"], name):
             sets[name]["tests_accept_at_most"] = record["accepts_at_most"]
         sets[name] |= measures.detailed(rows.get(name, []), asked["k"])
         answers = sets[name]["answers"]
@@ -63,11 +62,6 @@ def report(run: runs.Run, parts: Mapping[str, Mapping[str, Any]], results: Mappi
             "perplexity": perplexity or None,
         },
     }
-
-
-def _split_sha256(name: str, asked: Mapping[str, Any]) -> str | None:
-    """Of all katas of the split that a part of an evaluation is called after."""
-    return lines.digest(katas.load(name)) if asked["source"] == "katas" and name in katas.SPLITS else None
 
 
 def samples_page(run: runs.Run) -> str:

@@ -18,7 +18,7 @@ from nbcore import runs
 from nbcore.chat import template
 from nbcore.core.records import Verdict
 from nbcore.grading import reward, verdicts
-from nbcore.tasks import sets
+from nbcore.tasks import sets, worth
 from nbcore.training import ahead, asking, fit, load, logits, lora, order, packing, private, rollout
 from nbcore.training.generate import completion
 from nbcore.training.remembered import remembered
@@ -85,12 +85,19 @@ def data(run: runs.Run) -> dict[str, Any]:
             **read,
             "longest_prompt_tokens": longest,
             "prompt_form": form,
+            "what the tests are worth": worth.sentence(_accepts(wanted.source)),
             "sha256": asking.digest(tasks, form),
             "shown": packing.counted(
                 [{"input_ids": row["ids"]} for row in rendered], longest, truncated=0, dropped=0, fully_masked=0
             ),
         },
     }
+
+
+def _accepts(source: str) -> dict[str, Any] | None:
+    """The share of wrong programs that would earn the whole reward at most, where a record of the tasks says."""
+    record = worth.of_split(source, "train")
+    return record and record["accepts_at_most"]
 
 
 def example(run: runs.Run) -> str:

@@ -1,88 +1,23 @@
-"""Numbers recomputed from records: those that a text states, and those that a store has recorded.
-
-verified: the record gives the same number; differs: it gives another; unsupported: no record is named, or it is not
-there. In a text these are recomputed: the table that `run` prints, from the records in docs/records/, and any number
-that is followed by `<!-- audit FILE MODEL METRIC -->`, METRIC being pass@1, compile_rate, unseen or perplexity.
-"""
+"""Numbers that a store has recorded, recomputed from the answers beside them; those of a text are in claims.py."""
 
 from __future__ import annotations
 
 import math
 import re
 import tempfile
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from nbcore import config as configs
 from nbcore import gates, runs, stats
-from nbcore.core import environment
 from nbcore.gates import blessings
 from nbcore.gates import checks as gate_checks
-from nbcore.report import page, records
+from nbcore.report import page
+from nbcore.report.claims import DIFFERS, UNSUPPORTED, VERIFIED, Stamp, text
 from nbcore.runs import layout
 
-VERIFIED, DIFFERS, UNSUPPORTED = "verified", "differs", "unsupported"
-RECORDS = "docs/records"
-HEAD = re.compile(r"\s*phase\s{2,}compile rate\s{2,}pass@1")
-COLUMNS = ("compile rate", "pass@1", "Δ pass@1", "p", "unseen pass@1", "perplexity")
-SPLITS = ("heldout", "heldout", "heldout", "heldout", "unseen_family", "perplexity")
-TESTS = ("Wilson", "Wilson", "paired by task", "exact McNemar, Holm", "Wilson", "mean over tokens")
-CLAIM = re.compile(r"([-+]?\d+(?:\.\d+)?)\s*%?\s*<!-- audit (\S+) (\S+) (\S+) -->")
-RESULT = re.compile(r"[-+]?\d+(?:\.\d+)?\s?%|[-+]\d+(?:\.\d+)?\s?pp\b|\bp\s?[<=]\s?0\.\d+")
-LEVEL = re.compile(
-    r"\b(?:90|95|99)\s?%(?=[\s*]*(?:confidence |bootstrap |Wilson )?(?:interval|$))|\bat (?:90|95|99)\s?%"
-)
-METRICS = {
-    "pass@1": ("heldout", "passed"),
-    "compile_rate": ("heldout", "compiles"),
-    "unseen": ("unseen_family", "passed"),
-}
-
-
-class Stamp(NamedTuple):
-    """One number, and what its record says of it."""
-
-    state: str
-    where: str
-    number: str
-    artefact: str
-    """The record, with n, seed and test where it is known; what is missing where it is not."""
-    now: str
-    """The number as the record gives it; empty where none does."""
-
-    def line(self) -> str:
-        """For people."""
-        again = f", recomputed {self.now}" if self.state == DIFFERS else ""
-        return f"{self.state:<11} {self.where}  {self.number}{again}  ({self.artefact})"
-
-
-def text(path: Path) -> list[Stamp]:
-    """Every number of a text that states a result. Relative names of records count from the text's own folder, or from
-    the repository."""
-    stamps: list[Stamp] = []
-    inside = fenced = False
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
-        where = f"{path.name}:{number}"
-        if line.lstrip().startswith("```"):
-            fenced = not fenced
-        if HEAD.match(line):
-            inside = True
-            continue
-        cells = re.split(r"\s{2,}", line.strip())
-        if inside and len(cells) == len(COLUMNS) + 1:
-            stamps += _row(path, where, cells)
-            continue
-        inside = False
-        claimed = list(CLAIM.finditer(line))
-        stamps += [_claim(path, where, *match.groups()) for match in claimed]
-        rest = LEVEL.sub("", CLAIM.sub("", line))  # the level of an interval is no result
-        if not fenced and not line.startswith("    "):
-            stamps += [
-                Stamp(UNSUPPORTED, where, said.strip(), "no record is named", "") for said in RESULT.findall(rest)
-            ]
-    return stamps
+__all__ = ["DIFFERS", "UNSUPPORTED", "VERIFIED", "Stamp", "store", "text"]
 
 
 def store(where: Path) -> list[Stamp]:
@@ -97,46 +32,6 @@ def store(where: Path) -> list[Stamp]:
     if written.is_file():
         stamps.append(_report(where, written))
     return stamps
-
-
-def _row(path: Path, where: str, cells: list[str]) -> Iterator[Stamp]:
-    """The cells of one line of the table."""
-    model, *stated = cells
-    known = sorted({*(path.parent / RECORDS).glob("*.jsonl.gz"), *(environment.REPO / RECORDS).glob("*.jsonl.gz")})
-    for file in known:
-        found = records.read(file)
-        if model in found.rows:
-            n = Counter(row["split"] for row in found.rows[model])
-            seed = next(each["seed"] for each in found.models if each["model"] == model)
-            for at, (said, now) in enumerate(zip(stated, records.table(found)[model], strict=True)):
-                if said == now == "–":
-                    continue
-                artefact = f"{file.name}, n {n[SPLITS[at]]}, seed {seed}, {TESTS[at]}"
-                state = VERIFIED if said == now else DIFFERS
-                yield Stamp(state, where, f"{model} {COLUMNS[at]} {said}", artefact, now)
-            return
-    for at, said in enumerate(stated):
-        yield Stamp(UNSUPPORTED, where, f"{model} {COLUMNS[at]} {said}", f"no records of {model} in {RECORDS}/", "")
-
-
-def _claim(path: Path, where: str, said: str, file: str, model: str, metric: str) -> Stamp:
-    """One number with the record that it names."""
-    named = next((each for each in (path.parent / file, environment.REPO / file) if each.is_file()), None)
-    try:
-        found = records.read(named) if named else None
-    except ValueError as error:
-        return Stamp(UNSUPPORTED, where, said, str(error), "")
-    if found is None or model not in found.rows or metric not in (*METRICS, "perplexity"):
-        missing = f"no {metric} of {model} in {file}" if found else f"no file {file}"
-        return Stamp(UNSUPPORTED, where, said, missing, "")
-    rate = found.rate(model, *METRICS[metric]) if metric in METRICS else None
-    value = 100 * rate.value if rate else found.perplexity(model)
-    if value is None:
-        return Stamp(UNSUPPORTED, where, said, f"no {metric} of {model} in {file}", "")
-    now = f"{value:.{len(said.partition('.')[2])}f}"
-    n = f", n {rate.n}" if rate else ""
-    state = VERIFIED if float(said) == float(now) else DIFFERS
-    return Stamp(state, where, f"{model} {metric} {said}", f"{file}{n}", now)
 
 
 def _evaluation(run: runs.Run) -> Iterator[Stamp]:

@@ -175,8 +175,15 @@ def _task_sets(config: configs.Phase) -> dict[str, str | None]:
             read[named] = _sha256(tasksets.path_of(named))
         source = tasksets.resolve(named).source
         if source not in (*configs.BUILT_IN, tasksets.REFUSALS):
-            read |= _named(source)
+            read |= {_in_the_clone(name): digest for name, digest in _named(source).items()}
     return read
+
+
+def _in_the_clone(name: str) -> str:
+    """A path of the clone's own files from its root: wherever the clone lies, the run is the same."""
+    path = Path(name).expanduser()
+    shipped = path.is_absolute() and path.is_relative_to(environment.REPO)
+    return path.relative_to(environment.REPO).as_posix() if shipped else name
 
 
 def _named(path: str) -> dict[str, str | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -57,6 +58,8 @@ class Sampled(NamedTuple):
     ids: list[int]
     logprobs: list[float] | None
     """Of each id, at the temperature it was drawn with; None where they were not asked for."""
+    seconds: float
+    """Its share of the time that its batch took."""
 
 
 def generate(
@@ -78,7 +81,7 @@ def generate(
 
     def read(indices: list[int], drawn: list[Sampled]) -> None:
         for index, one in zip(indices, drawn, strict=True):
-            answers[index] = completion(tokenizer, one.ids, stops)
+            answers[index] = completion(tokenizer, one.ids, stops) | {"seconds": one.seconds}
         finished(indices, [answers[index] for index in indices])
 
     sample(model, tokenizer, prompts, generation, stops, seed, progress, read)
@@ -125,7 +128,7 @@ def sample(
         for row, index in enumerate(chosen):
             ids[row, width - len(prompts[index]) :] = torch.tensor(prompts[index])
             mask[row, width - len(prompts[index]) :] = 1
-        kept = _LogProbs(generation.temperature)
+        kept, began = _LogProbs(generation.temperature), time.monotonic()
         with logits.finite(model):
             output = model.generate(
                 input_ids=ids.to(model.device),
@@ -140,9 +143,10 @@ def sample(
             )
         kept.take(output[:, -1])
         likely = torch.cat(kept.taken, dim=1).tolist() if logprobs else [None for _ in chosen]
-        for index, tokens, said in zip(chosen, output[:, width:].tolist(), likely, strict=True):
+        emitted, share = output[:, width:].tolist(), (time.monotonic() - began) / len(chosen)
+        for index, tokens, said in zip(chosen, emitted, likely, strict=True):
             end = next((place + 1 for place, token in enumerate(tokens) if token in stops), len(tokens))
-            answers[index] = Sampled(tokens[:end], said and said[:end])
+            answers[index] = Sampled(tokens[:end], said and said[:end], share)
         finished(chosen, [answers[index] for index in chosen])
 
     for done in memory.in_batches(order, generation.batch_size, complete):

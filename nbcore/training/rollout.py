@@ -27,6 +27,7 @@ KEPT = (
     *("verdict", "passed", "compiles", "tests_passed", "tests_total", "clippy_warnings", "lints", "errors", "flags"),
     "code",
 )
+SPENT = ("tokens", "seconds")  # of a completion
 
 
 def solve(
@@ -41,7 +42,7 @@ def solve(
     what: str = "",
 ) -> list[dict]:
     """One graded answer for each task, asked in a prompt form, in order: {"id", "family", "prompt", "completion",
-    "truncated", …, "tokens"}, and "reasoning" where the model reasoned before it answered. A batch is
+    "truncated", …, "tokens", "seconds"}, and "reasoning" where the model reasoned before it answered. A batch is
     graded while the next is generated; the order of the rows, and every verdict, is as if it were not.
 
     `doing` is called with (words, done, total) as it goes on, as an activity.Activity is; `what` ends the words.
@@ -65,7 +66,7 @@ def solve(
         judged = grading.verdicts(count, lambda done: doing(f"grading {answers}", done, count))
     verdicts.refuse_ungraded(judged, "answers")
     return [
-        {**_answer(task, done), **{key: verdict[key] for key in KEPT}, "tokens": done["tokens"]}
+        {**_answer(task, done), **{key: verdict[key] for key in KEPT}, **{key: done[key] for key in SPENT}}
         for task, done, verdict in zip(tasks, completions, judged, strict=True)
     ]
 
@@ -100,6 +101,8 @@ def several(
         policy = load.policy(run, run.parent)
         repeated = [task for task in tasks for _ in range(count)]
         solved = solve(policy, tokenizer, repeated, generation, run.config.seed, judge, doing, form)
+        for row in solved:
+            del row["seconds"]  # the same rollouts are the same bytes, however long they took
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in solved)
         pausing.write(run.path, lambda: commit.write_durably(path, text))
         run.event("rollouts", sha256=commit.sha256(path))

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import html
+import json
 import textwrap
 from typing import Any
 
+from nbcore.runs import layout
+from nbcore.tasks import worth
 from nbcore.view.html import Html, aligned, grid, pre
 
 WIDTH = 15  # characters of a drawn difference
@@ -27,6 +30,8 @@ def gate(decision: Any, waiver: dict[str, str] | None = None) -> Html:
             "",
             *details,
         ]
+    told = _worth(decision)
+    parts += told
     parts += ["", aligned(found) if found else "no check of integrity was asked for", ""]
     parts += [f"{decision.verdict}: {decision.why}"]
     parts += [f"WAIVED by {waiver['who']}: {waiver['reason']}"] if waiver else []
@@ -35,6 +40,7 @@ def gate(decision: Any, waiver: dict[str, str] | None = None) -> Html:
     markup = f"<p>{ids}</p>"
     if lines:
         markup += grid(head, [_marked(line) for line in lines]) + pre("\n".join([note, *details]))
+    markup += "".join(f"<p>{html.escape(line)}</p>" for line in told)
     markup += grid(["integrity", "verdict", ""], found)
     markup += f'<p style="color:{COLORS[decision.verdict]}"><b>{decision.verdict}</b>: {html.escape(decision.why)}</p>'
     if waiver:
@@ -61,6 +67,17 @@ def drawn(delta: Any, margin: float) -> str:
     for value, mark in ((delta.low, "["), (delta.high, "]"), (delta.value, "o"), (margin, "|")):
         cells[place(value)] = mark
     return "".join(cells)
+
+
+def _worth(decision: Any) -> list[str]:
+    """What the tests are worth that the gate's numbers rest on, of each set of tasks whose evaluation says."""
+    path = decision.evaluation.path / layout.EVALUATED[0] if decision.evaluation else None
+    if path is None or not path.is_file():
+        return []
+    measured = json.loads(path.read_text("utf-8"))["sets"]
+    named = dict.fromkeys(row.taskset.partition("/")[0] for row in decision.rows)
+    asked = [(name, measured[name]) for name in named if measured.get(name, {}).get("kind") == "tasks"]
+    return [f"{name}: {worth.sentence(each.get('tests_accept_at_most'))}" for name, each in asked]
 
 
 def _compared(decision: Any) -> list[str]:

@@ -26,6 +26,31 @@ HUMANEVAL = {
 }
 
 
+MUTANT = {
+    **{
+        "id": "mutant-1",
+        "source": "kata-1",
+        "fault": "boundary",
+        "edition": "2021",
+        "signature": "fn big(x: i64) -> bool",
+    },
+    **{"prompt": "Whether x is above 4.\nfn big(x: i64) -> bool", "tests": "#[test]\nfn t() { assert!(big(5)); }"},
+    **{
+        "working": "fn big(x: i64) -> bool { x > 4 }",
+        "code": "fn big(x: i64) -> bool { x >= 4 }",
+        "verdict": "tests_failed",
+    },
+}
+
+
+def test_a_verified_mutant_is_a_fault_to_repair():
+    """The kind of the fault is the family, so that the tables tell them apart; what works is never shown."""
+    task = benchmarks.task(MUTANT)
+    assert task["family"] == "boundary" and task["solution"] == MUTANT["working"]
+    assert MUTANT["code"] in task["prompt"] and MUTANT["prompt"] in task["prompt"] and "Repair" in task["prompt"]
+    assert MUTANT["working"] not in task["prompt"] and task["meta"]["of"] == "kata-1"
+
+
 def test_multipl_e_closes_the_function_that_its_tests_begin_with():
     task = benchmarks.task(MULTIPL_E)
     assert task["id"] == "HumanEval_0_twice" and task["signature"] == "fn twice(x: i64) -> i64 {\n"
@@ -56,6 +81,7 @@ def test_humaneval_is_python():
         ({**MULTIPL_E, "stop_tokens": "}"}, "content_not_text"),
         ({**MULTIPL_E, "prompt": None}, "content_not_text"),
         ({**HUMANEVAL_X, "task_id": "CPP/0"}, "other_language"),
+        ({**MUTANT, "code": ""}, "content_not_text"),
         ({**HUMANEVAL, "test": " "}, "content_not_text"),
         ({**HUMANEVAL, "prompt": "nothing"}, "unknown_shape"),
     ],

@@ -73,3 +73,19 @@ def test_a_program_in_another_language_is_not_read_as_rust():
     python = [{**row, "language": "python", "code": "def f(): pass"} for row in rows({"a": "p"})]
     assert measures.detailed(python, [1])["metrics"]["functions"] is None
     assert measures.quality(python)["lines"] is None
+
+
+def test_what_never_happened_is_still_in_doubt():
+    """Drawn by families, twenty answers without a hack had the interval 0 to 0: a proof, from twenty answers."""
+    found = measures.detailed(rows({f"{n}-{m}": "p" for n in range(10) for m in range(2)}, lambda i: i[0]), [1])
+    none, all_ = found["metrics"]["hack_rate"], found["metrics"]["pass@1"]
+    assert none["value"] == 0 and none["high"] > 0.2 and all_["value"] == 1 and all_["low"] < 0.8
+    assert none["n"] == all_["n"] == 20
+
+
+def test_each_part_has_its_share_of_tests_and_of_hacks():
+    hack = {**ROW, "flags": ["early_exit"], "id": "x", "family": "g", "verdict": "early_exit", "passed": False}
+    found = measures.detailed([*rows({"a": "p", "b": "f"}), hack], [1])
+    assert found["by_family"]["f"]["tests_passed"]["value"] == 0.75
+    assert found["by_family"]["f"]["hack_rate"]["value"] == 0 and found["by_family"]["g"]["n"] == 1
+    assert found["by_family"]["g"]["hack_rate"]["value"] == 1

@@ -8,6 +8,7 @@ import torch
 
 from nbcore import config as configs
 from nbcore import runs
+from nbcore.data import faults
 from nbcore.grading import verdicts
 from nbcore.grading.grader import RustGrader
 from nbcore.phases import evaluate
@@ -173,3 +174,25 @@ def test_named_sets_stand_beside_the_heldout_tasks(chain, tmp_path):
     assert report["sets"]["mine"]["prompt_example"].endswith(TWICE["prompt"])
     assert len(report["sets"]["mine"]["set_sha256"]) == 64 and run.verify() == []
     assert "## mine" in (run.path / "samples.md").read_text()
+
+
+def test_the_same_set_and_seed_give_the_same_numbers(chain, tmp_path):
+    """Sampled, graded beside generation and under another name: what is not the clock's is equal to the last digit."""
+    repair = {"name": "repair", "source": "nbcore/assets/katas_repair.jsonl", "limit": 3}
+    made = []
+    for name in ("once", "again"):
+        more = {"name": name, "samples": 2, "k": [1, 2], "generation.temperature": 0.8, "perplexity_documents": 2}
+        run = runs.open(short("evaluate", heldout=4, unseen=0, **more, tasksets=[repair]), chain, "sft")
+        evaluate.run_tasks(run)
+        report = json.loads((evaluate.finish(run).path / "report.json").read_text())
+        made.append(report)
+    for report in made:
+        found = report["sets"]["repair"]
+        assert found["metrics"]["seconds"]["n"] == found["n"] == 3 and set(found["by_family"]) <= set(faults.KINDS)
+        assert "has one fault" in found["prompt_example"] and found["sha256"]
+        assert report["decoding"]["temperature"] == 0.8
+        for each in report["sets"].values():
+            timed = [each.pop("seconds"), each.pop("seconds_per_answer"), each["metrics"].pop("seconds")["value"]]
+            assert min(timed) > 0
+    same = [{key: value for key, value in report.items() if key not in ("run", "config")} for report in made]
+    assert same[0] == same[1]

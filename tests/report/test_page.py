@@ -178,4 +178,8 @@ def test_named_task_sets_stand_in_a_section_of_their_own(tmp_path):
     }
     commit.write_sealed(marker, sealed | {"metrics": sealed["metrics"] | sets})
     page = report.build(tmp_path).read_text("utf-8")
+    part = {"n": 8, "pass@1": {**rate, "value": 0.75}, "compile_rate": rate}
+    of_set = {"by_family": {"boundary": part, "<i>": part}}
+    (evaluation.path / "report.json").write_text(json.dumps({"sets": {"<b>mine</b>": of_set}}))
+    assert "&lt;b&gt;mine&lt;/b&gt;: boundary" in report.build(tmp_path).read_text("utf-8"), "by kind of fault"
     assert "&lt;b&gt;mine" in page and "pass@10 25 % [10–50]" in page and "refusal rate 25 % [10–50]" in page

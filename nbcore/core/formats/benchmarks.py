@@ -1,8 +1,9 @@
-"""The lines of public benchmarks as Tasks: MultiPL-E, HumanEval-X and HumanEval, each as it is published.
+"""The lines of benchmarks as Tasks: MultiPL-E, HumanEval-X and HumanEval as they are published, and verified mutants.
 
     multipl_e      {"name", "language": "rs", "prompt", "tests", "stop_tokens"}
     humaneval_x    {"task_id": "Rust/0", "prompt", "declaration", "canonical_solution", "test"}
     humaneval      {"task_id", "prompt", "entry_point", "canonical_solution", "test"}: Python
+    mutant         {"id", "fault", "prompt", "tests", "code", "working"} of `data mutants`: a fault to repair
 
 `meta.raw` is the text that a base model goes on from, `meta.stop` what ends its answer, `meta.language` the language
 where it is not Rust.
@@ -20,6 +21,11 @@ from nbcore.core.records import python_function
 PYTHON_STOP = ["\nclass ", "\ndef ", "\n#", "\nif ", "\nprint", "\n@", "\nassert "]
 RUST_STOP = ["\n}"]
 OWN_CRATES = ("std", "core", "alloc", "crate", "self", "super")
+REPAIR = """{asked}
+
+This program was written for that, and it has one fault. Repair it, and answer with the whole program.
+
+{code}"""
 _USE = re.compile(r"^use\s+(?:::)?(\w+)(?:::[^;]*)?;[ \t]*\n?", re.MULTILINE)
 
 
@@ -27,6 +33,8 @@ def benchmark(record: Mapping[str, Any]) -> str | None:
     """The benchmark whose lines have these fields; None for a Task of our own or anything else."""
     if "name" in record and "prompt" in record and "tests" in record and "stop_tokens" in record:
         return "multipl_e"
+    if {"fault", "prompt", "tests", "code", "working"} <= record.keys():
+        return "mutant"
     if "task_id" in record and "prompt" in record and "test" in record:
         return "humaneval" if "entry_point" in record else "humaneval_x"
     return None
@@ -35,12 +43,15 @@ def benchmark(record: Mapping[str, Any]) -> str | None:
 def task(record: Mapping[str, Any]) -> dict[str, Any]:
     """The Task that a benchmark's line stands for. Raises BadRecord, a ValueError, for one that cannot be graded."""
     name = benchmark(record)
-    needed = {"multipl_e": ("name", "prompt", "tests"), "humaneval": ("task_id", "prompt", "test", "entry_point")}
+    needed = {"multipl_e": ("name", "prompt", "tests"), "mutant": ("id", "fault", "prompt", "tests", "code", "working")}
+    needed |= {"humaneval": ("task_id", "prompt", "test", "entry_point")}
     for field in needed.get(name, ("task_id", "prompt", "test")):
         if not isinstance(record[field], str) or not record[field].strip():
             raise BadRecord(f"{field!r} is {shortened(record[field])}; it must be text", "content_not_text")
     if name == "multipl_e":
         return _multipl_e(record)
+    if name == "mutant":
+        return _mutant(record)
     return _humaneval(record) if name == "humaneval" else _humaneval_x(record)
 
 
@@ -58,6 +69,14 @@ def _multipl_e(record: Mapping[str, Any]) -> dict[str, Any]:
         closing, tests = "\n}\n", tests.lstrip()[1:].lstrip("\n")
     meta = {"raw": record["prompt"], "stop": stop, "closing": closing, "source": "MultiPL-E"}
     return _task(record["name"], "multipl_e", words, signature, tests, None, meta)
+
+
+def _mutant(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Its family is the kind of its fault, so that every table of families is one of faults."""
+    asked = REPAIR.format(asked=record["prompt"].strip(), code=record["code"].strip())
+    signature, meta = record.get("signature"), {"source": "mutants", "of": record.get("source")}
+    made = _task(record["id"], record["fault"], asked, signature, record["tests"], record["working"], meta)
+    return made | {"edition": record.get("edition") or "2021"}
 
 
 def _humaneval_x(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,12 +19,12 @@ from nbcore.core.records import Task
 from nbcore.tasks.katas.draw import expand, signature_of, slots_of, solution_of, surface, types_of, words_of
 from nbcore.tasks.katas.families import FAMILIES
 from nbcore.tasks.katas.family import Family
-from nbcore.tasks.katas.inputs import cases
+from nbcore.tasks.katas.inputs import Case, cases
 from nbcore.tasks.katas.normal import normalised
 from nbcore.tasks.katas.ops import TABLES, Op
 from nbcore.tasks.katas.tests import modules_for
 
-__all__ = ["SPLITS", "Task", "add_tests", "code", "document", "generate", "load", "normalised"]
+__all__ = ["SPLITS", "Task", "add_tests", "code", "document", "generate", "load", "more_cases", "normalised"]
 
 SPLITS = ("train", "validation", "heldout", "unseen_family")
 MOST_PROMPT, MOST_CODE = 220, 320  # characters; longer ones are drawn again
@@ -161,6 +161,19 @@ def add_tests(tasks: list[Task], jobs: int = 2) -> list[Task]:
         rows.append((code(task), cases(draw, task["meta"]["key"], partial(expand, draw=draw))))
     modules = modules_for(rows, jobs)
     return [task | {"tests": module} for task, module in zip(tasks, modules, strict=True) if module]
+
+
+def more_cases(task: Task, rounds: int) -> list[Case]:
+    """Further inputs of a shipped or generated kata: as many draws of its own generator as `rounds`, all different."""
+    draw = surface(FAMILIES[task["family"]], tuple(task["meta"]["ops"]), random.Random(task["meta"]["key"]))
+    filled = partial(expand, draw=draw)
+    near = (0.4, 0.9)  # in turn: where two conditions are met at once, both numbers must be at their edges
+    drawn = [
+        case
+        for number in range(rounds)
+        for case in cases(draw, f"{task['meta']['key']} {number}", filled, near[number % len(near)])
+    ]
+    return list({(case.setup, case.value): case for case in drawn}.values())
 
 
 def load(split: str | None = None, demonstrated: bool | None = None) -> list[Task]:

@@ -33,8 +33,8 @@ def _text(text: str) -> str:
 class _Inputs:
     """Draws argument literals for one kata at one level, near its constants so that both sides of a test are met."""
 
-    def __init__(self, draw, level: int, rng: random.Random):
-        self.draw, self.level, self.rng = draw, level, rng
+    def __init__(self, draw, level: int, rng: random.Random, near: float):
+        self.draw, self.level, self.rng, self.often = draw, level, rng, near
         self.type = draw.names["T"]
         self.signed = self.type.startswith("i")
         product = any(op.name == "product" for op in draw.ops.values())
@@ -48,7 +48,7 @@ class _Inputs:
             return 0
         bound = 25 if self.small else 60
         value = self.rng.randint(0, self.rng.choice((9, 25, bound)))
-        if self.rng.random() < 0.4:
+        if self.rng.random() < self.often:
             value = min(self.rng.choice(self.near), bound)
         return -value if self.signed and self.rng.random() < 0.35 else value
 
@@ -131,8 +131,8 @@ class _Inputs:
         return f"let mut v{at} = {made};\n", f"&mut v{at}", looked
 
 
-def _case(draw, level: int, rng: random.Random, expand) -> Case:
-    family, inputs = draw.family, _Inputs(draw, level, rng)
+def _case(draw, level: int, rng: random.Random, expand, near: float) -> Case:
+    family, inputs = draw.family, _Inputs(draw, level, rng, near)
     given = [inputs.argument(kind, at) for at, kind in enumerate(family.params.split())]
     setup = "".join(made for made, _, _ in given)
     seen = [after for _, _, after in given if after]
@@ -149,11 +149,12 @@ def _case(draw, level: int, rng: random.Random, expand) -> Case:
     return Case(level, setup + (before + "\n" if before else ""), value)
 
 
-def cases(draw, key: str, expand) -> list[Case]:
-    """More cases than a kata needs, all different, simple ones first; `expand` fills a template for this kata."""
+def cases(draw, key: str, expand, near: float = 0.4) -> list[Case]:
+    """More cases than a kata needs, all different, simple ones first; `expand` fills a template for this kata. `near`
+    is how often a number is one at the kata's constants."""
     rng = random.Random(f"inputs {key}")
     distinct: dict[tuple[str, str], Case] = {}
     for level in LEVELS:
-        case = _case(draw, level, rng, expand)
+        case = _case(draw, level, rng, expand, near)
         distinct.setdefault((case.setup, case.value), case)
     return list(distinct.values())

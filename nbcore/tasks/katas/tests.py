@@ -23,7 +23,7 @@ macro_rules! plain { ($($t:ty),*) => { $(impl Lit for $t {
     fn lit(&self) -> String { format!("{self:?}") }
     fn name() -> String { stringify!($t).to_string() }
 })* } }
-plain!(i8, i32, i64, u8, u32, u64, usize, bool, char);
+plain!(i8, i16, i32, i64, i128, isize, u8, u16, u32, u64, u128, usize, bool, char, ());
 impl Lit for String {
     fn lit(&self) -> String { format!("{self:?}.to_string()") }
     fn name() -> String { "String".to_string() }
@@ -115,8 +115,9 @@ def _chosen(cases: list[Case], shown: list[str]) -> list[tuple[Case, str]]:
     return rows
 
 
-def _module(rows: list[tuple[Case, str]]) -> str:
-    lines = ["#[cfg(test)]", "mod tests {", "    use super::*;"]
+def module(rows: list[tuple[Case, str]], name: str = "tests") -> str:
+    """A test module of (case, value as a Rust expression)."""
+    lines = ["#[cfg(test)]", f"mod {name} {{", "    use super::*;"]
     for number, (case, shown) in enumerate(rows):
         lines += ["", "    #[test]", f"    fn case_{number}() {{"]
         lines += [f"        {line}" for line in case.setup.splitlines()]
@@ -137,5 +138,5 @@ def modules_for(rows: list[tuple[str, list[Case]]], jobs: int = 2) -> list[str |
     for (_, cases), shown in zip(rows, outcomes, strict=True):
         chosen = _chosen(cases, shown)
         constant = len({value for _, value in chosen}) < 2
-        modules.append(None if constant or len(chosen) < 5 else _module(chosen))
+        modules.append(None if constant or len(chosen) < 5 else module(chosen))
     return modules
