@@ -186,7 +186,8 @@ def test_generation_halves_its_batches_where_memory_runs_out(run, capsys):
 
     model.generate = tight
     done = []
-    assert generate.generate(model, SEEDLING, prompts, settings, progress=done.append) == calm
+    again = generate.generate(model, SEEDLING, prompts, settings, progress=done.append)
+    assert [each | {"seconds": 0} for each in again] == [each | {"seconds": 0} for each in calm]
     assert sizes == [8, 4, 2, 2, 2, 2] and [each for each in done if each == int(each)] == [2, 4, 6, 8]
     assert done == sorted(done) and len(done) > 8, "it is told after every token"
     assert "out of memory with 8 side by side: going on with 4" in capsys.readouterr().out
