@@ -85,19 +85,13 @@ def data(run: runs.Run) -> dict[str, Any]:
             **read,
             "longest_prompt_tokens": longest,
             "prompt_form": form,
-            "what the tests are worth": worth.sentence(_accepts(wanted.source)),
+            "what the tests are worth": worth.told(wanted.source, "train"),
             "sha256": asking.digest(tasks, form),
             "shown": packing.counted(
                 [{"input_ids": row["ids"]} for row in rendered], longest, truncated=0, dropped=0, fully_masked=0
             ),
         },
     }
-
-
-def _accepts(source: str) -> dict[str, Any] | None:
-    """The share of wrong programs that would earn the whole reward at most, where a record of the tasks says."""
-    record = worth.of_split(source, "train")
-    return record and record["accepts_at_most"]
 
 
 def example(run: runs.Run) -> str:

@@ -28,6 +28,12 @@ def of_split(source: str, split: str) -> dict[str, Any] | None:
     return shipped(split_sha256(split)) if source == "katas" and split in katas.SPLITS else None
 
 
+def told(source: str, split: str) -> str:
+    """What the hidden tests of a split are worth, in one sentence."""
+    record = of_split(source, split)
+    return sentence(record and record["accepts_at_most"])
+
+
 @functools.cache
 def split_sha256(split: str) -> str:
     """Of all katas of a split."""

@@ -117,7 +117,7 @@ def test_a_task_without_a_solution_or_in_python_has_no_mutants():
         strength.report([], [])
 
 
-@pytest.mark.parametrize("split", ["heldout"])
+@pytest.mark.parametrize("split", ["heldout", "train", "unseen_family"])
 def test_the_shipped_records_are_of_the_shipped_katas(split):
     """A number about other tasks than those that are asked would be a wrong one."""
     record = worth.of_split("katas", split)
