@@ -14,7 +14,7 @@ from typing import Any
 from nbcore.agent import crates as of_crates
 from nbcore.agent import making, scripted
 from nbcore.agent.problem import Problem
-from nbcore.agent.tools import NAMES, schemas
+from nbcore.agent.tools import MOST_SHOWN, NAMES, schemas
 from nbcore.core import lines
 from nbcore.core.records import Row
 from nbcore.data.std_crate import read_crate
@@ -38,11 +38,14 @@ def record(
     seed: int = 0,
     raw: bool = True,
     tools: Sequence[str] = NAMES,
+    brief: bool = False,
+    shown: int = MOST_SHOWN,
     jobs: int | None = None,
     progress: Callable[[str, int, int], None] = lambda words, done, total: None,
 ) -> dict[str, Any]:
     """Write `count` demonstrations to OUT, the variants in turn: on at most `per_crate` faults of each crate, and then
     of tasks. Given again, it goes on. The problems stand in OUT.part.jsonl, from which `replay` plays the rows again.
+    `brief` rows are for a context of some hundred tokens, `shown` is how many characters of an answer they have.
 
     Returns {"rows", "tried", "kinds": {kind: n}, "variants": {variant: n}}. Raises ValueError where OUT was begun with
     other settings, or where the tasks give too few.
@@ -59,6 +62,11 @@ def record(
     if lacking := [name for name in NEEDED if name not in tools]:
         raise ValueError(f"tools: {', '.join(tools)} have no {lacking[0]}, without which nothing is repaired; add it")
     settings |= {"tools": [tool["function"]["name"] for tool in schemas(raw, tools)]}
+    if brief:
+        settings |= {"brief": True, "shown": shown}
+        if crates:
+            raise ValueError("brief: such rows are about crates of one file; leave out the crates")
+    variants = scripted.BRIEF if brief else scripted.VARIANTS
     settings |= {"crates": lines.digest([one._asdict() for one in opened])}
     first, *done = lines.read(state) or [None]
     if first is None:
@@ -80,9 +88,10 @@ def record(
         while len(rows) < count and (chunk := list(islice(waiting, CHUNK))):
             progress("recording repairs", len(rows), count)
             found = making.verified(chunk, grader)
-            turns = [(one, scripted.VARIANTS[(tried + at) % len(scripted.VARIANTS)]) for at, one in enumerate(found)]
+            turns = [(one, variants[(tried + at) % len(variants)]) for at, one in enumerate(found)]
             with tempfile.TemporaryDirectory(prefix="nbcore-agent-") as folder:
-                fresh = [Row.parse(row) for row in scripted.demonstrate(turns, grader, Path(folder), seed, raw, tools)]
+                options = seed, raw, tools, brief, shown
+                fresh = [Row.parse(row) for row in scripted.demonstrate(turns, grader, Path(folder), *options)]
             kept = {row["meta"]["problem"] for row in fresh}
             problems = [one.record() for one in found if one.id in kept]
             lines.append(state, {"rows": fresh, "problems": problems})
@@ -96,6 +105,18 @@ def record(
     progress("recording repairs", count, count)
     kinds, variants = (dict(Counter(row["meta"][name] for row in rows)) for name in ("kind", "variant"))
     return {"rows": len(rows), "tried": tried, "kinds": kinds, "variants": variants}
+
+
+def practice(tasks: str, count: int, seed: int, raw: bool = True) -> list[Row]:
+    """`count` rows of reading and editing alone, each of another fault of training tasks, made without compiler and
+    tests: what is written is the task's own solution. Raises ValueError where the tasks have fewer faults."""
+    drawn = sets.tasks(tasks, "train", None, seed)
+    random.Random(f"practice {seed}").shuffle(drawn)
+    found = list(islice(making.candidates(drawn, PER_TASK, seed + 1), count))
+    if len(found) < count:
+        raise ValueError(f"tasks: {len(drawn)} tasks of {tasks} have {len(found)} faults, not {count}; ask for fewer")
+    with tempfile.TemporaryDirectory(prefix="nbcore-agent-") as folder:
+        return [Row.parse(row) for row in scripted.practice(found, Path(folder), raw)]
 
 
 def problems_of(out: Path) -> Iterator[Problem]:
@@ -118,7 +139,8 @@ def replay(out: Path, grader: RustGrader) -> list[str]:
         planned.append((problem, [(call["name"], call["arguments"]) for call in calls]))
     state = lines.read(out.with_name(f"{out.name}.part.jsonl"))[0]
     with tempfile.TemporaryDirectory(prefix="nbcore-agent-") as folder:
-        played = scripted.play(planned, grader, Path(folder), state["raw"], state["tools"])
+        options = state["raw"], state["tools"], state.get("brief", False), state.get("shown", MOST_SHOWN)
+        played = scripted.play(planned, grader, Path(folder), *options)
     changed = []
     for row, (episode, answers) in zip(rows, played, strict=True):
         told = [message["content"] for message in row["messages"] if message["role"] == "tool"]

@@ -1,14 +1,16 @@
 """Remake the shipped base model with one command: `python -m nbcore.assets.make_seedling`.
 
 Pretrains by configs/pretrain/seedling.yaml (resuming where it was stopped), then writes model, tokenizer and card
-to nbcore/assets/seedling/. Needs the source of Rust's library: `rustup component add rust-src`, or the distribution's
-package of that name.
+to nbcore/assets/seedling/, or to --out. With --calls it is the second stage, configs/pretrain/seedling_calls.yaml: from
+the first one's weights on, at 896 tokens, with calls of tools. Needs the source of Rust's library: `rustup component
+add rust-src`, or the distribution's package of that name.
 """
 
 from __future__ import annotations
 
 import argparse
 import shutil
+from pathlib import Path
 
 from transformers import AutoModelForCausalLM
 
@@ -43,22 +45,22 @@ instructions mean is for the phases after it to teach.
 
 ![Training loss and held-out loss](loss.png)
 
-Held-out functions are compositions that no training split holds. Remake it with
+Held-out functions are compositions that no training split holds. {begun}Remake it with
 
-    python -m nbcore.assets.make_seedling
+    python -m nbcore.assets.make_seedling{options}
 
 Not for writing software: it knows {families} kinds of small functions and nothing else.
 """
 
 
-def ship(run: runs.Run) -> None:
-    """Copy a finished pretraining run into assets/ and write its card from the run's own records."""
+def ship(run: runs.Run, out: Path = load.SEEDLING) -> None:
+    """Copy a finished pretraining run into a folder and write its card from the run's own records."""
     info, config = run.info, run.config
-    load.SEEDLING.mkdir(exist_ok=True)
+    out.mkdir(exist_ok=True, parents=True)
     for path in (run.path / layout.MODEL).iterdir():
-        shutil.copy(path, load.SEEDLING / path.name)
-    model = AutoModelForCausalLM.from_pretrained(load.SEEDLING)
-    figures.learning(run.metrics()).savefig(load.SEEDLING / "loss.png", dpi=110)
+        shutil.copy(path, out / path.name)
+    model = AutoModelForCausalLM.from_pretrained(out)
+    figures.learning(run.metrics()).savefig(out / "loss.png", dpi=110)
     card = CARD.format(
         architecture=type(model).__name__,
         parameters=model.num_parameters(),
@@ -79,22 +81,28 @@ def ship(run: runs.Run) -> None:
         perplexity=info["metrics"]["eval_perplexity"],
         minutes=info["seconds"] / 60,
         device=info["device"],
+        begun=f"Its first stage, `{config.start}`, was trained by seedling.yaml. " if config.start else "",
+        options=" --calls" if config.start else "",
         versions=", ".join(f"{name} {version}" for name, version in info["versions"].items()),
     )
-    (load.SEEDLING / "README.md").write_text(card, encoding="utf-8")
+    (out / "README.md").write_text(card, encoding="utf-8")
 
 
 def main() -> None:
-    argparse.ArgumentParser(
-        prog="python -m nbcore.assets.make_seedling", description=__doc__
-    ).parse_args()  # takes no arguments
-    config = configs.load(environment.REPO / "configs/pretrain/seedling.yaml")
+    parser = argparse.ArgumentParser(prog="python -m nbcore.assets.make_seedling", description=__doc__)
+    parser.add_argument("--calls", action="store_true", help="the second stage, from the first one's weights on")
+    parser.add_argument("--out", type=Path, default=load.SEEDLING, help="the folder that gets the model")
+    parser.add_argument("--start", help="with --calls: the folder of the first stage; default: the shipped seedling")
+    given = parser.parse_args()
+    name = "seedling_calls" if given.calls else "seedling"
+    changes = {"start": given.start} if given.calls and given.start else {}
+    config = configs.load(environment.REPO / f"configs/pretrain/{name}.yaml", changes)
     run = runs.open(config, environment.store())
     if not run.finished:
         pretrain.train(run, Live("seedling"))
         pretrain.finish(run)
-    ship(run)
-    print(f"the seedling of {run.id} is in {load.SEEDLING}")
+    ship(run, given.out)
+    print(f"the seedling of {run.id} is in {given.out}")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from nbcore.config.filters import Filters
 from nbcore.config.schema import Closed, Count, Model, Phase, Positive
 
-GENERATED = ("katas", "files", "copies")  # made to order, each with held-out documents of its own
+GENERATED = ("katas", "files", "copies", "calls")  # made to order, each with held-out documents of its own
 HUB = ("hf://", "hub:")  # how the addresses of data sets on the Hub begin
 COMMIT = re.compile(r"@[0-9a-f]{40}(?:[/#]|$)")
 
@@ -19,7 +19,7 @@ class Source(Closed):
     """Where records come from, and how many of them."""
 
     name: Annotated[str, Field(min_length=1)]
-    """'katas', 'files', 'copies' (generated), 'rust-src' (the standard library: functions and types as documents, whole
+    """'katas', 'files', 'copies', 'calls' (generated), 'rust-src' (Rust's library: functions and types, whole
     files as crates), a file, a folder, hf://datasets/OWNER/NAME@COMMIT, and with kind crates what that says."""
     kind: Literal["documents", "rows", "crates"] = "documents"
     """'documents' and 'rows': any common format, and what is built in; 'crates': Rust files, each a document: of a
@@ -124,7 +124,7 @@ class Data(Phase):
                 raise ValueError(f"{name!r} is read as {source.kind}; a data set of the Hub is then {wanted}")
             if source.access == "streaming" and not on_hub:
                 raise ValueError(f"{name!r}: access is streaming, which is for data sets of the Hub; leave it out")
-            if name in ("files", "copies") and source.kind != "documents":
+            if name in ("files", "copies", "calls") and source.kind != "documents":
                 raise ValueError(f"{name!r}: kind is {source.kind!r}; it is generated as documents only")
             if source.generated and source.most is None:
                 raise ValueError(f"{name!r} has no end; say how many to generate: {{most: 2000}}")

@@ -19,9 +19,12 @@ class LengthStage(NamedTuple):
 class Pretrain(Training):
     """Train a small causal LM from scratch on Rust documents, one document a row."""
 
-    ADDED = (*Training.ADDED, "packing", "corpus.overlong", "corpus.fim_rate", "data_run")
+    ADDED = (*Training.ADDED, "packing", "corpus.overlong", "corpus.fim_rate", "data_run", "start")
     phase: Literal["pretrain"] = "pretrain"
     """Names the phase."""
+    start: str | None = None
+    """Train this model further, all of its weights: 'seedling', or a folder that pretrain or make_seedling left.
+    Architecture and tokenizer are its own. Empty: random weights."""
     architecture: dict[str, Any] = {}
     """Fields of transformers' LlamaConfig: hidden_size, num_hidden_layers, …"""
     vocab_size: Annotated[int, Field(ge=300)] | None = None
@@ -55,6 +58,14 @@ class Pretrain(Training):
     def _starts_from_nothing(self):
         if self.model != Model(dtype=self.model.dtype):
             raise ValueError("model: pretrain makes a new model; of this section only dtype means something here")
+        return self
+
+    @model_validator(mode="after")
+    def _one_architecture(self):
+        if self.start and (self.architecture or self.vocab_size):
+            raise ValueError(
+                f"start is {self.start!r}, which has both of its own; leave out architecture and vocab_size"
+            )
         return self
 
     @property

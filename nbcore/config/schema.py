@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from nbcore.config.prompt_form import PromptForm
 
-BUILT_IN = ("katas", "files", "copies", "rust-src")  # sources of tasks, rows and documents; any other is a file
+BUILT_IN = ("katas", "files", "copies", "calls", "rust-src")  # sources of tasks and rows; any other is a file
 Count = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Overlong = Literal["drop", "truncate", "raise"]
@@ -123,7 +123,7 @@ class Corpus(Closed):
 
     sources: Annotated[dict[str, Count], Field(min_length=1)] = {"katas": 2000}
     """How many documents to draw from where: 'katas' (generated Rust functions), 'files' (two of them, one
-    after the other), 'copies' (chats that ask to repeat a name or a function),
+    after the other), 'copies' (chats that ask to repeat a name or a function), 'calls' (to copy one with tools),
     'rust-src' (the standard library's source, where the machine has it), or a .jsonl file of {"id", "text"}."""
     max_tokens: Count = 192
     """The longest row, in tokens."""

@@ -33,10 +33,39 @@ class BestOfN(Closed):
     _differing = field_validator("generation")(needs_temperature)
 
 
+class Episodes(Closed):
+    """Repairs by a scripted agent that knows the answer, with the real tools: made for the run, and the same for the
+    same config."""
+
+    source: str = "katas"
+    """Training tasks whose solutions get one fault each: 'katas', or a file or folder of tasks with solutions."""
+    played: Count = 400
+    """Rows in which tests run. Each fault is verified, and each row was played twice to the same answers."""
+    practice: Annotated[int, Field(ge=0)] = 0
+    """Rows of reading and editing alone, in brief episodes. The played ones are repeated until they are as many."""
+    tools: list[str] = []
+    """The tools of a played row; empty: all."""
+    brief: bool = False
+    """For a context of some hundred tokens, and crates of one file: no instructions, tools without descriptions."""
+    shown: Annotated[int, Field(ge=100)] = 6000
+    """Characters of one answer."""
+    jobs: Count = 2
+    """Programs compiled at once."""
+
+
 class Sft(AdapterTraining, Asking):
     """Teach instruction → function; the loss falls on the assistant's tokens only."""
 
-    ADDED = (*AdapterTraining.ADDED, "prompt_form", "best_of_n", "metadata_comments", "packing", "overlong", "data_run")
+    ADDED = (
+        *AdapterTraining.ADDED,
+        "prompt_form",
+        "best_of_n",
+        "metadata_comments",
+        "packing",
+        "overlong",
+        "data_run",
+        "episodes",
+    )
     phase: Literal["sft"] = "sft"
     """Names the phase."""
     rows: str = "katas"
@@ -46,6 +75,8 @@ class Sft(AdapterTraining, Asking):
     beginning or end of one, its path, or 'data' for the best one of this profile."""
     best_of_n: BestOfN | None = None
     """Draw the rows from the parent instead: its own best answers to training tasks. Empty: `rows` as they are."""
+    episodes: Episodes | None = None
+    """Learn to repair with tools instead: rows of a scripted agent. Empty: `rows` as they are."""
     metadata_comments: bool = False
     """Put a comment header (function, algorithm, time, space) before each answer's code: for studies with a control."""
     limit: Count | None = None
@@ -67,6 +98,8 @@ class Sft(AdapterTraining, Asking):
     def _one_source(self):
         if self.best_of_n and self.rows != "katas":
             raise ValueError(f"best_of_n is set and rows is {self.rows!r}: the parent's answers are the rows; drop one")
+        if self.episodes and (self.best_of_n or self.data_run or self.metadata_comments or self.rows != "katas"):
+            raise ValueError("episodes is set: it makes the rows; drop rows, data_run, best_of_n, metadata_comments")
         if self.data_run and (self.best_of_n or self.rows != "katas"):
             other = "best_of_n is set" if self.best_of_n else f"rows is {self.rows!r}"
             raise ValueError(f"data_run is {self.data_run!r} and {other}: both give the rows; drop one")

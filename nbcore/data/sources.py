@@ -13,7 +13,7 @@ from nbcore.config import prompt_form
 from nbcore.config.data import GENERATED
 from nbcore.core.formats import loading
 from nbcore.core.records import Document, Row, Task
-from nbcore.data import rust_source
+from nbcore.data import calls, rust_source
 from nbcore.tasks import katas, sets
 
 ADAPTER_SEED = 100  # added to the seed: pretraining draws with that, and the same katas twice teach nothing new
@@ -50,11 +50,14 @@ def documents(counts: dict[str, int], split: str, seed: int, report: dict[str, A
 
 
 def generated(source: str, count: int, split: str, seed: int) -> list[Document]:
-    """So many documents of a split of 'katas', 'files' (two katas, one after the other) or 'copies' (chats)."""
+    """So many documents of a split of 'katas', 'files' (two katas, one after the other), or of chats: 'copies', or
+    'calls' with tools."""
     if source == "katas":
         return [_document(task) for task in katas.generate(seed, count, split=split)]
     if source == "copies":
         return [_copy(task) for task in katas.generate(seed + 1, count, split=split)]
+    if source == "calls":
+        return [calls.document(task) for task in katas.generate(seed + 3, count, split=split)]
     functions = katas.generate(seed + 2, 2 * count, split=split)
     return [_file(pair) for pair in zip(functions[::2], functions[1::2], strict=True)]
 

@@ -15,7 +15,7 @@ from nbcore.runs import choice, data_runs, inputs, layout
 from nbcore.tasks import sets
 
 KINDS = {"rows": "rows", "corpus.sources": "documents", "tasks.source": "tasks", "best_of_n.tasks.source": "tasks"}
-KATAS = ("katas", "files", "copies")  # sources that are made of shipped training katas
+KATAS = ("katas", "files", "copies", "calls")  # sources that are made of shipped training katas
 TRAINED_ON = "train*.arrow"  # what a run that prepares data leaves for training
 Doing = Callable[[str, int, int], None]
 

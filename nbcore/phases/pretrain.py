@@ -5,6 +5,7 @@ L = -mean over tokens of log p(token | tokens before it)
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
@@ -74,10 +75,13 @@ def stages(config: Any) -> list[tuple[int, int]]:
 
 
 def model(run: runs.Run) -> LlamaForCausalLM:
-    """The untrained model; the seed decides its initial weights."""
+    """The untrained model, whose initial weights the seed decides; or the one that `start` names."""
     if run.info["parent"]:
         raise ValueError(f"parent: pretrain starts from nothing, not from {run.info['parent']['id']}; leave it out")
     load.check_precision(run.config.model)
+    if run.config.start:
+        begun, _ = load.at_checkpoint(run, _start(run.config.start))
+        return begun
     if unknown := sorted(set(run.config.architecture) - set(LlamaConfig().to_dict())):
         raise ValueError(f"architecture: LlamaConfig has no {unknown[0]!r}; see transformers' documentation of it")
     tokenizer = data(run)["tokenizer"]
@@ -124,7 +128,16 @@ def finish(run: runs.Run) -> runs.Run:
     return fit.finish(run, fit.last(run), data(run)["report"])
 
 
+def _start(name: str) -> Path:
+    folder = load.SEEDLING if name == "seedling" else Path(name).expanduser()
+    if not (folder / "config.json").is_file():
+        raise ValueError(f"start: {folder} holds no model; name 'seedling', or a folder with config.json and weights")
+    return folder
+
+
 def _tokenizer(run: runs.Run, documents: list[Document]) -> Any:
+    if run.config.start:
+        return load.tokenizer_at(str(_start(run.config.start)))
     if run.config.vocab_size is None:
         return load.tokenizer_at(str(load.SEEDLING))
     return tokenizers.train((document["text"] for document in documents if "text" in document), run.config.vocab_size)

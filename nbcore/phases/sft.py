@@ -17,7 +17,7 @@ from nbcore.core import lines
 from nbcore.core.records import Row
 from nbcore.data import from_run, metadata, preferences, sources
 from nbcore.tasks import sets
-from nbcore.training import asking, fit, load, lora, order, packing, rollout
+from nbcore.training import asking, fit, lessons, load, lora, order, packing, rollout
 from nbcore.training.remembered import remembered
 from nbcore.view.live import Live
 
@@ -38,11 +38,15 @@ def data(run: runs.Run) -> dict[str, Any]:
         rows, drawn = [*sets.drawn(taken.train, config.limit, config.seed), *taken.heldout], taken.counts
     elif config.best_of_n:
         rows, drawn = _best_of_n(run, tokenizer, form)
+    elif config.episodes:
+        rows, drawn = lessons.rows(run, tokenizer, Live("recording repairs").tell)
     else:
         rows = sources.rows(config.rows, config.limit, config.seed, form, drawn)
     if config.metadata_comments:
         rows, drawn["commented"] = metadata.commented(rows)
     field, name = ("data_run", config.data_run) if taken else ("rows", config.rows)
+    if config.episodes:
+        field, name = "episodes", config.episodes.source
     heldout = {row["id"] for row in taken.heldout} if taken else set()
     splits: dict[str, list[dict]] = {"train": [], "validation": []}
     counts = {"rows": len(rows), "too_long": 0, "control_tokens_inside": 0, "trained_tokens": 0}
@@ -77,7 +81,7 @@ def data(run: runs.Run) -> dict[str, Any]:
                 f"({config.max_length}), limit, or validation_share"
             )
         counts[split] = len(kept)
-    asks = config.rows == "katas" and not taken  # other rows bring questions of their own
+    asks = config.rows == "katas" and not taken and not config.episodes  # other rows bring questions of their own
     asked_in = {"prompt_form": form} if asks else {}
     batch = config.effective_batch
     first, dropped = splits["train"][0], counts["too_long"] + counts["control_tokens_inside"]
@@ -150,7 +154,8 @@ def example(run: runs.Run) -> str:
     trained = next(place for place, label in enumerate(row["labels"]) if label != template.IGNORED)
     prompt = row["input_ids"][:trained]
     asked_in = rows["report"].get("prompt_form")
-    words = asking.described(asked_in) if asked_in else f"asked as {run.config.data_run or run.config.rows} has it"
+    source = "an episode" if run.config.episodes else run.config.data_run or run.config.rows
+    words = asking.described(asked_in) if asked_in else f"asked as {source} has it"
     if ways := rows["report"].get("tools_rendered_by"):
         words += f"; tools rendered by {' and '.join(ways)}"
     return f"{words}\nWhat the model will see of {row['id']}:\n\n{asking.text(rows['tokenizer'], prompt)}"

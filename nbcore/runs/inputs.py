@@ -29,6 +29,7 @@ FILES = (
     "corpus.sources",
     "pairs",
     "best_of_n.tasks.source",
+    "episodes.source",
     "sources",
     "protect",
 )  # fields of a config that may name a file or folder
@@ -147,7 +148,8 @@ def _others(differing: list[str]) -> str:
 
 def _base(config: configs.Phase, parent: Run | None) -> str | None:
     """The base that the first run of the chain names."""
-    return _first(config, parent).model.base
+    first = _first(config, parent)
+    return first.model.base or getattr(first, "start", None)
 
 
 def _first(config: configs.Phase, parent: Run | None) -> configs.Phase:

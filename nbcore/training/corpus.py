@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from nbcore.chat import template
+from nbcore.chat import renderer, template
 from nbcore.core.records import Document
 from nbcore.training import packing
 from nbcore.training.tokenizer import PAD
@@ -38,7 +38,10 @@ def encode(
     rows, counts = [], {"documents": 0, "tokens": 0, "cut": 0, "control_tokens_inside": 0}
     for document in documents:
         if "messages" in document:
-            ids, _ = template.render(tokenizer, document["messages"])
+            if renderer.has_tools(document):
+                ids = renderer.chosen(tokenizer, document).render(document)[0].ids
+            else:
+                ids, _ = template.render(tokenizer, document["messages"])
             tokens = len(ids)
         elif any(token in document["text"] for token in control):
             counts["control_tokens_inside"] += 1
