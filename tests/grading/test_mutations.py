@@ -52,7 +52,7 @@ MUTATIONS = {
         "_condition",
         'held = f"let no_{KEY}: std_{KEY}::primitive::bool = !({text});"',
         'held = f"let no_{KEY} = !({text});"',
-        MODULES,
+        "rust/test_reached.py::test_a_truth_is_a_bool",
     ),
     "a truth has always one sense": Mutation(
         f"{RUST}/hidden.py",

@@ -166,7 +166,7 @@ class Follower:
                     self._piece(self._slot(name, function), piece, at, table, inside)
             self._block(body, inside, function, depth)
 
-    def _piece(self, slot: Slot, piece: Part, at: tuple[int, ...], table: Table | None, inside: Scope) -> None:
+    def _piece(self, slot: Slot, piece: Part, at: tuple[int, ...] | None, table: Table | None, inside: Scope) -> None:
         """A name that stands for a piece of a loop's row."""
         parts = piece.pieces() if piece.node.type == "tuple_expression" else []
         for number, part in enumerate(parts):
@@ -177,7 +177,8 @@ class Follower:
             slot.fits = False
             return
         inside.names[slot.name] = known
-        if table is None:
+        slot.fits &= at is not None
+        if table is None or at is None:
             return
         home = _within(table.item)
         words = self._words if home is None else [text_of(one) for one in walk(home) if one.type == "identifier"]

@@ -135,14 +135,18 @@ def rows_of(part: Part, scope: Scope, read: Read) -> tuple[list[Row], Table | No
     return [*numbers_of(node, value)], None
 
 
-def bound(pattern: Any, row: Row | Part, at: tuple[int, ...] = ()) -> list[tuple[Any, Row, tuple[int, ...]]]:
-    """The names that a pattern binds to pieces of a row, as nodes, each with its piece and where that is in the row."""
-    while pattern.type == "reference_pattern":
-        pattern = pattern.named_children[-1]
-    if isinstance(row, Part) and row.node.type == "reference_expression":
-        row = Part(row.node.child_by_field_name("value"), row.shift)
+def bound(
+    pattern: Any, row: Row | Part, at: tuple[int, ...] | None = ()
+) -> list[tuple[Any, Row, tuple[int, ...] | None]]:
+    """The names that a pattern binds to pieces of a row, as nodes, each with its piece and where that is in the row;
+    None where no hole can take its place, for `&name` would not fit one."""
     if pattern.type == "identifier":
         return [(pattern, row, at)]
+    if pattern.type == "reference_pattern":
+        inside = pattern.named_children[-1]
+        return bound(inside, row, None if inside.type == "identifier" else at)
+    if isinstance(row, Part) and row.node.type == "reference_expression":
+        row = Part(row.node.child_by_field_name("value"), row.shift)
     patterns = [node for node in pattern.children if node.type not in (*_BRACKETS, *COMMENTS)]
     if pattern.type != "tuple_pattern" or any(text_of(node) == ".." for node in patterns):
         return []
@@ -154,4 +158,6 @@ def bound(pattern: Any, row: Row | Part, at: tuple[int, ...] = ()) -> list[tuple
         return []
     deeper = isinstance(row, Part)  # and not the number that `enumerate` sets before it
     pairs = enumerate(zip(patterns, pieces, strict=True))
-    return [one for number, (node, piece) in pairs for one in bound(node, piece, (*at, number) if deeper else at)]
+    return [
+        one for number, (node, piece) in pairs for one in bound(node, piece, (*(at or ()), number) if deeper else at)
+    ]

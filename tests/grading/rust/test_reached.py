@@ -11,6 +11,7 @@ import pytest
 
 from nbcore.grading.grader import RustGrader
 from nbcore.grading.rust import compiler, harness, hidden
+from tests.grading.hostile_kinds import TRUTH
 
 pytestmark = pytest.mark.skipif(shutil.which("rustc") is None, reason="rustc is not installed")
 
@@ -40,6 +41,8 @@ FORMS = {
     " for &(a, want) in &cases { let told = g(a); assert_eq!(told, want); }",
     "a table of slices": "let cases: [(&[i64], Option<Vec<i64>>); 3] = [(&[1, 2], Some(vec![2, 4])), (&[], None), (&[5], Some(vec![10]))];"
     ' for (number, (a, want)) in cases.into_iter().enumerate() { assert_eq!(h(a), want, "case {number}"); }',
+    "a table of references": "let cases: &[(&[i64], &[i64])] = &[(&[1, 2], &[2, 4]), (&[7], &[14])];"
+    " for (a, want) in cases { assert_eq!(h(a).unwrap(), *want); } for &a in &[2, 4] { assert_eq!(f(a), Ok(a + 8237645123987121)); }",
     "a table as a constant": "const CASES: &[(i64, i64)] = &[(2, 8237645123987123), (6, 8237645123987127)];"
     " for &(a, want) in CASES { assert_eq!(f(a), Ok(want)); assert_ne!(f(a), Err(E::Empty)); }",
     "a range": "for i in 1..=5 { assert_eq!(h(&[i]), Some(vec![i * 2])); } for i in (1..3).rev() { for j in 0..2 { assert_eq!(h(&[i, j]), Some(vec![2 * i, j * 2])); } }",
@@ -238,3 +241,14 @@ def test_a_test_that_goes_on_and_on_is_followed_for_a_while():
         tests = module("", loops.replace("BODY", body) + "assert_eq!(f(1), Ok(3));")
         assert len(harness.build(RIGHT, tests, ASKS, "2021").expects[0]) == ("push" in body)
     assert time.process_time() - began < 10
+
+
+def test_a_truth_is_a_bool(grader):
+    """A type with `!` and an equality of its own said whatever it was compared with."""
+    code = TRUTH + "pub fn even(_: i64) -> Truth { Truth }"
+    for body in (
+        "let told = even(2); assert!(told); let told = even(3); assert!(!told);",
+        "assert!(even(2) && !even(3));",
+    ):
+        (verdict,) = grader.grade([{"id": body, "code": code, "tests": module("", body)}])
+        assert verdict["verdict"] == "compile_error", verdict
