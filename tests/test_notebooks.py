@@ -21,7 +21,7 @@ NOTEBOOKS = {path.stem: path for path in sorted((REPO / "notebooks").glob("*.ipy
 PHASE = {"_".join(stem.split("_")[1:]): stem for stem in NOTEBOOKS if stem != "00_start"}
 CHECKS = {"00_start": "stages"}  # the cell that looks at the parameters; elsewhere it is the config cell
 MIDDLE = {  # for model, loss, train
-    "evaluate": ["model", "metric", "measure"],
+    "evaluate": ["model", "metric", "measure", "agent"],
     "data": ["rules", "mixture", "build"],
     "export": ["model", "merge", "gguf"],
 }

@@ -72,7 +72,7 @@ def problems(one: Crate, most: int, seed: int, grader: RustGrader) -> Iterator[P
 
 def _base(one: Crate, parts: Parted, suite: str) -> Problem:
     """The problem without a fault, judged by the tests of one file."""
-    tests = parts.unit_tests if suite == one.root else {suite: one.files[suite], **_shared(one)}
+    tests = parts.unit_tests if suite == one.root else {suite: one.files[suite], **shared(one)}
     name = one.name.rpartition("-")[0]
     return Problem(
         **{"id": one.name, "source": one.name, "kind": "", "prompt": f"The crate `{name}` has a fault. Repair it."},
@@ -82,7 +82,7 @@ def _base(one: Crate, parts: Parted, suite: str) -> Problem:
     )
 
 
-def _shared(one: Crate) -> dict[str, str]:
+def shared(one: Crate) -> dict[str, str]:
     """Modules that files of tests share."""
     return {name: text for name, text in one.files.items() if name.startswith("tests/") and name.count("/") > 1}
 

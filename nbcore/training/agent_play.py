@@ -28,6 +28,7 @@ from nbcore.training.generate import sample
 
 Opening = Callable[[Problem], Sequence[tuple[str, Any]]]
 _LONGEST = 4_000  # characters that are kept of what was no action
+FEW = ("read_file", "write_file", "cargo_test", "reset")  # the tools that a context of some hundred tokens has room for
 CONTEXT = "context"  # why an episode ended whose conversation fills the model's context
 
 
@@ -99,7 +100,7 @@ def play(
     if opening:
         _open(games, opening, grader)
     prompts = [renderer.prompt({"messages": game.messages, "tools": game.episode.tools}) for game in games]
-    room = _context(model)
+    room = context_of(model)
     training = model.training
     try:
         for step in range(budget.steps):
@@ -207,6 +208,6 @@ def _open(games: Sequence[Played], opening: Opening, grader: RustGrader) -> None
         game.episode.budget, game.episode.steps, game.episode.valid, game.episode.seconds = budget, 0, 0, 0.0
 
 
-def _context(model: Any) -> int | None:
-    """How many tokens a model can look at, where its config says so."""
-    return getattr(model.config.get_text_config(), "max_position_embeddings", None)
+def context_of(model: Any, unknown: int | None = None) -> int | None:
+    """How many tokens a model can look at, as its config says."""
+    return getattr(model.config.get_text_config(), "max_position_embeddings", unknown)

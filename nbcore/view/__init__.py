@@ -10,6 +10,7 @@ from nbcore.config import Phase
 from nbcore.view.comparison import compare, compared, outcomes, p_value, points
 from nbcore.view.config_table import Table, table
 from nbcore.view.corpus import accounts, corpus, examples
+from nbcore.view.episodes import episodes, repairs
 from nbcore.view.html import Html, Picture, plain
 from nbcore.view.live import Live
 from nbcore.view.proof import parity
@@ -39,6 +40,7 @@ __all__ = [
     "corpus",
     "curves",
     "data_report",
+    "episodes",
     "examples",
     "facts",
     "mask",
@@ -49,6 +51,7 @@ __all__ = [
     "plain",
     "points",
     "rates",
+    "repairs",
     "rows",
     "source",
     "table",

@@ -61,6 +61,23 @@ def of_run(run: runs.Run) -> Talker:
     """Whom to talk to for a run: the GGUF file that it exported where llama.cpp can run it, else its model."""
     if path := gguf_of(run):
         return Talker(f"{run.id} ({path.name})", "llama.cpp", lambda: _llama(path))
+    return _in_transformers(run)
+
+
+def in_process(reference: str, store: Path) -> Talker:
+    """Whom a word means, loaded into this process: for who needs the ids of tokens, which llama.cpp keeps to itself.
+
+    Raises ValueError or FileNotFoundError as `of` does, and for a .gguf file.
+    """
+    path = Path(reference).expanduser()
+    if path.suffix == ".gguf":
+        raise ValueError(f"RUN: {path} is a .gguf file; name the run or the folder that it was made of")
+    if (path / deltas.CONFIG).is_file() or (path / "config.json").is_file():
+        return of(reference, store)
+    return _in_transformers(runs.find(store, reference, field="RUN"))
+
+
+def _in_transformers(run: runs.Run) -> Talker:
     if (run.path / layout.MODEL).is_dir():
         return Talker(run.id, "transformers", lambda: _folder(run.path / layout.MODEL, None))
     return Talker(run.id, "transformers", lambda: _policy(run))

@@ -1,0 +1,89 @@
+"""A person's crate: what cannot be repaired is said in a line, and a repair is put back without touching the tests."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nbcore.agent import own_crate
+from nbcore.grading.grader import RustGrader
+
+MANIFEST = '[package]\nname = "sums"\nversion = "0.1.0"\nedition = "2021"\n'
+UNIT = (
+    "#[cfg(test)]\nmod tests {\n    #[test]\n    fn doubles() {\n        assert_eq!(super::double(2), 4);\n    }\n}\n"
+)
+WRONG = "pub fn double(value: i64) -> i64 {\n    value * 3\n}\n"
+BESIDE = "#[test]\nfn doubles_beside() {\n    assert_eq!(sums::double(3), 6);\n}\n"
+
+
+@pytest.fixture(scope="module")
+def grader():
+    with_ = RustGrader(jobs=1, lint=False)
+    yield with_
+    with_.close()
+
+
+def crate(folder, code=f"{WRONG}\n{UNIT}", manifest=MANIFEST, beside=""):
+    (folder / "src").mkdir(parents=True)
+    (folder / "Cargo.toml").write_text(manifest)
+    (folder / "src" / "lib.rs").write_bytes(code.encode())
+    if beside:
+        (folder / "tests").mkdir()
+        (folder / "tests" / "beside.rs").write_text(beside)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        ({"manifest": MANIFEST + '[dependencies]\nserde = "1"\n'}, "needs serde"),
+        ({"manifest": '[workspace]\nmembers = ["a"]\n'}, "of a workspace"),
+        ({"manifest": "[package\n"}, "is no TOML"),
+        ({"code": WRONG}, "has no tests, and they are what says"),
+        ({"code": WRONG.replace("3", "2") + UNIT, "beside": BESIDE}, "all 2 tests of .* pass: there is nothing"),
+    ],
+)
+def test_what_cannot_be_repaired_is_said_in_a_line(made, words, tmp_path, grader):
+    with pytest.raises(ValueError, match=words) as error:
+        own_crate.opened(crate(tmp_path / "a", **made), grader)
+    assert "\n" not in str(error.value)
+
+
+def test_no_crate_is_said(tmp_path, grader):
+    """The name of a folder would else be looked for among the crates that Debian installs."""
+    with pytest.raises(FileNotFoundError, match=r"has no Cargo\.toml"):
+        own_crate.opened(tmp_path, grader)
+
+
+@pytest.mark.parametrize("beside", ["", BESIDE])
+def test_a_repair_is_put_back_and_the_tests_stay(beside, tmp_path, grader):
+    """The agent's copy holds no tests. Written as it is, it would delete those of the person."""
+    unit = UNIT if not beside else ""
+    folder = crate(tmp_path / "a", f"// sums\n{WRONG}\n{unit}".replace("\n", "\r\n"), beside=beside)
+    own = own_crate.opened(folder, grader)
+    assert "0 of 1 tests pass" in own.said and "test" not in own.problem.files["src/lib.rs"]
+    left = {"src/lib.rs": own.problem.files["src/lib.rs"].replace("value * 3", "let two = 2;\n    value * two")}
+    changed = own_crate.repaired(own, left)
+    assert own_crate.judged(own, changed, grader)[0] and not own_crate.judged(own, {}, grader)[0]
+    before = (folder / "src" / "lib.rs").read_bytes()
+    own_crate.apply(own, changed)
+    after = (folder / "src" / "lib.rs").read_bytes()
+    assert after == before.replace(b"value * 3", b"let two = 2;\r\n    value * two")
+    assert sorted(path.name for path in folder.rglob("*") if path.is_file()) == sorted(
+        ["Cargo.toml", "lib.rs", *(["beside.rs"] if beside else [])]
+    )
+    with pytest.raises(ValueError, match="has changed since it was read"):
+        own_crate.apply(own, changed)
+
+
+@given(st.lists(st.sampled_from("abc"), max_size=8), st.lists(st.sampled_from("abxy"), max_size=8), st.data())
+def test_lines_that_the_agent_did_not_see_stay(old, new, data):
+    """Wherever tests stand in a file, and whatever is written around them."""
+    original, cut = list(old), []
+    for number in range(data.draw(st.integers(0, 3))):
+        place = data.draw(st.integers(0, len(original)))
+        cut.append(f"#[test] {number}")
+        original.insert(place, cut[-1])
+    before, after, whole = ("".join(f"{line}\n" for line in lines) for lines in (old, new, original))
+    made = own_crate.put_back(whole, before, after).splitlines()
+    assert [line for line in made if line not in cut] == new
+    assert [line for line in made if line in cut] == [line for line in original if line in cut]

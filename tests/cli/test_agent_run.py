@@ -1,0 +1,62 @@
+"""agent run: a crate is repaired in a copy, and nothing is written to it without a yes."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from nbcore.cli import agent
+from nbcore.cli.main import main
+from nbcore.training import load
+from tests.agent.test_own_crate import UNIT, WRONG, crate
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return crate(tmp_path / "sums")
+
+
+def played(monkeypatch, text):
+    """Have the agent leave this in src/lib.rs, where the tests are not."""
+    game = SimpleNamespace(files={"src/lib.rs": text}, steps=[{}], episode=SimpleNamespace(done="finish"))
+    monkeypatch.setattr(agent, "_played", lambda *_: game)
+
+
+@pytest.mark.parametrize(
+    ("right", "options", "code", "written"),
+    [
+        (True, [], 0, False),
+        (True, ["--yes"], 0, True),
+        (True, ["--yes", "--dry-run"], 0, False),
+        (False, ["--yes"], 1, False),
+    ],
+)
+def test_nothing_is_written_without_a_yes(right, options, code, written, folder, monkeypatch, capsys):
+    """Nobody sits at the terminal here; and --yes is a yes to a repair, not to whatever a model has left."""
+    played(monkeypatch, WRONG.replace("3", "2" if right else "4"))
+    assert main(["agent", "run", "sft", str(folder), *options]) == code
+    said = capsys.readouterr()
+    assert (
+        f"-    value * 3\n+    value * {2 if right else 4}" in said.out and "src/lib.rs: 0 of 1 tests pass" in said.out
+    )
+    assert ("written: src/lib.rs" in said.out) is written
+    now = (folder / "src" / "lib.rs").read_text()
+    assert now == (f"{WRONG}\n{UNIT}".replace("* 3", "* 2") if written else f"{WRONG}\n{UNIT}")
+
+
+def test_ctrl_c_leaves_the_crate_alone(folder, monkeypatch, capsys):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(agent, "_played", interrupted)
+    assert main(["agent", "run", "sft", str(folder), "--yes"]) == 130
+    assert "stopped: nothing was written" in capsys.readouterr().err
+    assert (folder / "src" / "lib.rs").read_text() == f"{WRONG}\n{UNIT}"
+
+
+def test_a_model_that_knows_nothing_is_shown_and_changes_nothing(folder, capsys):
+    """The whole way with real weights: an untaught model's actions are answered, and the end is one line."""
+    options = ["--steps", "2", "--tokens", "6", "--jobs", "1"]
+    assert main(["agent", "run", str(load.SEEDLING), str(folder), *options]) == 1
+    said = capsys.readouterr()
+    assert said.out.count("(not valid)") == 2 and "error: " in said.out
+    assert "the agent changed nothing in 2 actions (ended by steps)" in said.err
