@@ -104,7 +104,15 @@ def _faults(parts: Parted, most: int, seed: int, source: str) -> list[tuple[str,
 
 def _cut(text: str) -> tuple[str, str, list[str]]:
     """A file without its tests, what is cut out, and the modules of tests that are files of their own."""
-    raw, cuts, modules = text.encode(), [], []
+    raw = text.encode()
+    cuts, modules = tests_in(text)
+    taken = b"\n".join(raw[start:end] for start, end in cuts).decode()
+    return edited(raw, [(start, end, b"") for start, end in cuts]).decode().rstrip() + "\n", taken, modules
+
+
+def tests_in(text: str) -> tuple[list[tuple[int, int]], list[str]]:
+    """Where the tests of a file stand, in bytes, and the modules of tests that are files of their own."""
+    cuts, modules = [], []
     for node, before in introduced(parse(text)):
         marks = [(name, "".join(text_of(mark).split())) for name, mark in attributes(before)]
         if any(name == "test" or mark == "cfg(test)" for name, mark in marks):
@@ -112,8 +120,7 @@ def _cut(text: str) -> tuple[str, str, list[str]]:
             cuts.append((start, node.end_byte))
             if node.type == "mod_item" and node.child_by_field_name("body") is None:
                 modules.append(name_of(node))
-    taken = b"\n".join(raw[start:end] for start, end in cuts).decode()
-    return edited(raw, [(start, end, b"") for start, end in cuts]).decode().rstrip() + "\n", taken, modules
+    return cuts, modules
 
 
 def _files_of(name: str, module: str) -> list[str]:

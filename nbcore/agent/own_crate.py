@@ -7,20 +7,22 @@ stands on the disk, tests and all. Nothing is written there before somebody says
 from __future__ import annotations
 
 import difflib
+import itertools
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nbcore.agent.crates import parted, shared
+from nbcore.agent import needed
+from nbcore.agent.crates import parted, shared, tests_in
 from nbcore.agent.episode import run
 from nbcore.agent.problem import Problem
 from nbcore.core.output import shown
 from nbcore.data.std_crate import Crate, read_crate
 from nbcore.grading.grader import RustGrader
 
-_SECTIONS = ("dependencies", "dev-dependencies", "build-dependencies")
+_SECTIONS = ("dependencies", "dev-dependencies", "target")
 _LONGEST = 400  # characters of the package's description
 
 
@@ -29,6 +31,8 @@ class OwnCrate(NamedTuple):
 
     folder: Path
     crate: Crate
+    built: needed.Needed
+    """The crates that it needs."""
     problem: Problem
     said: str
     """What is wrong, for people."""
@@ -39,8 +43,10 @@ def opened(folder: Path, grader: RustGrader) -> OwnCrate:
     that could be repaired: no crate, dependencies, no tests, or tests that pass."""
     if not (folder / "Cargo.toml").is_file():
         raise FileNotFoundError(f"CRATE_DIR: {folder} has no Cargo.toml; name the folder of a package")
-    _refuse_dependencies(folder)
+    built = _needed(folder)
     one = read_crate(folder)
+    own = [name for name in one.files if name.split("/")[0] not in ("vendor", ".cargo")]
+    one = one._replace(files={name: one.files[name] for name in own})
     parts = parted(one)
     if not one.tests[1:] and not parts.unit_tests:
         raise ValueError(
@@ -48,7 +54,7 @@ def opened(folder: Path, grader: RustGrader) -> OwnCrate:
             f"{one.root} or in tests/"
         )
     suites = [name for name in one.tests[1:]] + ([one.root] if parts.unit_tests else [])
-    said = run(grader, [one.job(suite) for suite in suites])
+    said = run(grader, [_job(one, suite, built) for suite in suites])
     if infra := [verdict for verdict in said if verdict["verdict"] == "infra_error"]:
         raise RuntimeError(f"CRATE_DIR: its tests could not be run on this machine: {infra[0]['errors'][0]['message']}")
     if not any(verdict["tests_total"] for verdict in said if verdict["compiles"]) and all(
@@ -67,8 +73,10 @@ def opened(folder: Path, grader: RustGrader) -> OwnCrate:
         **{"files": parts.library, "working": parts.library, "visible": tests, "hidden": tests},
         **{"root": one.root, "edition": one.edition, "features": one.features},
         **{"suite": "" if suite == one.root else suite, "name": name.replace("-", "_")},
+        **{"vendored": built.files, "dependencies": tuple(each._asdict() for each in built.dependencies)},
+        needs=built.needs,
     )
-    return OwnCrate(folder, one, problem, f"{suite}: {_words(verdict)}")
+    return OwnCrate(folder, one, built, problem, f"{suite}: {_words(verdict)}")
 
 
 def repaired(own: OwnCrate, files: Mapping[str, str]) -> dict[str, str]:
@@ -77,14 +85,16 @@ def repaired(own: OwnCrate, files: Mapping[str, str]) -> dict[str, str]:
     for name in sorted({*own.problem.files, *files}):
         before, after = own.problem.files.get(name, ""), files.get(name, "")
         if after != before:
-            changed[name] = put_back(own.crate.files.get(name, ""), before, after)
+            original = own.crate.files.get(name, "")
+            places, _ = tests_in(original)
+            changed[name] = put_back(original.encode(), places, before.encode(), after.encode()).decode()
     return changed
 
 
 def judged(own: OwnCrate, changed: Mapping[str, str], grader: RustGrader) -> tuple[bool, str]:
     """(whether all tests pass, words about them) of the crate with these files in it."""
     with_them = own.crate._replace(files={**own.crate.files, **changed})
-    said = run(grader, [with_them.job(suite) for suite in with_them.tests])
+    said = run(grader, [_job(with_them, suite, own.built) for suite in with_them.tests])
     told = []
     for suite, verdict in zip(with_them.tests, said, strict=True):
         if verdict["compiles"] and not verdict["tests_total"] and verdict["verdict"] != "tests_failed":
@@ -117,24 +127,35 @@ def apply(own: OwnCrate, changed: Mapping[str, str]) -> None:
         os.replace(beside, path)
 
 
-def put_back(original: str, before: str, after: str) -> str:
-    """`original` with what changed from `before` to `after`, where `before` is `original` without some of its lines."""
-    lines, old, new = (text.splitlines(keepends=True) for text in (original, before, after))
-    place = {}
-    for block in difflib.SequenceMatcher(None, lines, old, autojunk=False).get_matching_blocks():
-        place |= {block.b + at: block.a + at for at in range(block.size)}
-    made, done = [], 0
-    for op, first, last, start, end in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
-        if op == "equal":
-            continue
-        known = [place[at] for at in range(first, last) if at in place]
-        begin = known[0] if known else max((place[at] + 1 for at in range(first) if at in place), default=0)
-        made += lines[done : max(begin, done)] + new[start:end]
-        done = max(begin, done)
-        if known:  # what stands between replaced lines and was not among them stays, behind what is new
-            made += [lines[at] for at in range(begin, known[-1] + 1) if at not in set(known)]
-            done = known[-1] + 1
-    return "".join(made + lines[done:])
+def put_back(original: bytes, tests: Sequence[tuple[int, int]], before: bytes, after: bytes) -> bytes:
+    """`original` with what changed from `before` to `after`, where `before` is what `original` is without its `tests`,
+    which are places in it. What is new where tests stand comes before them."""
+    places, taken = [], 0  # where the tests would stand in `before`, and themselves
+    for start, end in sorted(tests):
+        places.append((start - taken, original[start:end]))
+        taken += end - start
+    kept, done = b"", 0
+    for start, end in [*sorted(tests), (len(original), len(original))]:
+        kept, done = kept + original[done:start], end
+    old, new = before.splitlines(keepends=True), after.splitlines(keepends=True)
+    offsets = [0, *itertools.accumulate(map(len, old))]
+    edits = [
+        (offsets[first], offsets[last], b"".join(new[start:end]))
+        for op, first, last, start, end in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
+        if op != "equal"
+    ]
+    edits.append((len(kept), len(kept), b""))
+    made, at = b"", 0
+    for begin, end, text in edits:
+        begin, end = min(begin, len(kept)), min(end, len(kept))
+        while places and (places[0][0] < begin or (places[0][0] == begin < end)):
+            place, words = places.pop(0)
+            made, at = made + kept[at:place] + words, place
+        made += kept[at:begin] + text
+        while places and places[0][0] < end:
+            made += places.pop(0)[1]
+        at = end
+    return made + b"".join(words for _, words in places)
 
 
 def _words(verdict: dict[str, Any]) -> str:
@@ -147,24 +168,26 @@ def _words(verdict: dict[str, Any]) -> str:
     )
 
 
-def _refuse_dependencies(folder: Path) -> None:
-    """Raises ValueError for a crate that needs other crates, or a build script: the jail has neither."""
+def _job(one: Crate, suite: str, built: needed.Needed) -> dict[str, Any]:
+    with_them = one._replace(files=built.files | one.files)
+    return with_them.job(suite, dependencies=built.dependencies, needs=built.needs)
+
+
+def _needed(folder: Path) -> needed.Needed:
+    """The crates that it needs. Raises ValueError where one is not here, or where there is a build script."""
     try:
         manifest = tomllib.loads((folder / "Cargo.toml").read_text("utf-8"))
     except ValueError as error:
         raise ValueError(f"CRATE_DIR: {folder}/Cargo.toml is no TOML ({error}); cargo would refuse it too") from None
     if "package" not in manifest:
         raise ValueError(f"CRATE_DIR: {folder}/Cargo.toml is of a workspace; name the folder of one of its packages")
-    named = [name for section in _SECTIONS for name in (manifest.get(section) or {})]
-    if named:
-        raise ValueError(
-            f"CRATE_DIR: {folder} needs {', '.join(named[:5])}{' …' if named[5:] else ''}, and its copy is built where "
-            "there is no network and no other crate: only crates that need std alone can be repaired here"
-        )
     if (folder / "build.rs").is_file():
         raise ValueError(
             f"CRATE_DIR: {folder} has a build.rs, which is not run on a model's behalf; give another crate"
         )
+    if any(manifest.get(section) for section in _SECTIONS):
+        return needed.of(folder)
+    return needed.Needed({}, (), {})
 
 
 def _prompt(folder: Path, name: str) -> str:

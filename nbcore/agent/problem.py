@@ -54,6 +54,12 @@ class Problem:
     root: str = "src/lib.rs"
     edition: str = "2021"
     features: tuple[str, ...] = ()
+    vendored: dict[str, str] = field(default_factory=dict)
+    """By path: the files of the crates that it needs, which are built and not shown."""
+    dependencies: tuple[dict[str, Any], ...] = ()
+    """What each of them is (rust/crate.py), in the order of building."""
+    needs: dict[str, str] = field(default_factory=dict)
+    """What the crate calls those that it names itself -> their ids."""
 
     @property
     def function(self) -> bool:
@@ -67,11 +73,12 @@ class Problem:
     @classmethod
     def of_record(cls, record: Mapping[str, Any]) -> Problem:
         """From what `record` gave, or a line of JSON."""
-        return cls(**{**record, "only": tuple(record["only"]), "features": tuple(record["features"])})
+        sequences = {name: tuple(record.get(name, ())) for name in ("only", "features", "dependencies")}
+        return cls(**{**record, **sequences})
 
     def check(self, texts: Mapping[str, str]) -> dict[str, Any]:
         """The job for `cargo_check`."""
-        return crate.job(dict(texts), self.root, self.edition, self.features, told=True, check=True)
+        return self._job(dict(texts), self.root, told=True, check=True)
 
     def test(self, texts: Mapping[str, str]) -> dict[str, Any]:
         """The job for `cargo_test`."""
@@ -83,7 +90,12 @@ class Problem:
 
     def _tested(self, files: dict[str, str], **options: Any) -> dict[str, Any]:
         library = (self.root, self.name) if self.suite else None
-        return crate.job(files, self.suite or self.root, self.edition, self.features, library, **options)
+        return self._job(files, self.suite or self.root, library=library, **options)
+
+    def _job(self, files: dict[str, str], root: str, **options: Any) -> dict[str, Any]:
+        built = [crate.Dependency(**one) for one in self.dependencies]
+        options |= {"dependencies": built, "needs": self.needs}
+        return crate.job(self.vendored | files, root, self.edition, self.features, **options)
 
     def refused(self, texts: Mapping[str, str]) -> str:
         """What of these texts is not compiled at all: it reads files, the environment, or leaves safe Rust where the

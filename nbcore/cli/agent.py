@@ -95,7 +95,8 @@ def run(
     """A trained model repairs a crate: it works on a copy in the jail, each of its steps is shown, and the final diff.
     Nothing is written to CRATE_DIR without a yes. Ctrl-C ends it, and changes nothing.
 
-    The crate needs std alone, and its own tests say when it is repaired. Exit code 1 where they still fail.
+    Its own tests say when it is repaired: exit code 1 where they still fail. What it needs beside std must be on the
+    disk (`cargo vendor`), and be Rust alone: no build scripts, no procedural macros.
 
     Example: python -m nbcore agent run grpo my_crate
     """

@@ -32,12 +32,13 @@ class Crate(NamedTuple):
         """The files whose tests can be tried: its lib.rs with the unit tests, then those of tests/."""
         return [self.root, *(name for name in self.files if re.fullmatch(r"tests/\w[\w-]*\.rs", name))]
 
-    def job(self, tests: str, fault: Fault | None = None) -> dict[str, Any]:
-        """What the grader is given: the tests of one of these files, with this fault in the crate."""
+    def job(self, tests: str, fault: Fault | None = None, **needed: Any) -> dict[str, Any]:
+        """What the grader is given: the tests of one of these files, with this fault in the crate. `needed` are the
+        `dependencies` and `needs` of a crate that is no such one, as crate.job takes them."""
         files = self.files if fault is None else self.files | {fault.file: fault.applied(self.files[fault.file])}
         name = self.name.rpartition("-")[0].replace("-", "_")
         library = None if tests == self.root else (self.root, name)
-        return crate.job(files, tests, self.edition, self.features, library)
+        return crate.job(files, tests, self.edition, self.features, library, **needed)
 
 
 def read_crate(name: str | Path) -> Crate:

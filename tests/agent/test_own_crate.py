@@ -1,5 +1,7 @@
 """A person's crate: what cannot be repaired is said in a line, and a repair is put back without touching the tests."""
 
+import shutil
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,7 +37,7 @@ def crate(folder, code=f"{WRONG}\n{UNIT}", manifest=MANIFEST, beside=""):
 @pytest.mark.parametrize(
     ("made", "words"),
     [
-        ({"manifest": MANIFEST + '[dependencies]\nserde = "1"\n'}, "needs serde"),
+        ({"manifest": MANIFEST + '[dependencies]\nserde = "1"\n'}, "needs crates that are not here"),
         ({"manifest": '[workspace]\nmembers = ["a"]\n'}, "of a workspace"),
         ({"manifest": "[package\n"}, "is no TOML"),
         ({"code": WRONG}, "has no tests, and they are what says"),
@@ -78,12 +80,49 @@ def test_a_repair_is_put_back_and_the_tests_stay(beside, tmp_path, grader):
 @given(st.lists(st.sampled_from("abc"), max_size=8), st.lists(st.sampled_from("abxy"), max_size=8), st.data())
 def test_lines_that_the_agent_did_not_see_stay(old, new, data):
     """Wherever tests stand in a file, and whatever is written around them."""
-    original, cut = list(old), []
+    original = [(line, False) for line in old]
     for number in range(data.draw(st.integers(0, 3))):
-        place = data.draw(st.integers(0, len(original)))
-        cut.append(f"#[test] {number}")
-        original.insert(place, cut[-1])
-    before, after, whole = ("".join(f"{line}\n" for line in lines) for lines in (old, new, original))
-    made = own_crate.put_back(whole, before, after).splitlines()
-    assert [line for line in made if line not in cut] == new
-    assert [line for line in made if line in cut] == [line for line in original if line in cut]
+        original.insert(data.draw(st.integers(0, len(original))), (f"a test {number}", True))
+    places, at = [], 0
+    for line, is_test in original:
+        places += [(at, at + len(line) + 1)] if is_test else []
+        at += len(line) + 1
+    before, after, whole = (
+        "".join(f"{line}\n" for line in lines).encode() for lines in (old, new, [line for line, _ in original])
+    )
+    made = own_crate.put_back(whole, places, before, after).decode().splitlines()
+    assert [line for line in made if "test" not in line] == new
+    assert [line for line in made if "test" in line] == [line for line, is_test in original if is_test]
+    if old == new:
+        assert made == [line for line, _ in original]
+
+
+@pytest.mark.skipif(shutil.which("cargo") is None, reason="cargo says which crates are needed")
+def test_a_crate_with_vendored_dependencies_is_built_and_repaired(tmp_path, grader):
+    """Most crates need others; those that are on the disk are built in the jail, and the agent sees none of them."""
+    folder = tmp_path / "a"
+    (folder / ".cargo").mkdir(parents=True)
+    (folder / ".cargo" / "config.toml").write_text(
+        '[source.crates-io]\nreplace-with = "vendored-sources"\n[source.vendored-sources]\ndirectory = "vendor"\n'
+    )
+    for name, needs, text in (
+        ("inner-most", "", '#[cfg(feature = "two")]\npub const TWO: i64 = 2;\n'),
+        ("outer", '[dependencies]\ninner-most = { version = "1", features = ["two"] }\n', "pub use inner_most::TWO;\n"),
+    ):
+        made = folder / "vendor" / name
+        (made / "src").mkdir(parents=True)
+        features = "[features]\ntwo = []\n" if name == "inner-most" else ""
+        (made / "Cargo.toml").write_text(
+            f'[package]\nname = "{name}"\nversion = "1.0.0"\nedition = "2021"\n{needs}{features}'
+        )
+        (made / "src" / "lib.rs").write_text(text)
+        (made / ".cargo-checksum.json").write_text('{"files": {}, "package": null}')
+    wrong = "pub fn double(value: i64) -> i64 {\n    value * (outer::TWO + 1)\n}\n"
+    crate(folder, f"{wrong}\n{UNIT}", MANIFEST + '[dependencies]\nouter = "1"\n')
+    own = own_crate.opened(folder, grader)
+    assert "0 of 1 tests pass" in own.said and list(own.problem.files) == ["src/lib.rs"]
+    said = own_crate.run(grader, [own.problem.check(own.problem.files), own.problem.test(own.problem.files)])
+    assert said[0]["passed"] and said[1]["compiles"] and not said[1]["passed"]
+    changed = own_crate.repaired(own, {"src/lib.rs": wrong.replace(" + 1", "")})
+    assert own_crate.judged(own, changed, grader) == (True, "src/lib.rs: 1 of 1 pass")
+    assert not (folder / "Cargo.lock").exists()

@@ -1,16 +1,17 @@
 """A crate's own tests, built and run in the jail: what `cargo test` says of a crate that needs std alone.
 
 The tests belong to the crate, so this is no verdict on a model's answer: a program could call its own tests passed.
-It is for code that is known, and for faults that were put into it. Build scripts and dependencies have no part in it.
+It is for code that is known, and for faults that were put into it. Build scripts have no part in it, and dependencies
+only where their files come along.
 """
 
 from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from nbcore.grading import verdicts
 from nbcore.grading.rust import compiler, diagnostics
@@ -28,6 +29,21 @@ _SAID = re.compile(r"^---- (\S+) stdout ----\n(.*?)(?=^---- |^failures:$|\Z)", r
 _THREAD = re.compile(r"^thread '[^']*' (?:\(\d+\) )?panicked at ", re.MULTILINE)  # 1.91 prints the thread's number too
 
 
+class Dependency(NamedTuple):
+    """A crate that another needs, to be built from its files."""
+
+    id: str
+    """Of letters, digits and "_": no other has it."""
+    name: str
+    """In Rust."""
+    root: str
+    """The path of its lib.rs among the job's files."""
+    edition: str
+    features: tuple[str, ...]
+    needs: dict[str, str]
+    """How it calls those that it needs -> their ids."""
+
+
 def job(
     files: dict[str, str],
     root: str,
@@ -37,15 +53,19 @@ def job(
     told: bool = False,
     check: bool = False,
     only: Sequence[str] = (),
+    dependencies: Sequence[Dependency] = (),
+    needs: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """What a worker is given. `files` are texts by their path in the crate, `root` is the path of the file whose tests
     run: its lib.rs, or one of tests/ beside the `library`, (path of its lib.rs, name of the crate in Rust).
 
     `told`: the verdict also has "diagnostics", what the compiler says (diagnostics.py), and "outcomes", {name of a
-    test: whether it passed}. `check`: the types alone. `only`: no other tests than these, by name.
+    test: whether it passed}. `check`: the types alone. `only`: no other tests than these, by name. `dependencies` are
+    built first, in this order, from files among `files`; `needs` says which of them the crate itself names, and how.
     """
     asked = {"language": LANGUAGE, "files": files, "root": root, "edition": edition, "features": list(features)}
     asked |= {"told": told, "check": check, "only": list(only)}
+    asked |= {"dependencies": [one._asdict() for one in dependencies], "needs": dict(needs or {})}
     return asked | {"library": library, "text": "", "tests": "", "signature": None}
 
 
@@ -77,6 +97,14 @@ def judge(
         *(f"--remap-path-prefix={crate}/=", "-Ccodegen-units=1", "-Cdebuginfo=0", "-Coverflow-checks=on"),
         *(part for name in job["features"] for part in ("--cfg", f'feature="{name}"')),
     ]
+    for one in job["dependencies"]:
+        flags = [f"--edition={one['edition']}", "--cap-lints=allow", "--crate-type=rlib", f"--crate-name={one['name']}"]
+        flags += ["--error-format=json", "-Ccodegen-units=1", "-Cdebuginfo=0", f"-Cmetadata={one['id']}"]
+        flags += [part for name in one["features"] for part in ("--cfg", f'feature="{name}"')]
+        flags += [*_externs(build, one["needs"]), "-o", str(_built(build, one["id"])), str(crate / one["root"])]
+        if not _compiled(jail, chain, limits, build, [chain.driver(False), *flags], job, verdict):
+            return
+    common += _externs(build, job["needs"])
     if job["check"]:
         checked = ["--crate-type=lib", "--crate-name=candidate", "--emit=metadata", "-o", str(build / "checked.rmeta")]
         if _compiled(jail, chain, limits, build, [*common, *checked, str(crate / job["root"])], job, verdict):
@@ -112,6 +140,15 @@ def judge(
     _read(ran, verdict)
     if job["told"]:
         verdict["outcomes"] = {name.decode(): how == b"ok" for name, how in _OUTCOME.findall(ran.stdout)}
+
+
+def _built(build: Path, id_: str) -> Path:
+    return build / f"lib{id_}.rlib"
+
+
+def _externs(build: Path, needs: Mapping[str, str]) -> list[str]:
+    named = [part for name, id_ in needs.items() for part in ("--extern", f"{name}={_built(build, id_)}")]
+    return [*named, "-L", f"dependency={build}"] if named else []
 
 
 def _compiled(
