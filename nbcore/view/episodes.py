@@ -14,8 +14,11 @@ WAYS = {"agent": "agent", "one_shot": "in one go", "retries": "verified retries"
 NOTHING = "no agent was evaluated: `kind: repairs` in a task set asks one, such as `tasksets: [agent_faults]`"
 
 
-def episodes(samples: Iterable[Mapping[str, Any]], count: int = 6) -> Html:
-    """Episodes of an evaluation's samples, repaired ones and others in turn: the first open, the others to unfold."""
+def episodes(
+    samples: Iterable[Mapping[str, Any]], results: Mapping[str, Mapping[str, Any]] | None = None, count: int = 6
+) -> Html:
+    """Episodes of an evaluation's samples, repaired ones and others in turn: the first open, the others to unfold. With
+    `results` (`evaluate.results`) the tables of what was measured stand above them."""
     played = [row for row in samples if "actions" in row]
     repaired, left = ([row for row in played if row["passed"] is way] for way in (True, False))
     turns = [row for pair in zip(repaired, left, strict=False) for row in pair]
@@ -25,12 +28,13 @@ def episodes(samples: Iterable[Mapping[str, Any]], count: int = 6) -> Html:
         return Html(f"<i>{html.escape(NOTHING)}</i>", NOTHING)
     parts = [episode(row) for row in chosen]
     heads = [_head(row) for row in chosen]
-    markup = ""
+    tables = [repairs(part) for part in (results or {}).values() if "by_kind" in part]
+    markup = "".join(table.markup for table in tables)
     for number, (head, part) in enumerate(zip(heads, parts, strict=True)):
         opened = "" if number else " open"
         markup += f'<details style="margin:6px 0"{opened}><summary>{head.markup}</summary>{part.markup}</details>'
-    text = "\n\n".join(f"{head.text}\n{part.text}" for head, part in zip(heads, parts, strict=True))
-    return Html(markup, text)
+    told = [f"{head.text}\n{part.text}" for head, part in zip(heads, parts, strict=True)]
+    return Html(markup, "\n\n".join([*(table.text for table in tables), *told]))
 
 
 def episode(row: Mapping[str, Any]) -> Html:

@@ -26,7 +26,9 @@ def test_rates_and_pairs_stand_beside_the_kinds():
     from nbcore.evaluation import repairs
 
     rows = [row(str(n), n < 2, n < 1, True, kind="borrow" if n else EVIL) for n in range(4)]
-    shown = view.repairs(repairs.summary(rows, SETTINGS))
-    assert "script" not in Tags(shown.markup).found
+    results = {"perplexity": {"n": 3}, "faults": repairs.summary(rows, SETTINGS)}
+    shown = view.episodes([evil(True)], results)
+    assert shown.text.startswith(view.repairs(results["faults"]).text)
+    assert "script" not in Tags(shown.markup).found and shown.markup.count("<details") == 1
     assert "borrow" in str(shown) and "50.0% [15.0% – 85.0%]" in str(shown)
     assert "verified retries against in one go" in str(shown) and "0.25" in str(shown)
