@@ -119,10 +119,11 @@ def synth(
 
 def _tokenizer(name: str):
     from nbcore.core import environment
-    from nbcore.training import load
+    from nbcore.training import hub, load
 
     try:
-        return load.tokenizer_at(load.base_location(name, environment.store()))
+        where = load.base_location(name, environment.store())
+        return load.tokenizer_at(where if Path(where).is_dir() else str(hub.folder(name, weights=False)))
     except OSError as error:
         first = str(error).strip().split("\n")[0]
         raise ValueError(f"--tokenizer: no tokenizer {shown(name)!r} here or on the Hub ({shown(first)})") from None

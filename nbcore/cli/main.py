@@ -214,6 +214,7 @@ def main(arguments: list[str] | None = None) -> int:
     output.replace_unknown_characters()
     signal.signal(signal.SIGTERM, _interrupt)  # a plain `kill` then stops a running notebook as Ctrl-C does: it saves
     try:
+        environment.read_env_file()
         code = app(given, standalone_mode=False) or 0
     except (KeyboardInterrupt, typer.Abort):
         code = 130  # what newer versions of typer return by themselves

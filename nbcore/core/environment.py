@@ -14,6 +14,7 @@ from importlib import metadata
 from pathlib import Path
 
 import nbcore
+from nbcore.core.redact import SECRETS
 
 REPO = Path(__file__).resolve().parents[2]
 PACKAGES = ("torch", "transformers", "trl", "peft", "datasets", "accelerate", "bitsandbytes", "tokenizers")
@@ -138,12 +139,36 @@ def secret(name: str) -> str | None:
     return os.environ.get(name, "").strip() or None
 
 
+def read_env_file(path: Path | None = None) -> list[str]:
+    """Set the secrets that a file `.env` (default: in the repository) has as NAME=VALUE, one a line; returns the names.
+
+    Only the names of `redact.SECRETS` are taken, because what those hold is taken out of everything that is shown. What
+    the environment already has stays. Raises ValueError naming the line, and not what it holds.
+    """
+    path = path or REPO / ".env"
+    taken = []
+    for number, line in enumerate(path.read_text("utf-8").splitlines() if path.is_file() else (), 1):
+        line = line.strip().removeprefix("export ").strip()
+        if not line or line.startswith("#"):
+            continue
+        name, equals, value = (part.strip() for part in line.partition("="))
+        quoted = value[:1] in ("'", '"')
+        if not equals or not name.isidentifier() or (quoted and (len(value) < 2 or value[-1] != value[0])):
+            raise ValueError(f"{path.name}:{number}: no NAME=VALUE; write it as HF_TOKEN=hf_…, or # for a remark")
+        if value and name in SECRETS and secret(name) is None:
+            os.environ[name] = value[1:-1] if quoted else value
+            taken.append(name)
+    return taken
+
+
 def colab_secrets_to_env(names: Iterable[str] = ("HF_TOKEN",)) -> list[str]:
-    """Copy Colab secrets to the environment; the names that are set afterwards, never their values.
+    """Copy Colab's secrets, and those of `.env`, to the environment; the names that are set afterwards, never their
+    values.
 
     Called once from a notebook's setup cell. What the environment already has stays. A secret that does not exist,
     that this notebook may not read, or that no front end answers for is left unset.
     """
+    read_env_file()
     names = list(names)
     wanted = [name for name in names if secret(name) is None]
     if wanted and on_colab():

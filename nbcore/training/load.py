@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from peft import PeftConfig, PeftModel
 from transformers import (
-    AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
     BitsAndBytesConfig,
@@ -26,9 +25,10 @@ from nbcore import runs
 from nbcore.chat import dates, template
 from nbcore.core.base_model import local_folder
 from nbcore.runs import commit, layout
-from nbcore.training import lora, private
+from nbcore.training import hub, lora
 
 SEEDLING = runs.SEEDLING
+BASE_FOUND = "base_found"  # the event that keeps the commit of a Hub base
 
 
 def base_of(run: runs.Run) -> str:
@@ -67,8 +67,28 @@ def made_here(run: runs.Run) -> bool:
 
 
 def revision_of(run: runs.Run) -> str:
-    """Commit or branch of a Hub base: the run's own, or the nearest ancestor's that names one, else "main"."""
-    return run.config.model.revision or (revision_of(run.parent) if run.parent else "main")
+    """Commit or branch of a Hub base: what the config of the run, or of its nearest ancestor, names; else the commit
+    that the chain's first run found, so that one chain stands on one commit; else "main"."""
+    first, named = run, run.config.model.revision
+    while not named and first.parent is not None:
+        first = first.parent
+        named = first.config.model.revision
+    found = [event["commit"] for event in first.events(BASE_FOUND)]
+    return named or (found[0] if found else "main")
+
+
+def location(run: runs.Run, *, weights: bool = True) -> str:
+    """The folder of a run's base. A Hub model is fetched where it is not here, the weights only where they are asked
+    for; the first run of a chain that names no commit keeps the one that it found."""
+    base = base_of(run)
+    where = base_location(base, run.store)
+    if where != base or Path(where).is_dir():
+        return where
+    revision = revision_of(run)
+    found = hub.folder(base, revision, weights=weights)
+    if run.parent is None and not run.finished and found.name != revision:
+        run.event(BASE_FOUND, base=base, commit=found.name)
+    return str(found)
 
 
 def date_of(run: runs.Run) -> str | None:
@@ -86,8 +106,7 @@ def fingerprint(run: runs.Run) -> str:
     if where.is_dir():
         weights = sorted(where.glob("*.safetensors"))
         return f"{where.name}@{' '.join(commit.sha256(path)[:16] for path in weights)}"
-    architecture = AutoConfig.from_pretrained(base, revision=revision_of(run))
-    return f"{base}@{private.hub_commit(architecture) or revision_of(run)}"
+    return f"{base}@{Path(location(run, weights=False)).name}"
 
 
 def adapter_of(run: runs.Run | None) -> Path | None:
@@ -113,15 +132,17 @@ def base_location(base: str, store: Path) -> str:
 
 def tokenizer(run: runs.Run) -> Any:
     """The tokenizer of a run's base, padding on the left (for generation) unless a trainer says otherwise."""
-    return tokenizer_at(base_location(base_of(run), run.store), revision_of(run), date_of(run))
+    made = tokenizer_at(location(run, weights=False), date_of(run))
+    made.name_or_path = base_location(base_of(run), run.store)  # of a Hub model its id, not a folder in a cache
+    return made
 
 
-def tokenizer_at(path: str, revision: str = "main", date: str | None = None) -> Any:
-    """The tokenizer in a folder or on the Hub, its chat template with a date that stays.
+def tokenizer_at(path: str, date: str | None = None) -> Any:
+    """The tokenizer in a folder, its chat template with a date that stays.
 
     Raises ValueError where it has no chat template.
     """
-    loaded = AutoTokenizer.from_pretrained(path, revision=revision, padding_side="left")
+    loaded = AutoTokenizer.from_pretrained(path, padding_side="left")
     if loaded.pad_token_id is None:
         loaded.pad_token = loaded.eos_token
     if loaded.chat_template is None:
@@ -155,8 +176,7 @@ def base_model(run: runs.Run) -> PreTrainedModel:
     elif model.dequantize_mxfp4:
         quantization = Mxfp4Config(dequantize=True)
     loaded = AutoModelForCausalLM.from_pretrained(
-        base_location(base_of(run), run.store),
-        revision=revision_of(run),
+        location(run),
         dtype=dtype,
         quantization_config=quantization,
         attn_implementation=model.attention,
@@ -167,6 +187,8 @@ def base_model(run: runs.Run) -> PreTrainedModel:
     stops = template.turn_ends(tokenizer(run), shipped)
     loaded.generation_config = GenerationConfig(eos_token_id=stops, pad_token_id=shipped.pad_token_id)
     loaded.config.use_cache = True
+    # An adapter keeps the name of its base: of a Hub model its id, which holds on other machines as well.
+    loaded.name_or_path = loaded.config.name_or_path = base_location(base_of(run), run.store)
     return loaded
 
 

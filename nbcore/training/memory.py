@@ -26,8 +26,7 @@ def plan(run: runs.Run) -> dict[str, str]:
     The model is built without memory ("meta" device), so that a plan for 20 B parameters costs nothing.
     """
     config = run.config
-    location = load.base_location(load.base_of(run), run.store)
-    architecture = AutoConfig.from_pretrained(location, revision=load.revision_of(run))
+    architecture = AutoConfig.from_pretrained(load.location(run, weights=False))
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(architecture)
     total = sum(p.numel() for p in model.parameters())

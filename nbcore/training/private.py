@@ -89,14 +89,6 @@ def completion_logps(trainer: Any, ids: torch.Tensor, length: int) -> torch.Tens
     return logps
 
 
-def hub_commit(architecture: Any) -> str | None:
-    """The commit of the Hub that a model's config was read from; None for a local folder.
-
-    No public attribute tells which commit a branch stood for (transformers 5.17.0, PretrainedConfig._commit_hash).
-    """
-    return architecture._commit_hash
-
-
 class Tokenised:
     """Beside DPOTrainer: rows are token ids already, and pass as they are.
 

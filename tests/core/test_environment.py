@@ -1,6 +1,7 @@
 """place: tiers and profiles, Colab and its secrets, where things live."""
 
 import dataclasses
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from nbcore.core import environment, hardware
+from nbcore.core.redact import redact
 
 
 def gpu(memory_gb: float, capability: tuple[int, int]) -> hardware.Device:
@@ -209,3 +211,30 @@ def test_a_store_on_the_drive_is_refused(colab, monkeypatch):
     """Files written there in place are lost; the mirror is the way there."""
     with pytest.raises(ValueError, match=r"store: .* is on the Drive, .* leave store out"):
         environment.store(environment.MOUNT / "MyDrive" / "runs")
+
+
+def test_a_file_of_secrets_is_read_and_never_shown(tmp_path, monkeypatch, capsys):
+    """A token in .env reached nobody, and one that a message quotes must not be readable there."""
+    for name in ("HF_TOKEN", "GITHUB_TOKEN", "WANDB_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OPENAI_API_KEY", "mine-and-it-stays")
+    file = tmp_path / ".env"
+    file.write_text(
+        "# mine\n\nexport HF_TOKEN = 'my=own secret'\nWANDB_API_KEY=0123456789abc\n"
+        'OPENAI_API_KEY="other"\nPATH=/nowhere\nGITHUB_TOKEN=\n'
+    )
+    path = os.environ["PATH"]
+    assert environment.read_env_file(file) == ["HF_TOKEN", "WANDB_API_KEY"]
+    assert environment.secret("HF_TOKEN") == "my=own secret" and environment.secret("GITHUB_TOKEN") is None
+    assert environment.secret("OPENAI_API_KEY") == "mine-and-it-stays" and os.environ["PATH"] == path
+    assert redact("the Hub said: my=own secret 0123456789abc") == "the Hub said: [redacted] [redacted]"
+    assert environment.read_env_file(tmp_path / "none") == []
+
+
+@pytest.mark.parametrize("line", ["hf_aVeryRealToken", "HF TOKEN=hf_aVeryRealToken", "HF_TOKEN='hf_aVeryRealToken"])
+def test_a_line_of_it_that_cannot_be_read_is_named_and_not_quoted(tmp_path, line):
+    file = tmp_path / ".env"
+    file.write_text(f"# mine\n{line}\n")
+    with pytest.raises(ValueError, match=r"^\.env:2: no NAME=VALUE") as error:
+        environment.read_env_file(file)
+    assert "VeryReal" not in str(error.value)

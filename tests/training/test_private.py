@@ -168,12 +168,6 @@ def test_generation_is_handed_on_whole():
     assert halves._generate_single_turn([7], None, {}, num_generations=4) == ([[7, 1]], None)
 
 
-def test_a_config_tells_the_commit_it_was_read_from(tmp_path):
-    """Nothing else says which commit "main" was, and a base that moved would go unnoticed."""
-    assert private.hub_commit(LlamaConfig()) is None, READ
-    assert private.hub_commit(LlamaConfig.from_dict({"_commit_hash": "abc"})) == "abc", READ
-
-
 def private_names(tree):
     """Names with one leading underscore that a module takes from another object, or defines in a class."""
     ours = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)}

