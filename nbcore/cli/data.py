@@ -124,7 +124,7 @@ def _tokenizer(name: str):
     try:
         where = load.base_location(name, environment.store())
         return load.tokenizer_at(where if Path(where).is_dir() else str(hub.folder(name, weights=False)))
-    except OSError as error:
+    except (OSError, ValueError) as error:
         first = str(error).strip().split("\n")[0]
         raise ValueError(f"--tokenizer: no tokenizer {shown(name)!r} here or on the Hub ({shown(first)})") from None
 

@@ -86,7 +86,7 @@ def data(run: runs.Run) -> dict[str, Any]:
             "longest_prompt_tokens": longest,
             "prompt_form": form,
             "what the tests are worth": worth.told(wanted.source, "train"),
-            "sha256": asking.digest(tasks, form),
+            "sha256": asking.digest([*tasks, *asking.as_rendered(tokenizer)], form),
             "shown": packing.counted(
                 [{"input_ids": row["ids"]} for row in rendered], longest, truncated=0, dropped=0, fully_masked=0
             ),

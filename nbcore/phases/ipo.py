@@ -72,7 +72,7 @@ def data(run: runs.Run) -> dict[str, Any]:
         "report": {
             **counts,
             "prompt_form": asking.form(run),
-            "sha256": lines.digest(pairs),
+            "sha256": lines.digest([*pairs, *asking.as_rendered(tokenizer)]),
             "shown": packing.counted(sides, config.max_length, truncated=0, dropped=counts["too_long"], fully_masked=0),
         },
     }

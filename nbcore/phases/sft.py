@@ -102,7 +102,7 @@ def data(run: runs.Run) -> dict[str, Any]:
             **drawn,
             **asked_in,
             **({"tools_rendered_by": sorted(ways)} if ways else {}),
-            "sha256": lines.digest(rows),
+            "sha256": lines.digest([*rows, *asking.as_rendered(tokenizer)]),
             "shown": packing.counted(splits["train"], config.max_length, dropped=dropped, **lost),
         },
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 from nbcore import runs
@@ -11,6 +12,7 @@ from nbcore.core import lines
 from nbcore.core.records import Task
 from nbcore.tasks import sets
 from nbcore.training import load
+from nbcore.training.tokenizer import CHAT_TEMPLATE
 
 
 def form(run: runs.Run) -> str:
@@ -29,6 +31,16 @@ def form(run: runs.Run) -> str:
 def digest(tasks: list[Task], asked_in: str) -> str:
     """sha256 of tasks and of the form they are asked in; of the tasks alone where that is the bare one."""
     return lines.digest(tasks if asked_in == prompt_form.BARE else [*tasks, {"prompt_form": asked_in}])
+
+
+def as_rendered(tokenizer: Any) -> list[dict[str, str]]:
+    """What joins rows and tasks in a hash of data: the chat template, by its hash, and what it makes of a short
+    conversation. Nothing where it is the one that models made here have, so that hashes of old runs stay."""
+    if tokenizer.chat_template == CHAT_TEMPLATE:
+        return []
+    said = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]
+    shown = text(tokenizer, template.render(tokenizer, said)[0])
+    return [{"chat_template": hashlib.sha256(str(tokenizer.chat_template).encode()).hexdigest(), "rendered": shown}]
 
 
 def prompt_ids(tokenizer: Any, task: Task, asked_in: str) -> list[int]:

@@ -1,4 +1,4 @@
-"""Every chat template that TRL ships on a small tokenizer: the seedling's, with the template's control tokens added."""
+"""Every chat template that TRL ships, and others (published/), on a small tokenizer with their control tokens added."""
 
 import copy
 import re
@@ -10,8 +10,9 @@ from tokenizers import AddedToken
 
 from nbcore.training import load
 
-FOLDER = Path(trl.__file__).parent / "chat_templates"
-NAMES = sorted(path.stem for path in FOLDER.glob("*.jinja"))
+FOLDERS = (Path(trl.__file__).parent / "chat_templates", Path(__file__).parent / "published")
+FILES = {path.stem: path for folder in FOLDERS for path in sorted(folder.glob("*.jinja"))}
+NAMES = sorted(FILES)
 # The ends of turns and the like; marks of reasoning are plain text on most tokenizers, and here.
 CONTROL = re.compile(r"<\|\w+\|>|<｜[^｜\s]+｜>|<\|turn>|<turn\|>|<(?:start|end)_of_(?:turn|utterance)>")
 
@@ -19,7 +20,7 @@ CONTROL = re.compile(r"<\|\w+\|>|<｜[^｜\s]+｜>|<\|turn>|<turn\|>|<(?:start|e
 @cache
 def tokenizer(name):
     """The template `name` as a tokenizer has it."""
-    source = (FOLDER / f"{name}.jinja").read_text("utf-8")
+    source = FILES[name].read_text("utf-8")
     made = copy.deepcopy(load.tokenizer_at(str(load.SEEDLING)))
     # TRL's templates write some ends with a plain bar where the models have a wide one, or the other way round.
     known = set(made.get_vocab())

@@ -1,18 +1,42 @@
 """Base models of other makers in small: random weights, and a tokenizer with their chat template."""
 
 import torch
-from transformers import Gemma2Config, GenerationConfig, LlamaConfig, Phi3Config, set_seed
-from transformers import Gemma2ForCausalLM as Gemma
-from transformers import LlamaForCausalLM as Llama
-from transformers import Phi3ForCausalLM as Phi
+from transformers import (
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    GenerationConfig,
+    GptOssConfig,
+    GptOssForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+    Phi3Config,
+    Phi3ForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+    set_seed,
+)
 
 from tests.chat import templates
 
 KINDS = {
-    "llama3": (LlamaConfig, Llama),
-    "qwen2_5": (LlamaConfig, Llama),
-    "gemma": (Gemma2Config, Gemma),
-    "phi3": (Phi3Config, Phi),
+    "llama3": (LlamaConfig, LlamaForCausalLM),
+    "llama3_2": (LlamaConfig, LlamaForCausalLM),
+    "smollm2": (LlamaConfig, LlamaForCausalLM),
+    "qwen2_5": (Qwen2Config, Qwen2ForCausalLM),
+    "qwen3": (Qwen3Config, Qwen3ForCausalLM),
+    "gemma": (Gemma2Config, Gemma2ForCausalLM),
+    "phi3": (Phi3Config, Phi3ForCausalLM),
+    "mistral": (MistralConfig, MistralForCausalLM),
+    "gptoss": (GptOssConfig, GptOssForCausalLM),
+}
+MORE = {
+    "gemma": {"head_dim": 16},
+    "qwen3": {"head_dim": 16},
+    "gptoss": {"head_dim": 16, "num_local_experts": 4, "num_experts_per_tok": 2},
 }
 SIZE = {
     "hidden_size": 32,
@@ -29,8 +53,7 @@ def saved(folder, name, eos):
     tokenizer, (config, model) = templates.tokenizer(name), KINDS[name]
     set_seed(3)
     special = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id, "bos_token_id": None}
-    head = {"head_dim": 16} if name == "gemma" else {}
-    made = model(config(vocab_size=len(tokenizer), **SIZE, **head, **special, tie_word_embeddings=False))
+    made = model(config(vocab_size=len(tokenizer), **SIZE, **MORE.get(name, {}), **special, tie_word_embeddings=False))
     for parameter in made.parameters():  # a fresh model repeats one token: larger weights make it say something
         torch.nn.init.normal_(parameter, std=0.5)
     made.generation_config = GenerationConfig(eos_token_id=eos, pad_token_id=tokenizer.pad_token_id)

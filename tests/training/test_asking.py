@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from nbcore import config as configs
 from nbcore import runs
 from nbcore.chat import template
 from nbcore.config import prompt_form
@@ -11,6 +12,7 @@ from nbcore.core import lines
 from nbcore.phases import evaluate, grpo, ipo, sft
 from nbcore.tasks import katas, sets
 from nbcore.training import asking, generate, load, rollout
+from tests.chat import templates
 from tests.phases.short_runs import short
 from tests.training.small_bases import saved
 
@@ -127,3 +129,24 @@ def test_a_childs_form_is_its_parents(tmp_path, base):
     assert asking.form(child) == "Rust: {prompt}"
     other = runs.open(short("grpo", prompt_form="chat"), tmp_path, "sft")
     assert asking.form(other) == prompt_form.CHAT
+
+
+@pytest.mark.parametrize("change", ["template", "date"])
+def test_the_data_of_a_run_are_other_data_under_another_template(tmp_path, change):
+    """A publisher mends its chat template, a date moves: the same rows train other tokens, and their hash was equal."""
+    saved(tmp_path / "base", "llama3_2" if change == "date" else "qwen2_5", [])
+    settings = {"model.base": str(tmp_path / "base"), "limit": 60, "max_length": 512}
+    before = sft.data(runs.open(configs.load("configs/sft/tiny.yaml", settings), tmp_path / "store"))["report"]
+    if change == "template":
+        path = tmp_path / "base" / "chat_template.jinja"
+        path.write_text(path.read_text().replace("You are Qwen", "You are QWEN"))
+    else:
+        settings["model.date"] = "2025-01-31"
+    after = sft.data(runs.open(configs.load("configs/sft/tiny.yaml", settings), tmp_path / "other"))["report"]
+    assert before["sha256"] != after["sha256"] and before["train"] == after["train"]
+
+
+def test_models_made_here_keep_the_hashes_they_had():
+    assert asking.as_rendered(load.tokenizer_at(str(load.SEEDLING))) == []
+    (known,) = asking.as_rendered(templates.tokenizer("phi3"))
+    assert known["rendered"].endswith("hello<|end|>") and len(known["chat_template"]) == 64
