@@ -37,3 +37,11 @@ def test_every_profile_has_its_chain(repo, profile):
     assert phases == [*trained, "export"]
     bases = {stage.load().model.base for stage in plan.stages}
     assert len(bases) == 1 and (bases == {None}) == (profile == "tiny")
+
+
+def test_the_chain_of_the_real_small_model_names_it_everywhere(repo):
+    """Each of its stages stands on what `models fetch smollm2` brings, in float32: it is for two CPU cores."""
+    plan = pipelines.load(repo / "configs" / "pipeline" / "smollm2.yaml")
+    loaded = [stage.load() for stage in plan.stages]
+    assert {(config.model.base, config.model.dtype) for config in loaded} == {("smollm2", "float32")}
+    assert [config.phase for config in loaded if config.phase != "evaluate"] == ["lang_adapter", "sft", "ipo", "grpo"]
