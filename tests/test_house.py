@@ -22,6 +22,7 @@ WITHOUT_TORCH = ("core", "stats", "config", "grading", "chat", "tasks", "runs", 
 # shows what it decided; an agent repairs the faults that data puts into code; training lets a policy play in the
 # agent's environment.
 BESIDE = {"gates": ("data", "training", "view"), "agent": ("data",), "training": ("agent",)}
+BESIDE["report"] = ("phases",)  # the evaluation: an audit measures anew what it has recorded
 # Imported only where a person asked for them, so not in requirements.txt.
 OPTIONAL = {"google", "IPython", "xllamacpp"}
 

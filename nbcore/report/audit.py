@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import tempfile
@@ -11,6 +12,7 @@ from typing import Any
 
 from nbcore import config as configs
 from nbcore import gates, runs, stats
+from nbcore.evaluation import measures, refusals
 from nbcore.gates import blessings
 from nbcore.gates import checks as gate_checks
 from nbcore.report import page
@@ -45,6 +47,7 @@ def _evaluation(run: runs.Run) -> Iterator[Stamp]:
         if not isinstance(part, dict):
             continue
         seed = run.info["seed"]
+        yield from _rest(run, name, part, rows)
         for metric, said in part.items() if "value" not in part else [(name, part)]:
             if not isinstance(said, dict) or "value" not in said:
                 continue
@@ -58,6 +61,43 @@ def _evaluation(run: runs.Run) -> Iterator[Stamp]:
             same = again.n == said["n"] and all(math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-12) for a, b in pairs)
             now = f"{again.value:.4f} [{again.low:.4f}, {again.high:.4f}], n {again.n}"
             yield Stamp(VERIFIED if same else DIFFERS, run.id, words, artefact, now)
+
+
+def _rest(run: runs.Run, name: str, part: dict[str, Any], rows: list[dict[str, Any]]) -> Iterator[Stamp]:
+    """What else an evaluation recorded of a set (counts, lints, quality, refusals), and what its report.json has of it,
+    measured anew from the recorded answers; nothing of runs of before that these were kept for."""
+    path = run.path / layout.EVALUATED[0]
+    told = json.loads(path.read_text("utf-8"))["sets"].get(name) if path.is_file() else None
+    if not told or told.get("kind") not in ("tasks", "refusals"):
+        return
+    if told["kind"] == "refusals":
+        again = refusals.rates([{**row, "refused": refusals.refuses(row["completion"])} for row in rows])
+        detailed = {"metrics": {key: value for key, value in again.items() if key.endswith("_rate")}}
+    else:
+        again = measures.summary(rows, told["samples"], told["k"])
+        detailed = measures.detailed(rows, told["k"])
+    artefact = f"{layout.SAMPLES}, {len(rows)} answers, seed {run.info['seed']}"
+    for key, now in again.items():
+        said = part.get(key)
+        if not (isinstance(said, dict) and "value" in said):  # those are told one by one, with their intervals
+            yield Stamp(VERIFIED if _same(said, now) else DIFFERS, run.id, f"{name} {key}", artefact, str(now))
+    for key, now in detailed.items():
+        pairs = now.items() if key == "metrics" else [(key, now)]
+        for metric, value in pairs:
+            said = (told.get(key) or {}).get(metric) if key == "metrics" else told.get(key)
+            # Metrics that were added later are not in an older report, and then it does not state them.
+            if said is not None or value is None:
+                words = f"{path.name} {name} {metric}"
+                yield Stamp(VERIFIED if _same(said, value) else DIFFERS, run.id, words, artefact, str(value))
+
+
+def _same(said: Any, now: Any) -> bool:
+    """Whether what was recorded is what comes out now: all of it that was recorded, to the ninth digit."""
+    if isinstance(said, dict) and isinstance(now, dict):
+        return all(key in now and _same(value, now[key]) for key, value in said.items())
+    if isinstance(said, float) and isinstance(now, int | float):
+        return math.isclose(said, now, rel_tol=1e-9, abs_tol=1e-12)
+    return said == now
 
 
 def _again(metric: str, rows: list[dict[str, Any]], seed: int) -> stats.Interval | None:

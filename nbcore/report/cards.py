@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from nbcore.data.card import escaped, table
 from nbcore.gates import chain
 from nbcore.report import lineage
 from nbcore.runs import choice, inputs, layout
+from nbcore.tasks import worth
 from nbcore.view import gate_table
 
 UNKNOWN = "not recorded"
@@ -128,6 +130,8 @@ def _limits(run: runs.Run) -> list[str]:
     for evaluation in chain.evaluations(run)[-1:]:
         for split, metric, rate in _rates(evaluation):
             if metric.startswith("pass@"):
+                if told := _sets(evaluation).get(split, {}).get("tests_accept_at_most"):
+                    lines.append(f"{split}: {worth.sentence(told)}")
                 lines.append(f"On {split} it fails {lineage.percent(1 - rate.value)} of {rate.n} tasks ({metric}).")
     record = gates.current(run)
     for row in record["metrics"] if record else ():
@@ -147,11 +151,19 @@ def _hours(run: runs.Run) -> str:
     return f"{run.info['seconds'] / HOUR:.3f}"
 
 
+def _sets(evaluation: runs.Run) -> dict[str, dict]:
+    """What report.json of an evaluation has of each set of tasks with hidden tests; nothing where there is none."""
+    path = evaluation.path / layout.EVALUATED[0]
+    sets = json.loads(path.read_bytes())["sets"] if path.is_file() else {}
+    return {name: part for name, part in sets.items() if part.get("kind") == "tasks"}
+
+
 def _evaluation(run: runs.Run) -> list[str]:
     decoding = run.config.generation.model_dump()
     of = (run.info["parent"] or {}).get("id") or run.info.get("base")
     settings = [("tasks", run.config.source), ("samples of a task", run.config.samples), ("seed", run.info["seed"])]
     settings += [*decoding.items(), ("data hash", run.info.get("data_hash"))]
+    worths = [(name, worth.sentence(part.get("tests_accept_at_most"))) for name, part in _sets(run).items()]
     asked = next((row["prompt"] for row in run.samples() if "prompt" in row), UNKNOWN)
     return [
         f"# {escaped(run.id)}",
@@ -159,5 +171,6 @@ def _evaluation(run: runs.Run) -> list[str]:
         _results(run),
         "## How it was measured",
         table(("setting", "value"), settings),
+        *(["## What the tests are worth", table(("tasks", "measured"), worths)] if worths else []),
         f"The first task: {escaped(asked)}",
     ]

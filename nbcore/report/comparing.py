@@ -15,6 +15,7 @@ from nbcore.view.html import aligned
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+NAMED = 4  # settings that an error names
 BASE = "base"  # names the base model that the other run was trained on
 
 
@@ -51,10 +52,23 @@ def evaluations(store: str | Path, first: str, second: str) -> tuple[runs.Run, r
         for after in reversed(sides[1]):
             if chains.question(before) == chains.question(after):
                 return before, after
+    before, after = sides[0][-1], sides[1][-1]
+    differ = _differences(before, after)
+    fields = ", ".join(f"{name} ({first} and {second})" for name, first, second in differ[:NAMED])
+    wanted = "{" + ", ".join(f'"{name}": {second!r}' for name, _, second in differ[:NAMED]) + "}"
     raise ValueError(
-        f"RUN: {sides[0][-1].id} and {sides[1][-1].id} were evaluated with different settings, and rates on other "
-        "tasks cannot be compared; evaluate both with one config"
+        f"RUN: {before.id} and {after.id} were evaluated with different settings: {fields}; of other tasks or other "
+        "draws a difference says nothing of the models. Evaluate the first again as the second was: "
+        f"notebooks/07_evaluate.ipynb with overrides = {wanted}, and its run as parent"
     )
+
+
+def _differences(before: runs.Run, after: runs.Run) -> list[tuple[str, object, object]]:
+    """(field, its value in each) of the settings in which two evaluations differ; their names are no setting."""
+    mine = {leaf.path: leaf.value for leaf in config.leaves(before.config)}
+    theirs = {leaf.path: leaf.value for leaf in config.leaves(after.config)}
+    names = [name for name in theirs if name != "name" and mine.get(name) != theirs[name]]
+    return [(name, mine.get(name), theirs[name]) for name in names]
 
 
 def lines(rows: Sequence[Row]) -> str:

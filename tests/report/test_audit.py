@@ -10,7 +10,7 @@ from nbcore import config as configs
 from nbcore import gates, runs
 from nbcore.cli.main import main
 from nbcore.core.environment import REPO
-from nbcore.report import audit, records
+from nbcore.report import audit, claims, records
 from nbcore.runs import commit, layout
 from tests import fake_store
 from tests.gates import made
@@ -135,3 +135,69 @@ def test_what_cannot_be_audited_is_2(tmp_path, capsys):
     assert main(["audit", str(REPO / "README.md"), "--keep", str(tmp_path / "x")]) == 2
     assert main(["audit", "--help"]) == 0
     assert "Example: python -m nbcore audit README.md" in capsys.readouterr().out
+
+
+def test_no_digit_of_a_recomputed_number_can_be_changed_unnoticed(text):
+    """Each digit of the table and of each marked number, one at a time: never verified, never out of sight."""
+    whole = text.read_text()
+    copy = text.with_name("digit.md")
+    lines = whole.splitlines(keepends=True)
+    stamped = {each.where for each in audit.text(text)}
+    changed = 0
+    for number, line in enumerate(lines):
+        if f"{text.name}:{number + 1}" not in stamped:
+            continue
+        marked = {at for match in claims.CLAIM.finditer(line) for at in range(match.start(1), match.end(1))}
+        for at, char in enumerate(line):
+            if not char.isdecimal() or not (line.startswith("     ") or at in marked):
+                continue
+            other = line[:at] + str((int(char) + 1) % 10) + line[at + 1 :]
+            copy.write_text("".join([*lines[:number], other, *lines[number + 1 :]]))
+            states = [each.state for each in audit.text(copy) if each.where == f"digit.md:{number + 1}"]
+            assert set(states) - {audit.VERIFIED}, other
+            changed += 1
+    assert changed > 100
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "It solves 1,071 % <!-- audit docs/records/tiny.jsonl.gz GRPO pass@1 --> of them.",
+        "It solves 171 % <!-- audit docs/records/tiny.jsonl.gz GRPO pass@1 --> of them.",
+        "It solves -71 % <!-- audit docs/records/tiny.jsonl.gz GRPO pass@1 --> of them.",
+        "It solves 71 <!-- audit docs/records/tiny.jsonl.gz GRPO pass@1 --> of them.",
+        "It solves most <!-- audit docs/records/tiny.jsonl.gz GRPO pass@1 --> of them.",
+        "It solves 71 % <!-- audit docs/records/tiny.jsonl.gz GRPO passed --> of them.",
+        "It solves 71, 70 and 76 % of them.",
+        "It solves 71 percent of them.",
+        "GRPO solves 95 %",
+        "It compiles at 95 %.",
+        "The gain has p 4e-07.",
+        "     GRPO     87 % [83–91]  71 % [66–76]  +13.3 pp  < 0.001   2 % [0–9]  2.540",
+    ],
+)
+def test_ways_around_the_audit_are_closed(text, line):
+    """Each of these was verified, or not seen at all: a part of a number, another unit, a table without its head."""
+    path = text.with_name("around.md")
+    path.write_text(f"{line}\n")
+    stamps = audit.text(path)
+    assert stamps and all(each.state != audit.VERIFIED for each in stamps), stamps
+
+
+def test_a_row_that_is_no_row_of_the_table_is_seen(text):
+    path = text.with_name("row.md")
+    path.write_text(text.read_text().replace("71 % [66–76]", "79 %  [66–76]", 1))
+    assert any("8 cells" in each.artefact and each.state == "unsupported" for each in audit.text(path))
+    head = "     phase    compile rate        pass@1         Δ        p      unseen    ppl"
+    assert head in text.read_text()
+    path.write_text(text.read_text().replace(head, head.replace("unseen    ppl", "ppl    unseen"), 1))
+    assert not any(each.state == audit.VERIFIED for each in audit.text(path) if "compile rate" in each.number)
+
+
+def test_numbers_of_a_json_record(text):
+    path = text.with_name("json.md")
+    record = {"n": 7, "rate": {"value": 0.1974, "n": 1647}, "name": "x", "yes": True}
+    text.with_name("record.json").write_text(json.dumps(record))
+    marks = [("19.7 %", "rate value"), ("7", "- n"), ("19.8 %", "rate value"), ("1", "- yes"), ("1", "- name")]
+    path.write_text("".join(f"{said} <!-- audit record.json {key} -->\n" for said, key in marks))
+    assert [each.state for each in audit.text(path)] == ["verified"] * 2 + ["differs"] + ["unsupported"] * 2

@@ -1,6 +1,7 @@
 """Cards: every number from a record, and nothing that a run, a waiver or a task says is markup."""
 
 import ast
+import json
 import re
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from nbcore import gates, runs
 from nbcore.cli.main import main
 from nbcore.report import cards
+from nbcore.runs import commit, layout
 from tests.gates import made
 
 
@@ -58,3 +60,17 @@ def test_a_damaged_run_gets_no_card(store):
     (sft.path / "metrics.jsonl").write_text("{}\n")
     with pytest.raises(ValueError, match="damaged"):
         cards.card(sft)
+
+
+def test_a_card_says_what_the_tests_are_worth(store):
+    """A rate of passes is worth what the tests are; where nobody measured that, the card says so."""
+    made.chain(store)
+    run = runs.listing(store, "evaluate")[-1]
+    rate = {"value": 0.197, "low": 0.174, "high": 0.221, "n": 1647}
+    parts = {"heldout": {"kind": "tasks", "tests_accept_at_most": rate}, "mine": {"kind": "tasks"}}
+    path = run.path / layout.EVALUATED[0]
+    path.write_text(json.dumps({"sets": parts}))
+    info = {name: value for name, value in run.info.items() if name != "manifest"}
+    commit.commit(run.path, layout.RUN, info, without=layout.OUTSIDE)
+    text = cards.card(runs.Run(run.path))
+    assert "at most 19.7 % wrong programs" in text and "1647 one-edit mutants" in text and "was not measured" in text

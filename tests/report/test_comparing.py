@@ -81,7 +81,8 @@ def test_evaluations_with_other_settings_are_not_compared(tmp_path):
         other.finish(evaluation.info["metrics"], seconds=1.0, base="seedling", data_hash="e" * 64)
     adapter = runs.find(store, "lang_adapter")
     assert comparing.evaluations(store, adapter.id, sft.id)[1].config.samples == 1, "an older one on equal terms counts"
-    with pytest.raises(ValueError, match="different settings"):
+    words = r'different settings: .*samples \(1 and 3\).*overrides = \{.*"samples": 3'
+    with pytest.raises(ValueError, match=words):
         comparing.evaluations(store, adapter.id, other.id)
     lone = runs.open(config.load({"phase": "sft", "name": "lone", "max_steps": 1}), store, adapter)
     (lone.path / "adapter").mkdir()
