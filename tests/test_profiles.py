@@ -45,3 +45,21 @@ def test_the_chain_of_the_real_small_model_names_it_everywhere(repo):
     loaded = [stage.load() for stage in plan.stages]
     assert {(config.model.base, config.model.dtype) for config in loaded} == {("smollm2", "float32")}
     assert [config.phase for config in loaded if config.phase != "evaluate"] == ["lang_adapter", "sft", "ipo", "grpo"]
+
+
+@pytest.mark.parametrize("profile", ["agent_tiny", "agent_small", "agent_gpt_oss_20b"])
+def test_the_agent_has_its_chains(repo, profile):
+    """A stage whose config another one does not fit ends hours later, on a GPU that is paid for. The adapter of all
+    stages is the first one's: a rank that SFT alone names would be no rank at all."""
+    stages = {
+        stage.id: stage.load() for stage in pipelines.load(repo / "configs" / "pipeline" / f"{profile}.yaml").stages
+    }
+    assert stages["sft"].episodes and list(stages)[:2] == ["lang_adapter", "sft"]
+    assert len({config.model.base for config in stages.values()}) == 1
+    if stages["sft"].lora:
+        assert stages["sft"].lora == stages["lang_adapter"].lora
+    if profile == "agent_tiny":
+        [asked] = [taskset["agent"] for taskset in stages["sft_eval"].model_dump()["tasksets"]]
+        assert {name: asked[name] for name in ("tools", "brief", "shown")} == {
+            name: getattr(stages["sft"].episodes, name) for name in ("tools", "brief", "shown")
+        }
