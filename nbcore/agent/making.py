@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 
 from nbcore.agent import compile_faults, problems
 from nbcore.agent.episode import run
@@ -12,6 +13,30 @@ from nbcore.core.records import Task
 from nbcore.data import faults
 from nbcore.grading.grader import RustGrader
 from nbcore.tasks import checking
+
+CHUNK = 24  # candidates verified at once
+PER_TASK = 8  # faults at most
+
+
+def drawn(
+    tasks: Sequence[Task],
+    count: int,
+    seed: int,
+    grader: RustGrader,
+    doing: Callable[[str, int, int], None] = lambda words, done, total: None,
+) -> list[Problem]:
+    """`count` verified faults of tasks, drawn with the seed; fewer where the tasks have no more. Raises ValueError
+    where there is none."""
+    mixed = list(tasks)
+    random.Random(seed).shuffle(mixed)
+    found: list[Problem] = []
+    waiting = candidates(mixed, PER_TASK, seed)
+    while len(found) < count and (chunk := list(islice(waiting, CHUNK))):
+        doing("verifying faults", len(found), count)
+        found += verified(chunk, grader)
+    if not found:
+        raise ValueError("no fault could be made of these tasks that their tests notice; name others")
+    return found[:count]
 
 
 def candidates(tasks: Sequence[Task], per_task: int, seed: int) -> Iterator[Problem]:

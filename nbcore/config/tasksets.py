@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from nbcore.config import prompt_form as forms
+from nbcore.config.agent import Playing
 from nbcore.config.schema import BUILT_IN, Closed, Count, Positive
 from nbcore.core import environment, plain_yaml
 from nbcore.core.suggest import did_you_mean
@@ -34,24 +35,9 @@ def _form(value: Any) -> Any:
     return value if value == forms.COMPLETE else forms.check(value)
 
 
-class Repairs(Closed):
+class Repairs(Playing):
     """How an agent is asked to repair the crates of a set, and what it is compared with."""
 
-    tools: Annotated[list[str], Field(min_length=1)] = [
-        *("list_files", "read_file", "search", "write_file", "apply_patch", "replace_lines"),
-        *("cargo_check", "cargo_test", "reset", "finish"),
-    ]
-    """The tools it has."""
-    brief: bool = False
-    """For a context of some hundred tokens, and crates of one file: no instructions, tools without descriptions."""
-    steps: Count = 12
-    """Actions of an episode at most."""
-    tokens: Count = 8192
-    """Tokens it may write in an episode; `generation.max_new_tokens` is the cap of one action."""
-    seconds: Positive = 60.0
-    """Of processor time for the cargo calls of an episode."""
-    shown: Annotated[int, Field(ge=100)] = 6000
-    """Characters of one answer that it is shown."""
     one_shot: bool = True
     """Also: repair in one go by the same weights, without tests."""
     attempts: Count = 4

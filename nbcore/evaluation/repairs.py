@@ -10,7 +10,6 @@ from __future__ import annotations
 import random
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,27 +23,9 @@ from nbcore.grading import verdicts
 from nbcore.grading.grader import RustGrader
 from nbcore.training import agent_play
 
-CHUNK = 24  # candidates verified at once
-PER_TASK = 8
 ONE_GO = ("read_file", "write_file")  # the tools that repair in one go takes
 PAIRS = (("agent", "one_shot"), ("retries", "one_shot"), ("agent", "retries"))
 Doing = Callable[[str, int, int], None]
-
-
-def problems(
-    tasks: Sequence[Task], count: int, seed: int, grader: RustGrader, doing: Doing = lambda *said: None
-) -> list[Problem]:
-    """`count` verified faults of tasks, drawn with the seed; fewer where the tasks have no more."""
-    mixed = list(tasks)
-    random.Random(seed).shuffle(mixed)
-    found: list[Problem] = []
-    waiting = making.candidates(mixed, PER_TASK, seed)
-    while len(found) < count and (chunk := list(islice(waiting, CHUNK))):
-        doing("verifying faults", len(found), count)
-        found += making.verified(chunk, grader)
-    if not found:
-        raise ValueError("tasksets: of these tasks no fault could be made that their tests notice; name others")
-    return found[:count]
 
 
 def example(tokenizer: Any, task: Task, settings: Mapping[str, Any], date: str | None = None) -> str:
@@ -70,7 +51,7 @@ def measure(
     date: str | None = None,
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """(a row for each fault, what was measured). `settings` are a task set's `agent` and its `limit`."""
-    found = problems(tasks, settings["limit"], seed, grader, doing)
+    found = making.drawn(tasks, settings["limit"], seed, grader, doing)
     speaker = agent_play.speaker(tokenizer, date)
     budget = Budget(settings["steps"], settings["tokens"], settings["seconds"], settings["shown"])
     options = {"grader": grader, "sampling": generation, "seed": seed, "brief": settings["brief"], "doing": doing}

@@ -16,11 +16,22 @@ from trl import GRPOConfig, GRPOTrainer
 
 from nbcore import runs
 from nbcore.chat import template
-from nbcore.core.records import Verdict
 from nbcore.grading import reward, verdicts
 from nbcore.tasks import sets, worth
-from nbcore.training import ahead, asking, fit, load, logits, lora, order, packing, private, rollout
-from nbcore.training.generate import completion
+from nbcore.training import (
+    agent_rollout,
+    ahead,
+    asking,
+    fit,
+    load,
+    logits,
+    lora,
+    order,
+    packing,
+    private,
+    rollout,
+)
+from nbcore.training.judge import Judge
 from nbcore.training.remembered import remembered
 from nbcore.view.live import Live
 
@@ -55,15 +66,8 @@ class FoldedTrainer(private.Generating, GRPOTrainer):
 def data(run: runs.Run) -> dict[str, Any]:
     """Prompts, each with the id of its task; the hidden tests stay in "tasks", where only the reward looks."""
     config = run.config
-    wanted = config.tasks
     read: dict[str, Any] = {}
-    tasks = rollout.training_tasks(run, wanted, read)
-    prompts = config.effective_batch // config.group_size
-    if len(tasks) < prompts:
-        raise ValueError(
-            f"tasks: {len(tasks)} tasks are left of {wanted.source!r}, and one step takes {prompts} "
-            "(batch_size × gradient_accumulation / group_size); give more tasks, or lower batch_size"
-        )
+    tasks = rollout.training_tasks(run, config.tasks, read)
     if load.adapter_of(run.parent) is None:
         print(
             f"{run.id} starts from the bare base: where that has not learnt to answer, most groups earn nothing, and "
@@ -71,73 +75,53 @@ def data(run: runs.Run) -> dict[str, Any]:
             flush=True,
         )
     tokenizer = load.tokenizer(run)
+    if config.agent:
+        known, rendered, report = agent_rollout.crates(run, tasks, tokenizer, Live("faults").tell)
+        rows = [{"prompt": id_, "task": id_} for id_ in known]  # what TRL hands back as a prompt is a fault's id
+        return _ordered(run, rows, rendered, read | report) | {"problems": known, "tokenizer": tokenizer}
     form = asking.form(run)
-    rendered = [{"ids": template.prompt_ids(tokenizer, sets.question(task, form))} for task in tasks]
-    longest = max(len(row["ids"]) for row in rendered)
+    rendered = [template.prompt_ids(tokenizer, sets.question(task, form)) for task in tasks]
     rows = [{"prompt": sets.question(task, form), "task": task["id"]} for task in tasks]
-    return {
-        "train": order.in_order(rows, config.max_steps, prompts, config.seed, length=lambda row: 0),
-        "prompts": rendered,
+    report = {
+        **{"tasks": len(tasks), **read, "prompt_form": form},
+        "what the tests are worth": worth.told(config.tasks.source, "train"),
+        "sha256": asking.digest([*tasks, *asking.as_rendered(tokenizer)], form),
+    }
+    return _ordered(run, rows, rendered, report) | {
         "tasks": {task["id"]: task for task in tasks},
         "tokenizer": tokenizer,
+    }
+
+
+def _ordered(run: runs.Run, rows: list[dict], rendered: list[list[int]], report: dict[str, Any]) -> dict[str, Any]:
+    """Rows in the order of training. Raises ValueError where they do not fill a step."""
+    config = run.config
+    prompts = config.effective_batch // config.group_size
+    if len(rows) < prompts:
+        raise ValueError(
+            f"tasks: {len(rows)} {'faults' if config.agent else 'tasks'} are left of {config.tasks.source!r}, and one "
+            f"step takes {prompts} (batch_size × gradient_accumulation / group_size); give more tasks, or lower "
+            "batch_size"
+        )
+    longest = max(map(len, rendered))
+    shown = [{"input_ids": ids} for ids in rendered]
+    return {
+        "train": order.in_order(rows, config.max_steps, prompts, config.seed, length=lambda row: 0),
+        "prompts": [{"ids": ids} for ids in rendered],
         "report": {
-            "tasks": len(tasks),
-            **read,
+            **report,
             "longest_prompt_tokens": longest,
-            "prompt_form": form,
-            "what the tests are worth": worth.told(wanted.source, "train"),
-            "sha256": asking.digest([*tasks, *asking.as_rendered(tokenizer)], form),
-            "shown": packing.counted(
-                [{"input_ids": row["ids"]} for row in rendered], longest, truncated=0, dropped=0, fully_masked=0
-            ),
+            "shown": packing.counted(shown, longest, truncated=0, dropped=0, fully_masked=0),
         },
     }
 
 
 def example(run: runs.Run) -> str:
-    """The first task as the model will see it."""
-    return asking.example(run, next(iter(data(run)["tasks"].values())))
-
-
-class Judge:
-    """The grader of a run on completions as TRL has them: token ids, and the id of the task.
-
-    `stops` are the ids that end an answer; without them those of the tokenizer and its template. What `early` was told
-    is graded in a thread, and known when `verdicts` asks for it.
-    """
-
-    def __init__(self, run: runs.Run, stops: list[int] | None = None):
-        rows = data(run)
-        self.tokenizer, self.tasks, self.stops = rows["tokenizer"], rows["tasks"], stops
-        self.grader = rollout.grader(run, lint=run.config.weights.lint > 0)
-        rollout.check_tasks(run, list(self.tasks.values()), run.config.tasks.source, self.grader)
-        asked: dict[tuple[int, ...], list[str]] = {}
-        for task, row in zip(self.tasks, rows["prompts"], strict=True):
-            asked.setdefault(tuple(row["ids"]), []).append(task)
-        self.asked = {ids: names[0] for ids, names in asked.items() if len(names) == 1}
-        self.ahead = ahead.Ahead(self._early)
-
-    def early(self, prompt: list[int], ids: list[int]) -> None:
-        """Have a completion graded soon; one whose prompt belongs to no one task waits for `verdicts`."""
-        if task := self.asked.get(tuple(prompt)):
-            self.ahead.add((task, list(ids)))
-
-    def verdicts(self, completion_ids: list, task: list[str]) -> tuple[list[Verdict], int]:
-        """The verdicts, in order, and how many of them were not known from earlier steps."""
-        before = self.ahead.finished()
-        found = self._graded(task, completion_ids)
-        return found, before + _fresh(found)
-
-    def _early(self, answers: list[tuple[str, list[int]]]) -> int:
-        return _fresh(self._graded(*zip(*answers, strict=True)))
-
-    def _graded(self, task: Sequence[str], completion_ids: Sequence[list[int]]) -> list[Verdict]:
-        answers = [completion(self.tokenizer, ids, self.stops) for ids in completion_ids]
-        return rollout.graded([self.tasks[id_] for id_ in task], answers, self.grader.grade)
-
-
-def _fresh(found: list[Verdict]) -> int:
-    return sum(not verdict["cached"] for verdict in found)
+    """The first task, or fault, as the model will see it."""
+    rows = data(run)
+    if run.config.agent:
+        return f"{rows['report']['frame']}\n{asking.text(rows['tokenizer'], rows['prompts'][0]['ids'])}"
+    return asking.example(run, next(iter(rows["tasks"].values())))
 
 
 def rewards(run: runs.Run, judge: Judge | None = None) -> list[Any]:
@@ -151,7 +135,7 @@ def rewards(run: runs.Run, judge: Judge | None = None) -> list[Any]:
     teach nothing.
     """
     weights, size = run.config.weights.model_dump(), run.config.group_size
-    judge = judge or Judge(run)
+    judge = judge or Judge(run, data(run))
     latest: dict[str, Any] = {"batch": None, "ungraded": 0}
 
     def judged(completion_ids: list, task: list[str], log_metric: Any) -> list[dict]:
@@ -196,6 +180,8 @@ def model(run: runs.Run) -> Any:
 def arguments(run: runs.Run) -> GRPOConfig:
     """TRL's config. gspo is its grpo loss with importance sampling by sequence."""
     config = run.config
+    agent = config.agent
+    weights = agent.weights.model_dump() if agent else reward.counted(config.weights.model_dump())
     loss = {"loss_type": config.loss_type}
     if config.loss_type == "gspo":
         loss = {"loss_type": "grpo", "importance_sampling_level": "sequence"}
@@ -205,11 +191,11 @@ def arguments(run: runs.Run) -> GRPOConfig:
         **loss,
         beta=config.beta,
         num_generations=config.group_size,
-        max_completion_length=config.generation.max_new_tokens,
+        max_completion_length=config.logits_at_once,
         temperature=config.generation.temperature,
         top_p=config.generation.top_p,
-        reward_weights=list(reward.counted(config.weights.model_dump()).values()),
-        mask_truncated_completions=True,
+        reward_weights=list(weights.values()),
+        mask_truncated_completions=not agent,  # an episode that ran out of turns or of words has failed, and learns so
         shuffle_dataset=False,  # the rows are in the order of training already
     )
 
@@ -218,16 +204,26 @@ def trainer(run: runs.Run) -> FoldedTrainer:
     """The trainer as it stands before its first step."""
     settings, rows = arguments(run), data(run)
     policy = model(run)
-    judge = Judge(run, template.stop_ids(rows["tokenizer"], policy.generation_config))
+    judge, several = None, None
+    if run.config.agent:
+        functions = agent_rollout.rewards(run.config.group_size, UNGRADED_STEPS)
+        grader = rollout.grader(run, lint=False)
+        several = agent_rollout.rollout_function(run, rows["tokenizer"], rows["problems"], grader)
+    else:
+        judge = Judge(run, rows, template.stop_ids(rows["tokenizer"], policy.generation_config))
+        functions = rewards(run, judge)
     built = FoldedTrainer(
         model=policy,
         args=settings,
-        reward_funcs=rewards(run, judge),
+        reward_funcs=functions,
         train_dataset=Dataset.from_list(rows["train"]),
         processing_class=rows["tokenizer"],
+        rollout_func=several,
     )
     lora.complete_reference(built.model)
-    built.chunks, built.stops, built.ended = 2**run.halvings, judge.stops, judge.early
+    built.chunks = 2**run.halvings
+    if judge:
+        built.stops, built.ended = judge.stops, judge.early
     return built
 
 
@@ -248,7 +244,9 @@ def train(run: runs.Run, live: Any = None) -> dict:
 
 
 def see(run: runs.Run) -> list[dict]:
-    """The same tasks before and after, graded; logged to samples.jsonl."""
+    """The same tasks, or faults, before and after, graded; logged to samples.jsonl."""
+    if run.config.agent:
+        return agent_rollout.before_after(run, rollout.grader(run, lint=False), show=Live("before and after").tell)
     return rollout.before_after(run, show=Live("before and after").tell)
 
 

@@ -49,6 +49,7 @@ METRICS = "metrics.jsonl"
 SAMPLES = "samples.jsonl"
 EVALUATED = ("report.json", "samples.md")  # a pair: the reports of prepared data are called so, too
 ROLLOUTS = "rollouts.jsonl"
+PROBLEMS = "problems.jsonl"
 EVENTS = "events.jsonl"
 SANDBOX = "sandbox.json"
 ADAPTER = "adapter"

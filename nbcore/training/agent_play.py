@@ -65,6 +65,7 @@ def play(
     brief: bool = False,
     opening: Opening | None = None,
     logprobs: bool = False,
+    length: int | None = None,
     folder: Path | None = None,
     doing: Callable[[str, int, int], None] = lambda words, done, total: None,
     each: Callable[[int, dict[str, Any]], None] = lambda number, step: None,
@@ -74,9 +75,10 @@ def play(
 
     names: the tools that the model is shown. raw: write_file and apply_patch take plain text; left out, they do in
     Harmony. brief: for a context of some hundred tokens. opening: calls that are made for the model before its first
-    action, and do not count. folder: an empty one in which the crates are left; else they are removed. `doing` is told
-    how many actions are done of those that there may be, `each` of every action as it was answered. Raises ValueError
-    for a template that no tools can be used with.
+    action, and do not count. length: tokens of a whole episode at most, where the model's context is longer. folder: an
+    empty one in which the crates are left; else they are removed. `doing` is told how many actions are done of those
+    that there may be, `each` of every action as it was answered. Raises ValueError for a template that no tools can be
+    used with.
     """
     if folder is None:
         with tempfile.TemporaryDirectory(prefix="nbcore-agent-") as made:
@@ -86,6 +88,7 @@ def play(
                 "brief": brief,
                 "opening": opening,
                 "logprobs": logprobs,
+                "length": length,
                 "doing": doing,
                 "each": each,
             }
@@ -100,7 +103,7 @@ def play(
     if opening:
         _open(games, opening, grader)
     prompts = [renderer.prompt({"messages": game.messages, "tools": game.episode.tools}) for game in games]
-    room = context_of(model)
+    room = min((most for most in (length, context_of(model)) if most is not None), default=None)
     training = model.training
     try:
         for step in range(budget.steps):

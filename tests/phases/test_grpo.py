@@ -93,7 +93,7 @@ def test_what_was_graded_early_is_rewarded_as_what_was_not(run):
     texts = [[katas.code(task), task["signature"] + "\n    todo!()\n}", "pub fn x("] for task in chosen]
     ids = [encode(text, add_special_tokens=False) for group in texts for text in group]
     task = [each["id"] for each in chosen for _ in range(3)]
-    judge = grpo.Judge(run)
+    judge = grpo.Judge(run, grpo.data(run))
     for index in (11, 0, 5, 5, 7, 2, 8):
         judge.early(prompts[task[index]], ids[index])
     judge.early([1, 2, 3], ids[0])  # of no task
