@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from nbcore.config.agent import Episodes
+from nbcore.config.episodes import Episodes
 from nbcore.config.schema import AdapterTraining, Asking, Closed, Count, Sampling, Tasks, needs_temperature
 
 
@@ -28,7 +28,7 @@ class RewardWeights(Closed):
 class Grpo(AdapterTraining, Asking):
     """Reinforcement learning on the verdict of the real compiler and hidden tests."""
 
-    ADDED = (*AdapterTraining.ADDED, "lora", "prompt_form", "agent")
+    ADDED = (*AdapterTraining.ADDED, "lora", "prompt_form", "episodes")
     phase: Literal["grpo"] = "grpo"
     """Names the phase."""
     tasks: Tasks = Tasks()
@@ -39,9 +39,9 @@ class Grpo(AdapterTraining, Asking):
     generation: Sampling = Sampling(temperature=1.0)
     """How completions are drawn."""
     _differing = field_validator("generation")(needs_temperature)
-    agent: Episodes | None = None
+    episodes: Episodes | None = None
     """Not a function is asked for: a fault is put into each task's solution, and the policy repairs it with tools, in
-    several turns. What that is worth stands in agent.weights."""
+    several turns. What that is worth stands in episodes.weights."""
     loss_type: Literal["dapo", "dr_grpo", "bnpo", "grpo", "gspo"] = "dapo"
     """TRL's loss; gspo means sequence-level importance sampling with the grpo loss."""
     beta: Annotated[float, Field(ge=0)] = 0.0
@@ -64,7 +64,7 @@ class Grpo(AdapterTraining, Asking):
     @property
     def logits_at_once(self) -> int:
         """The completion's; of an agent those of its whole episode."""
-        return self.agent.length if self.agent else self.generation.max_new_tokens
+        return self.episodes.length if self.episodes else self.generation.max_new_tokens
 
     @property
     def has_reference(self) -> bool:
@@ -79,6 +79,6 @@ class Grpo(AdapterTraining, Asking):
     @property
     def longest_row(self) -> int:
         """The longest row in one forward pass, in tokens: what the estimate of memory goes by."""
-        if self.agent:
-            return self.agent.length
+        if self.episodes:
+            return self.episodes.length
         return 256 + self.generation.max_new_tokens  # a prompt of the katas and its completion

@@ -75,7 +75,7 @@ def data(run: runs.Run) -> dict[str, Any]:
             flush=True,
         )
     tokenizer = load.tokenizer(run)
-    if config.agent:
+    if config.episodes:
         known, rendered, report = agent_rollout.crates(run, tasks, tokenizer, Live("faults").tell)
         rows = [{"prompt": id_, "task": id_} for id_ in known]  # what TRL hands back as a prompt is a fault's id
         return _ordered(run, rows, rendered, read | report) | {"problems": known, "tokenizer": tokenizer}
@@ -99,7 +99,7 @@ def _ordered(run: runs.Run, rows: list[dict], rendered: list[list[int]], report:
     prompts = config.effective_batch // config.group_size
     if len(rows) < prompts:
         raise ValueError(
-            f"tasks: {len(rows)} {'faults' if config.agent else 'tasks'} are left of {config.tasks.source!r}, and one "
+            f"tasks: {len(rows)} {'faults' if config.episodes else 'tasks'} are left of {config.tasks.source!r}, and one "
             f"step takes {prompts} (batch_size × gradient_accumulation / group_size); give more tasks, or lower "
             "batch_size"
         )
@@ -119,7 +119,7 @@ def _ordered(run: runs.Run, rows: list[dict], rendered: list[list[int]], report:
 def example(run: runs.Run) -> str:
     """The first task, or fault, as the model will see it."""
     rows = data(run)
-    if run.config.agent:
+    if run.config.episodes:
         return f"{rows['report']['frame']}\n{asking.text(rows['tokenizer'], rows['prompts'][0]['ids'])}"
     return asking.example(run, next(iter(rows["tasks"].values())))
 
@@ -180,8 +180,8 @@ def model(run: runs.Run) -> Any:
 def arguments(run: runs.Run) -> GRPOConfig:
     """TRL's config. gspo is its grpo loss with importance sampling by sequence."""
     config = run.config
-    agent = config.agent
-    weights = agent.weights.model_dump() if agent else reward.counted(config.weights.model_dump())
+    episodes = config.episodes
+    weights = episodes.weights.model_dump() if episodes else reward.counted(config.weights.model_dump())
     loss = {"loss_type": config.loss_type}
     if config.loss_type == "gspo":
         loss = {"loss_type": "grpo", "importance_sampling_level": "sequence"}
@@ -195,7 +195,7 @@ def arguments(run: runs.Run) -> GRPOConfig:
         temperature=config.generation.temperature,
         top_p=config.generation.top_p,
         reward_weights=list(weights.values()),
-        mask_truncated_completions=not agent,  # an episode that ran out of turns or of words has failed, and learns so
+        mask_truncated_completions=not episodes,  # an episode that ran out of turns or of words has failed, and learns so
         shuffle_dataset=False,  # the rows are in the order of training already
     )
 
@@ -205,7 +205,7 @@ def trainer(run: runs.Run) -> FoldedTrainer:
     settings, rows = arguments(run), data(run)
     policy = model(run)
     judge, several = None, None
-    if run.config.agent:
+    if run.config.episodes:
         functions = agent_rollout.rewards(run.config.group_size, UNGRADED_STEPS)
         grader = rollout.grader(run, lint=False)
         several = agent_rollout.rollout_function(run, rows["tokenizer"], rows["problems"], grader)
@@ -245,7 +245,7 @@ def train(run: runs.Run, live: Any = None) -> dict:
 
 def see(run: runs.Run) -> list[dict]:
     """The same tasks, or faults, before and after, graded; logged to samples.jsonl."""
-    if run.config.agent:
+    if run.config.episodes:
         return agent_rollout.before_after(run, rollout.grader(run, lint=False), show=Live("before and after").tell)
     return rollout.before_after(run, show=Live("before and after").tell)
 

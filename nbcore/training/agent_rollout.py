@@ -44,7 +44,7 @@ def problems(
     path = run.path / layout.PROBLEMS
     if not path.is_file():
         doing = activity.Activity(run.path, show)
-        drawn = making.drawn(tasks, run.config.agent.faults, run.config.seed, grader, doing)
+        drawn = making.drawn(tasks, run.config.episodes.faults, run.config.seed, grader, doing)
         text = "".join(json.dumps(problem.record(), ensure_ascii=False) + "\n" for problem in drawn)
         pausing.write(run.path, lambda: commit.write_durably(path, text))
         run.event("problems", sha256=commit.sha256(path), faults=len(drawn))
@@ -58,15 +58,15 @@ def crates(
 ) -> tuple[dict[str, Problem], list[list[int]], dict[str, Any]]:
     """(fault id -> problem, the ids of the first prompt of each, counts), of the faults whose first prompt leaves room
     for an action. Raises ValueError where none does."""
-    settings = run.config.agent
+    settings = run.config.episodes
     speaker = agent_play.speaker(tokenizer, load.date_of(run))
     found = problems(run, tasks, rollout.grader(run, lint=False), show)
     prompts = {one.id: agent_play.first_prompt(speaker, one, settings.tools, settings.brief) for one in found}
     known = {one.id: one for one in found if len(prompts[one.id]) < settings.length}
     if not known:
         raise ValueError(
-            f"agent.length: the shortest prompt has {min(map(len, prompts.values()))} tokens, and an episode may have "
-            f"{settings.length}; raise it, give fewer agent.tools, or set agent.brief"
+            f"episodes.length: the shortest prompt has {min(map(len, prompts.values()))} tokens, and an episode may have "
+            f"{settings.length}; raise it, give fewer episodes.tools, or set episodes.brief"
         )
     counts = {"tasks": len(tasks), "faults": len(known), "too_long": len(found) - len(known)}
     told = {"frame": speaker.describe(), "sha256": lines.digest([one.record() for one in known.values()])}
@@ -83,7 +83,7 @@ def play(
     **more: Any,
 ) -> list[Played]:
     """One episode for each problem, by a run's settings."""
-    settings = run.config.agent
+    settings = run.config.episodes
     return agent_play.play(
         *(model, tokenizer, agent_play.speaker(tokenizer, load.date_of(run)), chosen),
         grader=grader,

@@ -9,12 +9,12 @@ from nbcore import runs
 from nbcore.grading import verdicts
 from nbcore.grading.grader import RustGrader
 from nbcore.phases import grpo
-from nbcore.training import agent_rollout
+from nbcore.training import agent_rollout, private
 from tests.phases.short_runs import losses, short
 
 AGENT = {
-    "agent.tools": ["read_file", "write_file", "cargo_test"],
-    **{"agent.steps": 2, "agent.faults": 4, "agent.shown": 200, "agent.length": 900},
+    "episodes.tools": ["read_file", "write_file", "cargo_test"],
+    **{"episodes.steps": 2, "episodes.faults": 4, "episodes.shown": 200, "episodes.length": 900},
     **{"tasks.limit": 6, "batch_size": 4, "group_size": 2, "generation.max_new_tokens": 24, "max_steps": 2},
 }
 
@@ -33,7 +33,7 @@ def test_it_trains_and_logs_what_an_agent_does(run):
     for row in rows:
         assert {"repaired", "valid_calls", "steps_used", "hack_rate", "infra_dropped"} <= row.keys()
         means = {name: row[f"rewards/{name}/mean"] for name in agent_rollout.COMPONENTS}
-        weights = run.config.agent.weights.model_dump()
+        weights = run.config.episodes.weights.model_dump()
         total = sum(weights[name] * means[name] for name in means)
         assert row["reward"] == pytest.approx(total, abs=1e-6)
 
@@ -74,6 +74,21 @@ def test_only_what_was_sampled_carries_loss(run, played):
         if between:  # how the next prompt of the same conversation ends
             assert tokenizer.decode(between).endswith("<|start|>assistant")
     assert said
+
+
+def test_what_trl_trains_on_is_what_was_sampled(run, monkeypatch):
+    """Decoded and encoded again, an action would be other tokens; and an episode that ended in no stop token, for it ran
+    out of turns, would lose its gradient."""
+    games, real = [], agent_rollout.play
+    monkeypatch.setattr(agent_rollout, "play", lambda *given, **more: games.extend(real(*given, **more)) or games)
+    trainer = grpo.trainer(run)
+    batch = [row for row in grpo.data(run)["train"][:2] for _ in range(2)]
+    made = private.scored(trainer, batch)
+    assert [game.episode.problem.id for game in games] == [row["task"] for row in batch]
+    for at, game in enumerate(games):
+        ids, mask = made["completion_ids"][at], made["completion_mask"][at] * made["tool_mask"][at]
+        assert ids[mask.bool()].tolist() == [id_ for turn in game.turns for id_ in turn.completion_ids]
+    assert {game.episode.done for game in games} == {"steps"}
 
 
 def test_an_episode_that_runs_out_of_turns_keeps_its_gradient(run):
@@ -132,11 +147,11 @@ def test_our_own_fault_leaves_the_group_out_and_too_many_stop_the_run():
 def test_an_agent_that_need_not_repair_is_refused():
     """Paid for valid calls alone it would call list_files for ever."""
     with pytest.raises(ValueError, match=r"passed is 0\.0"):
-        configs.load("configs/grpo/tiny.yaml", {"agent.weights.passed": 0})
+        configs.load("configs/grpo/tiny.yaml", {"episodes.weights.passed": 0})
 
 
 def test_a_prompt_longer_than_an_episode_may_be_is_one_clear_line(chain):
     """Each episode would end before its first action, and every reward be undefined."""
-    run = runs.open(short("grpo", **AGENT | {"agent.length": 60}, name="narrow"), chain, "sft")
-    with pytest.raises(ValueError, match=r"agent\.length: the shortest prompt has \d+ tokens"):
+    run = runs.open(short("grpo", **AGENT | {"episodes.length": 60}, name="narrow"), chain, "sft")
+    with pytest.raises(ValueError, match=r"episodes\.length: the shortest prompt has \d+ tokens"):
         grpo.data(run)
