@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from nbcore.config.episodes import Episodes
+from nbcore.config.agent import Episodes
 from nbcore.config.schema import AdapterTraining, Asking, Closed, Count, Sampling, Tasks, needs_temperature
 
 

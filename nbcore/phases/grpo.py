@@ -99,8 +99,8 @@ def _ordered(run: runs.Run, rows: list[dict], rendered: list[list[int]], report:
     prompts = config.effective_batch // config.group_size
     if len(rows) < prompts:
         raise ValueError(
-            f"tasks: {len(rows)} {'faults' if config.episodes else 'tasks'} are left of {config.tasks.source!r}, and one "
-            f"step takes {prompts} (batch_size × gradient_accumulation / group_size); give more tasks, or lower "
+            f"tasks: {len(rows)} {'faults' if config.episodes else 'tasks'} are left of {config.tasks.source!r}, and "
+            f"one step takes {prompts} (batch_size × gradient_accumulation / group_size); give more tasks, or lower "
             "batch_size"
         )
     longest = max(map(len, rendered))
@@ -195,7 +195,7 @@ def arguments(run: runs.Run) -> GRPOConfig:
         temperature=config.generation.temperature,
         top_p=config.generation.top_p,
         reward_weights=list(weights.values()),
-        mask_truncated_completions=not episodes,  # an episode that ran out of turns or of words has failed, and learns so
+        mask_truncated_completions=not episodes,  # who runs out of turns has failed, and learns from it
         shuffle_dataset=False,  # the rows are in the order of training already
     )
 

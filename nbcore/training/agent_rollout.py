@@ -65,8 +65,8 @@ def crates(
     known = {one.id: one for one in found if len(prompts[one.id]) < settings.length}
     if not known:
         raise ValueError(
-            f"episodes.length: the shortest prompt has {min(map(len, prompts.values()))} tokens, and an episode may have "
-            f"{settings.length}; raise it, give fewer episodes.tools, or set episodes.brief"
+            f"episodes.length: the shortest prompt has {min(map(len, prompts.values()))} tokens, and an episode may "
+            f"have {settings.length}; raise it, give fewer episodes.tools, or set episodes.brief"
         )
     counts = {"tasks": len(tasks), "faults": len(known), "too_long": len(found) - len(known)}
     told = {"frame": speaker.describe(), "sha256": lines.digest([one.record() for one in known.values()])}

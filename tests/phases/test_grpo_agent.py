@@ -77,8 +77,8 @@ def test_only_what_was_sampled_carries_loss(run, played):
 
 
 def test_what_trl_trains_on_is_what_was_sampled(run, monkeypatch):
-    """Decoded and encoded again, an action would be other tokens; and an episode that ended in no stop token, for it ran
-    out of turns, would lose its gradient."""
+    """Decoded and encoded again, an action would be other tokens; and an episode that ended in no stop token,
+    for it ran out of turns, would lose its gradient."""
     games, real = [], agent_rollout.play
     monkeypatch.setattr(agent_rollout, "play", lambda *given, **more: games.extend(real(*given, **more)) or games)
     trainer = grpo.trainer(run)
