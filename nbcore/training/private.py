@@ -89,6 +89,14 @@ def completion_logps(trainer: Any, ids: torch.Tensor, length: int) -> torch.Tens
     return logps
 
 
+def scored(trainer: Any, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Generated and scored completions of a batch, as GRPO trains on them: ids, masks and advantages.
+
+    What is trained on can be seen nowhere else (TRL 1.14.2, GRPOTrainer._generate_and_score_completions).
+    """
+    return trainer._generate_and_score_completions(inputs)
+
+
 class Tokenised:
     """Beside DPOTrainer: rows are token ids already, and pass as they are.
 
