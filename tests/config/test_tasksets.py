@@ -13,7 +13,7 @@ TINY = "configs/evaluate/tiny.yaml"
 
 @pytest.mark.parametrize("path", sorted(Path("configs/tasksets").glob("*.yaml")), ids=lambda path: path.stem)
 def test_each_shipped_set_loads_by_name_and_by_path(path):
-    assert tasksets.resolve(path.stem) == tasksets.resolve(str(path))
+    assert tasksets.resolve(path.stem) == tasksets.resolve(str(path.resolve()))
 
 
 def test_a_config_without_sets_keeps_its_name():

@@ -187,7 +187,7 @@ def test_rows_with_tools_train_the_assistants_actions_only(chain, tmp_path):
     )
     second = next(row for row in kept if row["id"].endswith("#1"))
     assert "look first" not in tokenizer.decode(second["input_ids"])
-    assert made["report"]["tools_rendered_by"] == ["Harmony (reasoning medium, no date)"]
+    assert made["report"]["tools_rendered_by"] == ["Harmony (without its system message)"]
     assert "tools rendered by Harmony" in sft.example(run)
     halves = {row["id"].partition("#")[0] for row in made["train"]} & {
         row["id"].partition("#")[0] for row in made["validation"]
