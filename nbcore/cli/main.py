@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import typer
 
 from nbcore import runs
-from nbcore.cli import export, gates, plan, talk
+from nbcore.cli import export, gates, plan, push, talk
 from nbcore.cli.agent import agent_app
 from nbcore.cli.data import data_app
 from nbcore.cli.models import models_app
@@ -41,6 +41,7 @@ app.add_typer(data_app, name="data")
 app.add_typer(agent_app, name="agent")
 app.add_typer(models_app, name="models")
 app.command()(export.merge)
+app.command()(push.push)
 app.command()(plan.plan)
 app.command()(talk.chat)
 app.command()(talk.serve)

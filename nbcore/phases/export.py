@@ -88,6 +88,7 @@ def write(run: runs.Run) -> dict[str, Any]:
             prompts=config.prompts,
             compute=config.model.dtype,
             trained_in_4_bits=adapter is not None and config.model.quantization == "nf4",
+            hashed=False,
             doing=doing,
         )
         parity.require(report)

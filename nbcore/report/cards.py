@@ -10,7 +10,7 @@ from nbcore import config as configs
 from nbcore import gates, runs, stats
 from nbcore.data.card import escaped, table
 from nbcore.gates import chain
-from nbcore.report import lineage
+from nbcore.report import licensing, lineage
 from nbcore.runs import choice, inputs, layout
 from nbcore.tasks import worth
 from nbcore.view import gate_table
@@ -19,15 +19,16 @@ UNKNOWN = "not recorded"
 HOUR = 3600.0  # seconds
 
 
-def card(run: runs.Run) -> str:
+def card(run: runs.Run, why: str | None = None) -> str:
     """The card of a finished run in Markdown: of an evaluation what was measured, of any other what it is and what is
-    known of it. Raises ValueError where the run is damaged."""
+    known of it. `why`: why it is passed on although its licences conflict. Raises ValueError where it is damaged."""
     if damage := run.damage():
         raise ValueError(f"RUN: {run.id} is damaged: {damage[0]}; a card speaks of what can be verified alone")
     if configs.TABLE[run.phase].measures:
         parts = _evaluation(run)
     else:
-        parts = [*_model(run), *_gates(run), *_data(run), *_limits(run), *_made(run)]
+        judged = licensing.of_run(run)
+        parts = [*_model(run), *_gates(run), *_data(run), *licence(judged, why), *_limits(run), *_made(run)]
     return _head(run) + "\n\n".join(parts) + "\n"
 
 
@@ -45,6 +46,7 @@ def _head(run: runs.Run) -> str:
             )
     leaves = configs.TABLE[run.phase].leaves
     data = ModelCardData(
+        **licensing.for_the_hub(licensing.of_run(run).licence),
         base_model=lineage.base(run),
         library_name="peft" if leaves == layout.ADAPTER else "transformers",
         tags=["rust", run.phase],
@@ -110,17 +112,35 @@ def _data(run: runs.Run) -> list[str]:
         rows.append(
             (link.id, ", ".join(counts) or UNKNOWN, ", ".join(files) or "as shipped", link.info.get("data_hash"))
         )
-    licences = sorted(
-        {str(name) for link in choice.lineage(run) for name in link.info.get("data", {}).get("licences", ())}
-    )
     record = gates.current(run)
     clean = record["integrity"].get("no_contamination") if record else None
     return [
         "## Data",
         table(("run", "rows", "files", "hash"), rows),
-        f"Licences: {escaped(', '.join(licences) or UNKNOWN)}.",
         f"Contamination with the evaluation's tasks: {escaped(clean['why']) if clean else 'not looked for'}.",
     ]
+
+
+def licence(judged: licensing.Judgement, why: str | None = None) -> list[str]:
+    """The section about licences: of the base and of each source, what they ask for, and what does not go together."""
+    rows = [(part.what, part.licence or UNKNOWN, part.kind, part.where) for part in (judged.base, *judged.data)]
+    lines = [f"Duty: {each}." for each in judged.duties] + [f"Unknown: {each}." for each in judged.unknown]
+    lines += [f"Conflict: {each}." for each in judged.conflicts]
+    if judged.conflicts and why:
+        lines.append(f"It is passed on although its licences conflict: {why}")
+    parts = ["## Licence", table(("base and data", "licence", "kind", "stated by"), rows)]
+    return [*parts, "\n".join(f"- {escaped(line)}" for line in lines)] if lines else parts
+
+
+def of_folder(name: str, base: str, proof: str, judged: licensing.Judgement, why: str | None = None) -> str:
+    """The card of a merged folder that no run stands behind: base, proof and licences are all that is known."""
+    from huggingface_hub import ModelCardData
+
+    known = licensing.for_the_hub(judged.licence)
+    head = ModelCardData(**known, base_model=base, library_name="transformers", base_model_relation="finetune")
+    parts = [f"# {escaped(name)}", f"Base model: {escaped(base)}, with an adapter merged into it. {escaped(proof)}"]
+    parts += [*licence(judged, why), "## Results", "None were recorded."]
+    return f"---\n{head.to_yaml()}\n---\n\n" + "\n\n".join(parts) + "\n"
 
 
 def _limits(run: runs.Run) -> list[str]:

@@ -62,6 +62,15 @@ def read_by(config: configs.Phase, parent: Run | None, store: Path) -> Inputs:
     return inputs
 
 
+def trained_on(config: configs.Phase) -> list[str]:
+    """The names of what a config's training reads, built in or a file; a data run that it names is none of them."""
+    unread = INSTEAD if data_runs.named(config) else ()
+    fields = {
+        leaf.path: leaf.value for leaf in configs.leaves(config) if leaf.path in FILES and leaf.path not in unread
+    }
+    return sorted({name for value in fields.values() for name in _names(value)})
+
+
 def shipped(config: configs.Phase, parent: Run | None) -> dict[str, str | None]:
     """Path in the repository -> sha256 of the files of nbcore/assets that a run of this config and parent reads.
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from nbcore.core import licences
+from nbcore.runs import commit
 from nbcore.training.export import carried, deltas, merge, parity, tensors
 
 
@@ -32,13 +34,16 @@ def merged(
     compute: str = "float32",
     trained_in_4_bits: bool = False,
     revision: str = "main",
+    hashed: bool = True,
     doing: merge.Doing = merge.quiet,
 ) -> dict[str, Any]:
     """Merge a PEFT folder into a base and prove it; returns the report of parity.check, which `out`/parity.json holds.
 
     `base`: a folder, a Hub id or "seedling"; None: the one that the adapter's config names. A folder `out` that is
-    there already is not written again but proved again. Raises ValueError where base and adapter do not fit or an
-    argument cannot be, and parity.Lost, with nothing left behind, where a merge lost something.
+    there already is not written again but proved again. `hashed`: keep the sha256 of each file in the report, which
+    tells later that what was proved is what is there; a run has its manifest for that. Raises ValueError where base
+    and adapter do not fit or an argument cannot be, and parity.Lost, with nothing left behind, where something was
+    lost.
     """
     if dtype not in parity.TOLERANCE:
         raise ValueError(f"dtype: {dtype!r} is none of {', '.join(parity.TOLERANCE)}")
@@ -52,19 +57,29 @@ def merged(
         raise ValueError("base: the adapter names none; say which model it was trained on, with --base")
     source = merge.local(base or named, revision)
     tensors.Weights(source)  # raises where the base itself is damaged
+    known = {"named": base or named, "licence": licences.of_folder(source)._asdict()}
     how = {"trained_in_4_bits": trained_in_4_bits, "device": place, "doing": doing}
     if (out / "config.json").is_file():
         report = parity.check(source, adapter, out, prompts=prompts, compute=compute, **how)
-        parity.write(out, report)
+        parity.write(out, report | known | ({"files": hashes(out)} if hashed else {}))
         return report
     with merge.whole(out) as folder:
         merge.require_space(folder, source, dtype)
         facts = merge.merge(source, adapter, folder, dtype=dtype, shard_bytes=round(shard_gb * 10**9), **how)
         report = parity.check(source, adapter, folder, prompts=prompts, compute=compute, **how)
         parity.require(report)
-        report |= facts | {"dtype": dtype, "peft": deltas.peft_version(adapter) if adapter else None}
-        parity.write(folder, report)
+        report |= known | facts | {"dtype": dtype, "peft": deltas.peft_version(adapter) if adapter else None}
+        parity.write(folder, report | ({"files": hashes(folder)} if hashed else {}))
     return report
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """Name -> sha256 of every file of an export, its own proof and its card apart."""
+    names = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    apart = (parity.FILE, "README.md")
+    return {
+        name: commit.sha256(path) for name, path in names.items() if name not in apart and not commit.is_hidden(name)
+    }
 
 
 def adapter_only(adapter: Path, base: Path, base_name: str, out: Path) -> None:
