@@ -102,10 +102,12 @@ def shortfall(run: Run) -> str:
 
 
 def usual_length(phase: str, name: str) -> int:
-    """How long a whole run of a profile is; under a name that is not shipped, the shortest that is. 0 if none is."""
+    """How long a whole run of a profile is; under a name that is not shipped, the shortest that is, leaving out those
+    that measure other things (an agent's repairs). 0 if none is."""
     named = environment.shipped_config(phase, name)
     paths = [named] if named.is_file() else sorted(named.parent.glob("*.yaml"))
-    return min((_length_in(path, path.stat().st_mtime_ns) for path in paths), default=0)
+    lengths = (_length_in(path, path.stat().st_mtime_ns) for path in paths)
+    return min((length for length in lengths if length), default=0)
 
 
 def described(run: Run) -> str:
