@@ -116,7 +116,7 @@ def test_a_newer_run_with_a_toy_evaluation_does_not_either(store):
     small = evaluated(store, trained(store, "grpo", "ipo", seed=1), n=12, heldout=12)
     assert headline(store) == before
     told = report.left_out(store)
-    assert f"evaluated too: {small.parent.id}" in told and "cut short: heldout 12 instead of 300" in told
+    assert f"evaluated too: {small.parent.id}" in told and "cut short: heldout 12 instead of 150" in told
 
 
 def test_an_earlier_phase_repeated_does_not_hide_the_later_ones_but_a_newer_whole_chain_counts(store):
