@@ -21,6 +21,7 @@ from nbcore import runs
 from nbcore.cli import export, gates, plan, push, talk
 from nbcore.cli.agent import agent_app
 from nbcore.cli.data import data_app
+from nbcore.cli.experiment import experiment
 from nbcore.cli.models import models_app
 from nbcore.cli.reports import audit, card, compare, report, show_report
 from nbcore.cli.runs import Judged, Store, err, out, runs_app
@@ -183,6 +184,7 @@ def _set_aside(samples: Path, verdicts: Path, new: Sequence[Any], bad: list[Any]
 app.command()(report)
 app.command()(compare)
 app.command()(watch)
+app.command()(experiment)
 app.command()(gates.gate)
 app.command()(gates.chain)
 app.command()(audit)

@@ -27,6 +27,7 @@
 <store>/aside/       what stood in the place of a run that was brought back from the mirror
 <store>/.incoming/   what is on its way from or to the mirror
 <store>/watch/<phase>/<run>/   what a watch measured of a run's checkpoints: curve.jsonl, samples.jsonl, curve.png
+<store>/experiments/<name>/    a store of its own for the arms of an experiment, and experiment.json, .md, .png
 <store>/failed/      executed notebooks that ended before they had opened a run
 
 The store, the folder of a phase and that of a run may each be a symbolic link to a place on another disk: paths are
@@ -77,6 +78,8 @@ INCOMING = ".incoming"
 FAILED = "failed"
 WATCH = "watch"
 CURVE, CURVE_PICTURE = "curve.jsonl", "curve.png"
+EXPERIMENTS = "experiments"
+EXPERIMENT, EXPERIMENT_TEXT, EXPERIMENT_PICTURE = "experiment.json", "experiment.md", "experiment.png"
 
 TIME = "%Y%m%dT%H%M%SZ"  # UTC, in names: the order of the names is the order of time
 RUN_ID = re.compile(r"[a-z_]+/\d{8}T\d{6}Z-[a-z0-9][a-z0-9._-]{0,63}-[0-9a-f]{12}")

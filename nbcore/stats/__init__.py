@@ -4,6 +4,7 @@ Single rates get Wilson intervals. Two models are compared on the same problems,
 standard errors would throw the pairing away, and with it most of the power.
 """
 
+from nbcore.stats.crossed import Effect, crossed
 from nbcore.stats.intervals import Interval, mean_bootstrap, pass_at_k, wilson
 from nbcore.stats.paired import (
     Comparison,
@@ -19,9 +20,11 @@ from nbcore.stats.power import false_alarms, minimum_detectable_effect, power
 
 __all__ = [
     "Comparison",
+    "Effect",
     "Interval",
     "Judgement",
     "compare",
+    "crossed",
     "false_alarms",
     "holm",
     "mcnemar_exact",

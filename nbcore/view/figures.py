@@ -169,7 +169,9 @@ def progress(names: Sequence[str], rates: Sequence[tuple[str, str, Sequence, Seq
         return figure
 
 
-def differences(rows: Sequence[tuple[str, Interval]], margins: Sequence[float | None] = ()) -> Figure:
+def differences(
+    rows: Sequence[tuple[str, Interval]], margins: Sequence[float | None] = (), level: float = 0.95
+) -> Figure:
     """One line for each named difference of two rates: its interval in percentage points, against zero, and against its
     margin where `margins` has one for it."""
     from matplotlib import rc_context
@@ -189,7 +191,7 @@ def differences(rows: Sequence[tuple[str, Interval]], margins: Sequence[float | 
         axis.axvline(0, color=INK, lw=1)
         axis.set_yticks(range(len(rows)), [name for name, _ in rows], color=INK)
         axis.set_ylim(len(rows) - 0.4, -0.7)
-        axis.set_xlabel("percentage points, with the 95 % interval")
+        axis.set_xlabel(f"percentage points, with the {100 * level:g} % interval")
         return figure
 
 
