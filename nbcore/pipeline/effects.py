@@ -104,7 +104,7 @@ def effect(
         "worse": over_tasks.worse,
         "left_out": len({id_ for each in outcomes for id_ in each}) - len(ids),
         "detectable": crossed.detectable(alpha=alpha),
-        "power": crossed.power(margin, alpha) if margin else None,
+        "power": crossed.power(margin, alpha) if margin and crossed.error else None,
         "by_seed": by_seed,
     }
 
@@ -112,6 +112,10 @@ def effect(
 def verdict(found: dict[str, Any], p: float, alpha: float, margin: float) -> tuple[str, str]:
     """(verdict, why) of an effect, `p` adjusted for the number of arms."""
     low, high = found["low"], found["high"]
+    if not found[
+        "error"
+    ]:  # no answer differs, or all alike: that so few tasks show nothing is not that there is nothing
+        low, high = found["value"] - 3 / found["n"], found["value"] + 3 / found["n"]  # the rule of three
     bounds = f"the interval {100 * low:+.1f} to {100 * high:+.1f} points"
     if p < alpha and (low > 0 or high < 0):
         small = ", though less than would matter" if max(abs(low), abs(high)) < margin else ""

@@ -33,7 +33,7 @@ def rows(record: Mapping[str, Any]) -> list[list[str]]:
                 f"{scale * effect['value']:+.{digits}f} {between}",
                 p_value(effect["p"]),
                 f"{100 * power:.0f} %" if power is not None else "–",
-                f"{scale * each['detectable']:.{digits}f}",
+                f"{scale * each['detectable']:.{digits}f}" if effect["error"] else "–",
                 f"{each['better']}/{each['worse']}",
             ]
         )

@@ -36,7 +36,12 @@ def test_power_and_what_is_detectable_agree():
 
 @pytest.mark.parametrize(
     ("rows", "clusters", "words"),
-    [([], None, "tasks"), ([[1.0, 2.0], [1.0]], None, "same tasks"), ([[1.0]], None, "two"), ([[1, 2]], ["a"], "1 clu")],
+    [
+        ([], None, "tasks"),
+        ([[1.0, 2.0], [1.0]], None, "same tasks"),
+        ([[1.0]], None, "two"),
+        ([[1, 2]], ["a"], "1 clu"),
+    ],
 )
 def test_what_cannot_be_told_is_an_error(rows, clusters, words):
     with pytest.raises(ValueError, match=words):
