@@ -13,11 +13,12 @@ from nbcore.view import figures
 def section(store: str | Path) -> str:
     """The part of the page; empty where the store holds no experiment that has ended."""
     parts = []
-    for path in sorted((Path(store) / layout.EXPERIMENTS).glob(f"*/{layout.EXPERIMENT}")):
+    ended = (each for each in (Path(store) / layout.EXPERIMENTS).glob("*") if (each / layout.EXPERIMENT).is_file())
+    for folder in sorted(ended):
         try:
-            record = commit.read_sealed(path)
+            record = commit.read_sealed(folder / layout.EXPERIMENT)
         except (OSError, ValueError) as error:  # a changed byte: its numbers are nobody's
-            parts.append(f"<p><b>{escape(path.parent.name)}</b> damaged: {escape(str(error))}</p>")
+            parts.append(f"<p><b>{escape(folder.name)}</b> damaged: {escape(str(error))}</p>")
             continue
         said = "".join(f"<p>{escape(sentence)}</p>" for sentence in shown.verdicts(record))
         drawn = figures.svg(shown.figure(record), f"differences found by the experiment {record['name']}")
