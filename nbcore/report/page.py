@@ -17,7 +17,7 @@ from typing import Any
 from nbcore import config, runs, view
 from nbcore.core import environment, plain_yaml
 from nbcore.core.redact import redact
-from nbcore.report import beside, chains, decisions, experiments, exports, lineage, task_sets
+from nbcore.report import beside, chains, decisions, experiments, exports, lineage, repairs, task_sets
 from nbcore.report.chains import Chosen, Stage
 from nbcore.report.lineage import ABSENT
 from nbcore.runs import choice, layout
@@ -85,7 +85,9 @@ def build(store: str | Path, out: str | Path | None = None, run: str | None = No
         _provenance,
     )
     parts = [_stopped(stopped)] if stopped else []
-    parts += [*(section(stages) for section in sections), experiments.section(store), _beside(chosen)] if chosen else []
+    if chosen:
+        beside_them = (repairs.section(store, stages), experiments.section(store), _beside(chosen))
+        parts += [*(section(stages) for section in sections), *beside_them]
     body = "\n".join(filter(None, parts))
     page = f"""<!doctype html>
 <html lang="en">
