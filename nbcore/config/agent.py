@@ -47,7 +47,8 @@ class EpisodeWeights(Closed):
 
 
 class Episodes(Playing):
-    """Faults that are put into the tasks' solutions, and repaired with tools in several turns."""
+    """Faults that are put into the tasks' solutions, and repaired with tools: in several turns by GRPO, whose reward
+    `weights` are; in one edit by IPO."""
 
     faults: Count = 400
     """How many, made of the tasks and verified by the compiler and the tests before training."""

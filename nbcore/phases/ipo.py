@@ -20,7 +20,7 @@ from nbcore.core.records import Pair
 from nbcore.data import preferences, sources
 from nbcore.runs import commit, pausing
 from nbcore.tasks import sets
-from nbcore.training import asking, fit, load, lora, order, packing, private, rollout
+from nbcore.training import agent_pairs, agent_rollout, asking, fit, load, lora, order, packing, private, rollout
 from nbcore.training.remembered import remembered
 from nbcore.view.live import Live
 
@@ -40,12 +40,15 @@ def data(run: runs.Run) -> dict[str, Any]:
     """
     config = run.config
     tokenizer = load.tokenizer(run)
-    pairs = _given(config.pairs) if config.pairs else _drawn(run, tokenizer)
+    if config.episodes:
+        pairs = agent_pairs.pairs(run, tokenizer, Live("edits").tell)
+    else:
+        pairs = _given(config.pairs) if config.pairs else _drawn(run, tokenizer)
     splits: dict[str, list[dict]] = {"train": [], "validation": []}
     counts = {"pairs": len(pairs), "tasks": len({pair["id"] for pair in pairs}), "too_long": 0}
     for pair in pairs:
         try:
-            ids = _tokens(tokenizer, pair)
+            ids = pair if config.episodes else _tokens(tokenizer, pair)
         except template.ForgedToken:
             if not config.pairs:  # of our own rollouts such answers were left out before
                 raise
@@ -54,7 +57,7 @@ def data(run: runs.Run) -> dict[str, Any]:
         if _length(ids) > config.max_length:
             counts["too_long"] += 1
             continue
-        splits["validation" if sources.in_share(pair["id"], 0.1) else "train"].append({"id": pair["id"], **ids})
+        splits["validation" if sources.in_share(pair["id"], 0.1) else "train"].append({**ids, "id": pair["id"]})
     for split, kept in splits.items():
         if not kept:
             raise ValueError(f"tasks: no {split} pairs ({counts}); raise tasks.limit, rollouts or max_length")
@@ -80,6 +83,12 @@ def data(run: runs.Run) -> dict[str, Any]:
 
 def example(run: runs.Run) -> str:
     """The first task as the model will see it, before anything is generated."""
+    if run.config.episodes:
+        tokenizer = load.tokenizer(run)
+        tasks = rollout.training_tasks(run, run.config.tasks)
+        known, prompts, report = agent_rollout.crates(run, tasks, tokenizer, Live("faults").tell)
+        seen = asking.text(tokenizer, prompts[0])
+        return f"{report['frame']}\nWhat the model will see of {next(iter(known))}:\n\n{seen}"
     if run.config.pairs:
         tokenizer, pair = load.tokenizer(run), _given(run.config.pairs)[0]
         ids = template.prompt_ids(tokenizer, [{"role": "user", "content": pair["prompt"]}])
@@ -122,7 +131,9 @@ def train(run: runs.Run, live: Any = None) -> dict:
 
 
 def see(run: runs.Run) -> list[dict]:
-    """The same tasks before and after, graded; logged to samples.jsonl."""
+    """The same tasks, or faults, before and after, graded; logged to samples.jsonl."""
+    if run.config.episodes:
+        return agent_rollout.before_after(run, rollout.grader(run, lint=False), show=Live("before and after").tell)
     return rollout.before_after(run, show=Live("before and after").tell)
 
 

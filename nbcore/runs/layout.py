@@ -51,6 +51,7 @@ SAMPLES = "samples.jsonl"
 EVALUATED = ("report.json", "samples.md")  # a pair: the reports of prepared data are called so, too
 ROLLOUTS = "rollouts.jsonl"
 PROBLEMS = "problems.jsonl"
+EDITS = "edits.jsonl"
 EVENTS = "events.jsonl"
 SANDBOX = "sandbox.json"
 ADAPTER = "adapter"

@@ -84,16 +84,22 @@ def play(
 ) -> list[Played]:
     """One episode for each problem, by a run's settings."""
     settings = run.config.episodes
+    sampling = Generation(**run.config.generation.model_dump() | {"batch_size": len(chosen)})
     return agent_play.play(
         *(model, tokenizer, agent_play.speaker(tokenizer, load.date_of(run)), chosen),
         grader=grader,
-        budgets=Budget(settings.steps, settings.tokens, settings.seconds, settings.shown),
         seed=seed,
         names=settings.tools,
         brief=settings.brief,
         length=settings.length,
-        **{"sampling": Generation(**run.config.generation.model_dump(), batch_size=len(chosen)), **more},
+        **{"budgets": budget(run), "sampling": sampling, **more},
     )
+
+
+def budget(run: runs.Run, **more: Any) -> Budget:
+    """What an episode may use, by a run's settings."""
+    settings = run.config.episodes
+    return Budget(**{name: getattr(settings, name) for name in ("steps", "tokens", "seconds", "shown")} | more)
 
 
 def rollout_function(run: runs.Run, tokenizer: Any, known: dict[str, Problem], grader: RustGrader) -> Callable:
