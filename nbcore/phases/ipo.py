@@ -133,7 +133,8 @@ def train(run: runs.Run, live: Any = None) -> dict:
 def see(run: runs.Run) -> list[dict]:
     """The same tasks, or faults, before and after, graded; logged to samples.jsonl."""
     if run.config.episodes:
-        return agent_rollout.before_after(run, rollout.grader(run, lint=False), show=Live("before and after").tell)
+        most = run.config.generation.max_new_tokens
+        return agent_rollout.before_after(run, run.config.episodes, most, show=Live("before and after").tell)
     return rollout.before_after(run, show=Live("before and after").tell)
 
 

@@ -12,14 +12,18 @@ from datasets import Dataset
 from trl import SFTConfig, SFTTrainer
 
 from nbcore import runs
+from nbcore.agent.tools import NAMES
 from nbcore.chat import actions, renderer, template
+from nbcore.config.agent import Playing
 from nbcore.core import lines
 from nbcore.core.records import Row
 from nbcore.data import from_run, metadata, preferences, sources
 from nbcore.tasks import sets
-from nbcore.training import asking, fit, lessons, load, lora, order, packing, rollout
+from nbcore.training import agent_rollout, asking, fit, lessons, load, lora, order, packing, rollout
 from nbcore.training.remembered import remembered
 from nbcore.view.live import Live
+
+ACTION = 512  # tokens of one action of an agent that is shown before and after
 
 
 @remembered
@@ -190,7 +194,10 @@ def train(run: runs.Run, live: Any = None) -> dict:
 
 
 def see(run: runs.Run) -> list[dict]:
-    """The same tasks before and after, graded; logged to samples.jsonl."""
+    """The same tasks, or faults to repair, before and after, graded; logged to samples.jsonl."""
+    if wanted := run.config.episodes:
+        playing = Playing(tools=wanted.tools or [*NAMES], brief=wanted.brief, shown=wanted.shown)
+        return agent_rollout.before_after(run, playing, ACTION, show=Live("before and after").tell)
     return rollout.before_after(run, show=Live("before and after").tell)
 
 

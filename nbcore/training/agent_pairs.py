@@ -45,11 +45,12 @@ def _drawn(run: runs.Run, tokenizer: Any, show: Callable[[activity.Doing], None]
     doing("loading the model")
     policy = load.policy(run, run.parent)
     chosen = [problem for problem in known.values() for _ in range(config.rollouts)]
+    settings = config.episodes.model_copy(update={"steps": 1})
     games = agent_rollout.play(
-        *(run, policy, tokenizer, chosen, grader, config.seed),
+        *(run, settings, policy, tokenizer, chosen, grader, config.seed),
         sampling=config.generation,
-        opening=lambda problem: [("read_file", {} if config.episodes.brief else {"path": problem.root})],
-        budgets=agent_rollout.budget(run, steps=1),
+        opening=lambda problem: [("read_file", {} if settings.brief else {"path": problem.root})],
+        length=settings.length,
         doing=doing,
     )
     found = paired(games, config.pairs_per_task, config.seed)

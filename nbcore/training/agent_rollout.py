@@ -21,6 +21,7 @@ from nbcore.agent.episode import Budget
 from nbcore.agent.played import Played
 from nbcore.agent.problem import Problem
 from nbcore.config import Generation
+from nbcore.config.agent import Playing
 from nbcore.core import lines
 from nbcore.core.records import Task
 from nbcore.grading import reward, verdicts
@@ -75,6 +76,7 @@ def crates(
 
 def play(
     run: runs.Run,
+    settings: Playing,
     model: Any,
     tokenizer: Any,
     chosen: Sequence[Problem],
@@ -82,24 +84,16 @@ def play(
     seed: int,
     **more: Any,
 ) -> list[Played]:
-    """One episode for each problem, by a run's settings."""
-    settings = run.config.episodes
-    sampling = Generation(**run.config.generation.model_dump() | {"batch_size": len(chosen)})
+    """One episode for each problem, in the frame of a run's model; `more` is agent_play.play's."""
     return agent_play.play(
         *(model, tokenizer, agent_play.speaker(tokenizer, load.date_of(run)), chosen),
         grader=grader,
         seed=seed,
+        budgets=Budget(settings.steps, settings.tokens, settings.seconds, settings.shown),
         names=settings.tools,
         brief=settings.brief,
-        length=settings.length,
-        **{"budgets": budget(run), "sampling": sampling, **more},
+        **more,
     )
-
-
-def budget(run: runs.Run, **more: Any) -> Budget:
-    """What an episode may use, by a run's settings."""
-    settings = run.config.episodes
-    return Budget(**{name: getattr(settings, name) for name in ("steps", "tokens", "seconds", "shown")} | more)
 
 
 def rollout_function(run: runs.Run, tokenizer: Any, known: dict[str, Problem], grader: RustGrader) -> Callable:
@@ -111,13 +105,15 @@ def rollout_function(run: runs.Run, tokenizer: Any, known: dict[str, Problem], g
 
     def function(prompts: list[str], trainer: Any) -> dict[str, Any]:
         policy = trainer.accelerator.unwrap_model(trainer.model)
-        size = -(-len(prompts) // trainer.chunks)
+        size, settings = -(-len(prompts) // trainer.chunks), run.config.episodes
+        how = {"sampling": Generation(**run.config.generation.model_dump(), batch_size=size)}
+        how |= {"length": settings.length}
         games: list[Played] = []
         with lora.folded(policy), logits.finite(policy):
             for start in range(0, len(prompts), size):
                 chosen = [known[id_] for id_ in prompts[start : start + size]]
                 seed = random.Random(f"{run.config.seed} {trainer.state.global_step} {start}").getrandbits(31)
-                games += play(run, policy, tokenizer, chosen, grader, seed)
+                games += play(run, settings, policy, tokenizer, chosen, grader, seed, **how)
         prompt_ids, completion_ids, mask, _ = zip(*(game.ids() for game in games), strict=True)
         return {
             **{"prompt_ids": list(prompt_ids), "completion_ids": list(completion_ids), "logprobs": None},
@@ -190,20 +186,25 @@ def rewards(size: int, patience: int) -> list[Callable]:
 
 
 def before_after(
-    run: runs.Run, grader: RustGrader, count: int = 8, show: Callable[[activity.Doing], None] = lambda doing: None
+    run: runs.Run,
+    settings: Playing,
+    max_new_tokens: int,
+    count: int = 8,
+    show: Callable[[activity.Doing], None] = lambda doing: None,
 ) -> list[dict]:
-    """The same faults of validation tasks repaired by the parent's policy and by this run's, logged once."""
+    """The same faults of validation tasks repaired by the parent's policy and by this run's, greedily, logged once.
+    `max_new_tokens` is the cap of an action."""
     if len(run.samples()) == 2 * count:
         return run.samples()
     doing = activity.Activity(run.path, show)
-    tokenizer = load.tokenizer(run)
+    tokenizer, grader = load.tokenizer(run), rollout.grader(run, lint=False)
     tasks = sets.tasks("katas", "validation", 4 * count, run.config.seed)
     chosen = making.drawn(tasks, count, run.config.seed, grader, doing)
-    greedy = Generation(max_new_tokens=run.config.generation.max_new_tokens)
+    how = {"sampling": Generation(max_new_tokens=max_new_tokens), "doing": doing}
     rows = []
     for when, of in (("before", run.parent), ("after", run)):
         policy = load.policy(run, of)
-        games = play(run, policy, tokenizer, chosen, grader, run.config.seed, sampling=greedy, doing=doing)
+        games = play(run, settings, policy, tokenizer, chosen, grader, run.config.seed, **how)
         rows += [{"when": when, "completion": game.record()["diff"], **game.record()} for game in games]
         del policy  # two of them do not fit where one barely does
         gc.collect()
