@@ -78,7 +78,9 @@ def data(run: runs.Run) -> dict[str, Any]:
     if config.episodes:
         known, rendered, report = agent_rollout.crates(run, tasks, tokenizer, Live("faults").tell)
         rows = [{"prompt": id_, "task": id_} for id_ in known]  # what TRL hands back as a prompt is a fault's id
-        return _ordered(run, rows, rendered, read | report) | {"problems": known, "tokenizer": tokenizer}
+        tasks = {id_: problem.record() for id_, problem in known.items()}
+        kept = {"tasks": tasks, "problems": known, "tokenizer": tokenizer}
+        return _ordered(run, rows, rendered, read | report) | kept
     form = asking.form(run)
     rendered = [template.prompt_ids(tokenizer, sets.question(task, form)) for task in tasks]
     rows = [{"prompt": sets.question(task, form), "task": task["id"]} for task in tasks]
