@@ -95,7 +95,9 @@ def choose(store: str | Path, run: str | None = None) -> Chosen:
     others = [each for each in trained if measured[each.id] and each.id not in inside]
     followed = {link.id for each in others for link in choice.lineage(each) if link.id != each.id}
     ends = [Stage(each.phase, each, measured[each.id][-1]) for each in others if each.id not in followed]
-    waiting = [each for each in trained if not measured[each.id] and (each == last or _is_ahead(each, last, inside))]
+    looked_at = [each for each in finished if config.TABLE[each.phase].measures and each not in evaluations]
+    seen = {each.id for each in trained if measured[each.id] or any(is_of(other, each) for other in looked_at)}
+    waiting = [each for each in trained if each.id not in seen and (each == last or _is_ahead(each, last, inside))]
     return Chosen(stages, ends[::-1], waiting[::-1])
 
 

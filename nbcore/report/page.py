@@ -42,7 +42,7 @@ def table(store: str | Path, run: str | None = None) -> Any:
     note += lineage.degraded(stages)
     red = "".join(f"\n{line}" for line in decisions.waived(stages))
     drawn = Table(
-        title=lineage.summary(stages),
+        title=repairs.summary(store, stages),
         caption=Text.assemble(note, (red, "bold red")),
         title_justify="left",
         caption_justify="left",
@@ -101,7 +101,7 @@ def build(store: str | Path, out: str | Path | None = None, run: str | None = No
 </head>
 <body>
 <main>
-{_header(stages) if chosen else ""}
+{_header(stages, repairs.summary(store, stages)) if chosen else ""}
 {body}
 </main>
 </body>
@@ -138,7 +138,7 @@ def _stopped(why: str) -> str:
     return f'<section><h2>Stopped by a gate</h2><p class="stopped" style="color:{color}">{escape(why)}</p></section>'
 
 
-def _header(stages: Sequence[Stage]) -> str:
+def _header(stages: Sequence[Stage], lead: str) -> str:
     evaluated = [stage for stage in stages if stage.evaluation]
     newest = stages[-1].run or stages[-1].evaluation
     path = " → ".join(stage.label for stage in stages)
@@ -169,7 +169,7 @@ def _header(stages: Sequence[Stage]) -> str:
     return f"""<header>
 <p class="kicker">{escape(path)}</p>
 <h1>Teaching a language model Rust</h1>
-<p class="lead">{escape(lineage.summary(stages)).replace(" %", "&nbsp;%")}</p>
+<p class="lead">{escape(lead).replace(" %", "&nbsp;%")}</p>
 <ul class="tiles">{tiles}</ul>
 <p class="quiet">Base model {escape(lineage.base(newest))}. Every program below was compiled by rustc and run against
 tests that the model never saw.</p>

@@ -37,6 +37,17 @@ def section(store: str | Path, stages: Sequence[Stage]) -> str:
     return f'<section><h2>Repairs</h2><div class="wide">{table}</div>{pairs}<p class="quiet">{NOTE}</p></section>'
 
 
+def summary(store: str | Path, stages: Sequence[Stage]) -> str:
+    """The result in a sentence: of the tasks, and of repairs where nothing but those was measured."""
+    told = [
+        f"{label} repairs {_rate(measured, 'repair_rate')} of {measured['n']} faults ({name})"
+        for label, name, measured in _measured(store, stages)
+    ]
+    if told and not any(stage.evaluation for stage in stages):
+        return "; ".join(told) + "."
+    return lineage.summary(stages)
+
+
 def _measured(store: str | Path, stages: Sequence[Stage]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     """(phase, task set, what was measured), from the newest evaluation of each model that has the set."""
     listed = [run for run in runs.listing(store) if run.finished and config.TABLE[run.phase].measures]
