@@ -77,6 +77,7 @@ def build(store: str | Path, out: str | Path | None = None, run: str | None = No
     sections = (
         _results,
         task_sets.section,
+        lambda stages: repairs.section(store, stages),
         decisions.section,
         _programs,
         _losses,
@@ -86,8 +87,7 @@ def build(store: str | Path, out: str | Path | None = None, run: str | None = No
     )
     parts = [_stopped(stopped)] if stopped else []
     if chosen:
-        beside_them = (repairs.section(store, stages), experiments.section(store), _beside(chosen))
-        parts += [*(section(stages) for section in sections), *beside_them]
+        parts += [*(section(stages) for section in sections), experiments.section(store), _beside(chosen)]
     body = "\n".join(filter(None, parts))
     page = f"""<!doctype html>
 <html lang="en">
