@@ -46,6 +46,7 @@ def record(experiment: Experiment, measured: Sequence[Measured]) -> dict[str, An
         ]
         if all(documents for side in sides for documents in side.values()):
             found = effect(*sides, None, experiment.alpha, None)
+            found["better"], found["worse"] = found["worse"], found["better"]  # fewer nats are better
             effects.append({"arm": arm.name, "measure": PERPLEXITY, "decides": False, **found})
     deciding = [each for each in effects if each["decides"]]
     adjusted = stats.holm([each["effect"]["p"] for each in deciding])

@@ -61,7 +61,7 @@ def executed(monkeypatch):
                 rows.append(
                     {**sample, "verdict": "pass" if passed else "tests_failed", "passed": passed, "compiles": 1}
                 )
-                rows.append({"id": f"d{number}", "split": "perplexity", "nll": 10 + draw.random(), "tokens": 10})
+                rows.append({"id": f"d{number}", "split": "perplexity", "nll": 10 + draw.random() - gain, "tokens": 10})
             run.sample(*rows)
             run.finish({"perplexity": {"value": 2.0}, "heldout": {"n": 120}}, device="CPU", base="seedling")
             return None
@@ -237,9 +237,14 @@ def test_four_equal_answers_do_not_show_that_there_is_no_difference(n, said):
     assert effects.verdict(found["effect"], 1.0, 0.05, 0.05)[0] == said and found["power"] is None
 
 
-def test_other_tasks_in_an_arm_are_refused(tmp_path, executed):
+def test_fewer_nats_are_better_and_other_tasks_in_an_arm_are_refused(tmp_path, executed):
     loaded = experiments.load(written())
     measured = running.run(loaded, tmp_path)
+    nats = next(each for each in effects.record(loaded, measured)["effects"] if each["measure"] == effects.PERPLEXITY)
+    fewer = nats["effect"]["value"] < 0
+    assert (nats["better"] > nats["worse"]) == fewer, (
+        "fewer nats are better: the columns once stood the other way round"
+    )
     other = measured[-1].evaluation
     samples = (other.path / layout.SAMPLES).read_text().replace('"id": "t5"', '"id": "t500"')
     (other.path / layout.SAMPLES).write_text(samples)
