@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-import yaml
+from nbcore.core import plain_yaml
 
 LONGEST = 1 << 16  # characters of a file that are looked at
 # The words that a licence file begins with -> what the Hub and SPDX call it. The first that fits counts.
@@ -59,8 +59,8 @@ def _front_matter(text: str) -> str | None:
     """`license` of a card's front matter; where that is "other", the name that it gives the licence."""
     found = re.match(r"---\r?\n(.*?)\n---", text, re.DOTALL)
     try:
-        values = yaml.safe_load(found[1]) if found else None
-    except yaml.YAMLError:
+        values = plain_yaml.parse(found[1]) if found else None
+    except ValueError:  # a card that is no YAML states no licence
         return None
     if not isinstance(values, dict):
         return None
