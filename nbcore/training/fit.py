@@ -172,9 +172,10 @@ def _resume_from(run: runs.Run, facts: dict[str, Any]) -> checkpoints.Checkpoint
         then = checkpoint.facts.get(name, facts[name])  # checkpoints of earlier versions know nothing of "rendered"
         if then != facts[name]:
             what = "rendered token ids (another chat template or tokenizer)" if name == "rendered" else name
+            that = "the rows, or the chat template that renders them" if name == "data" else "that"
             raise ValueError(
                 f"{what}: {run.id} stands at step {checkpoint.step} on {then}, now it is "
-                f'{facts[name]}; restore that, or begin anew under a name of its own: overrides = {{"name": "…"}}'
+                f'{facts[name]}; restore {that}, or begin anew under a name of its own: overrides = {{"name": "…"}}'
             )
     then = checkpoint.facts["versions"]
     moved = {name: f"{then.get(name)} → {new}" for name, new in facts["versions"].items() if then.get(name) != new}

@@ -238,7 +238,7 @@ def test_other_tokens_under_a_checkpoint_are_refused(chain, tmp_path, monkeypatc
         return tokenizer
 
     monkeypatch.setattr(load, "tokenizer", edited)
-    with pytest.raises(ValueError, match=r"^rendered token ids .*: sft/.* stands at step 2 on .*; restore"):
+    with pytest.raises(ValueError, match=r"^data: sft/.* at step 2 on .*; restore the rows, or the chat template"):
         sft.train(run)
 
 
