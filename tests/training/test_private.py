@@ -174,7 +174,8 @@ def private_names(tree):
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__"):
             owner = node.value.id if isinstance(node.value, ast.Name) else ""
-            if node.attr not in ("_asdict", "_fields", "_replace") and not (owner in ("self", "cls") and node.attr in ours):
+            public = node.attr in ("_asdict", "_fields", "_replace")  # of named tuples, in spite of their names
+            if not public and not (owner in ("self", "cls") and node.attr in ours):
                 yield node.attr, node.lineno
 
 
