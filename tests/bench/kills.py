@@ -87,8 +87,8 @@ def main(kills: int, seed: int, folder: Path, stages: str = STAGES) -> bool:
         disk = folder / f"disk{number}"
         process = start(pipeline, disk, folder / "mirror")
         if done < kills:
-            # Long enough that some get into the training, short enough that all the kills fit into the whole, even where
-            # the undisturbed run shared the machine and took several times as long.
+            # Long enough that some get into the training, short enough that all the kills fit into the whole, even
+            # where the undisturbed run shared the machine and took several times as long.
             patience = draw.uniform(2, min(2.5 * whole / kills + 12, whole / 3, 40))
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=patience)
