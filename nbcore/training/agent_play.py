@@ -42,12 +42,8 @@ def first_prompt(renderer: Renderer, problem: Problem, names: Sequence[str] = NA
     """The ids that the first action of an episode goes on from."""
     with tempfile.TemporaryDirectory(prefix="nbcore-agent-") as folder:
         raw = isinstance(renderer, Harmony)
-        episode = Episode.begun(problem, Path(folder, "crate"), None, raw, names, **_briefly(brief))
+        episode = Episode.begun(problem, Path(folder, "crate"), None, raw, names, brief)
         return renderer.prompt({"messages": episode.messages(), "tools": episode.tools})
-
-
-def _briefly(brief: bool) -> dict[str, bool]:
-    return {"brief": True} if brief else {}
 
 
 def play(
@@ -95,10 +91,7 @@ def play(
             return play(model, tokenizer, renderer, problems, folder=Path(made), **options)
     budget, drawing = budgets or Budget(), sampling or Generation()
     as_text = isinstance(renderer, Harmony) if raw is None else raw
-    made = [
-        Episode.begun(one, folder / str(at), budget, as_text, names, **_briefly(brief))
-        for at, one in enumerate(problems)
-    ]
+    made = [Episode.begun(one, folder / str(at), budget, as_text, names, brief) for at, one in enumerate(problems)]
     games = [Played(episode, episode.messages()) for episode in made]
     if opening:
         _open(games, opening, grader)
