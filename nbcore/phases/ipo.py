@@ -7,7 +7,6 @@ The log-ratio is policy over reference, and the reference is the parent (the SFT
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from datasets import Dataset
@@ -18,9 +17,8 @@ from nbcore.chat import template
 from nbcore.core import lines
 from nbcore.core.records import Pair
 from nbcore.data import preferences, sources
-from nbcore.runs import commit, pausing
 from nbcore.tasks import sets
-from nbcore.training import agent_pairs, agent_rollout, asking, fit, load, lora, order, packing, private, rollout
+from nbcore.training import agent_pairs, agent_rollout, asking, fit, load, lora, once, order, packing, private, rollout
 from nbcore.training.remembered import remembered
 from nbcore.view.live import Live
 
@@ -157,16 +155,12 @@ def _given(path: str) -> list[Pair]:
 
 def _drawn(run: runs.Run, tokenizer: Any) -> list[Pair]:
     """The pairs of graded rollouts, written once and read back on a resume."""
-    if not (run.path / PAIRS).is_file():
-        text = "".join(json.dumps(pair, ensure_ascii=False) + "\n" for pair in _pairs(run, tokenizer))
-        pausing.write(run.path, lambda: commit.write_durably(run.path / PAIRS, text))
-        run.event("pairs", sha256=commit.sha256(run.path / PAIRS))
+    path = run.path / PAIRS
+    if not path.is_file():
+        once.write(run, path, _pairs(run, tokenizer), "pairs")
         run.publish()
-    if any(row["sha256"] != commit.sha256(run.path / PAIRS) for row in run.events("pairs")[-1:]):
-        raise ValueError(
-            f"pairs: {run.path / PAIRS} is not what was written; delete it, and the rollouts are drawn anew"
-        )
-    return [pair for _, pair in lines.parsed(run.path / PAIRS, Pair.parse, "pairs")]
+    once.require(run, path, "pairs", "pairs", "the rollouts are drawn anew")
+    return [pair for _, pair in lines.parsed(path, Pair.parse, "pairs")]
 
 
 def _pairs(run: runs.Run, tokenizer: Any) -> list[Pair]:

@@ -6,7 +6,6 @@ What a policy sampled is what is trained on: nothing is decoded and encoded agai
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,8 +13,8 @@ from typing import Any
 from nbcore import runs
 from nbcore.agent.played import Played
 from nbcore.core import lines
-from nbcore.runs import activity, commit, layout, pausing
-from nbcore.training import agent_rollout, load, rollout
+from nbcore.runs import activity, layout
+from nbcore.training import agent_rollout, load, once, rollout
 
 
 def pairs(run: runs.Run, tokenizer: Any, show: Callable[[activity.Doing], None]) -> list[dict[str, Any]]:
@@ -27,12 +26,9 @@ def pairs(run: runs.Run, tokenizer: Any, show: Callable[[activity.Doing], None])
     path = run.path / layout.EDITS
     if not path.is_file():
         drawn = _drawn(run, tokenizer, show)
-        text = "".join(json.dumps(row) + "\n" for row in drawn)
-        pausing.write(run.path, lambda: commit.write_durably(path, text))
-        run.event("edits", sha256=commit.sha256(path), pairs=len(drawn))
+        once.write(run, path, drawn, "edits", pairs=len(drawn))
         run.publish()
-    if any(row["sha256"] != commit.sha256(path) for row in run.events("edits")[-1:]):
-        raise ValueError(f"pairs: {path} is not what was written; delete it, and the edits are drawn anew")
+    once.require(run, path, "edits", "pairs", "the edits are drawn anew")
     return lines.read(path)
 
 

@@ -8,7 +8,6 @@ that were not needed.
 from __future__ import annotations
 
 import gc
-import json
 import random
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -26,9 +25,9 @@ from nbcore.core import lines
 from nbcore.core.records import Task
 from nbcore.grading import reward, verdicts
 from nbcore.grading.grader import RustGrader
-from nbcore.runs import activity, commit, layout, pausing
+from nbcore.runs import activity, layout
 from nbcore.tasks import sets
-from nbcore.training import agent_play, load, logits, lora, rollout
+from nbcore.training import agent_play, load, logits, lora, once, rollout
 
 COMPONENTS = ("passed", "valid", "left")
 CHEATS = reward.CHEATS | {"rejected"}  # ends of an episode that left what is not even compiled
@@ -46,11 +45,8 @@ def problems(
     if not path.is_file():
         doing = activity.Activity(run.path, show)
         drawn = making.drawn(tasks, run.config.episodes.faults, run.config.seed, grader, doing)
-        text = "".join(json.dumps(problem.record(), ensure_ascii=False) + "\n" for problem in drawn)
-        pausing.write(run.path, lambda: commit.write_durably(path, text))
-        run.event("problems", sha256=commit.sha256(path), faults=len(drawn))
-    if any(row["sha256"] != commit.sha256(path) for row in run.events("problems")[-1:]):
-        raise ValueError(f"problems: {path} is not what was written; delete it, and they are made anew")
+        once.write(run, path, [problem.record() for problem in drawn], "problems", faults=len(drawn))
+    once.require(run, path, "problems", "problems", "they are made anew")
     return [Problem.of_record(row) for row in lines.read(path)]
 
 

@@ -12,8 +12,8 @@ from nbcore.agent.tools import NAMES
 from nbcore.chat.renderer import Harmony
 from nbcore.core import lines
 from nbcore.core.records import Row
-from nbcore.runs import activity, commit
-from nbcore.training import agent_play, load
+from nbcore.runs import activity
+from nbcore.training import agent_play, load, once
 
 EPISODES = "episodes.jsonl"
 
@@ -30,10 +30,9 @@ def rows(
         tools = wanted.tools or NAMES
         options = {"seed": run.config.seed, "raw": raw, "tools": tools, "brief": wanted.brief, "shown": wanted.shown}
         recording.record(path, wanted.source, wanted.played, jobs=wanted.jobs, progress=doing, **options)
-        run.event("episodes", sha256=commit.sha256(path))
+        once.note(run, path, "episodes")
         run.publish()
-    if any(row["sha256"] != commit.sha256(path) for row in run.events("episodes")[-1:]):
-        raise ValueError(f"episodes: {path} is not what was written; delete it, and it is recorded anew")
+    once.require(run, path, "episodes", "episodes", "it is recorded anew")
     played = [Row.parse(row) for row in lines.read(path)]
     practised = recording.practice(wanted.source, wanted.practice, run.config.seed, raw) if wanted.practice else []
     counts = Counter(row["meta"]["variant"] for row in [*played, *practised])

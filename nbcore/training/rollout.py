@@ -17,9 +17,9 @@ from nbcore.core import lines
 from nbcore.core.records import Completion, Sample, Task, Verdict
 from nbcore.grading import verdicts
 from nbcore.grading.grader import RustGrader
-from nbcore.runs import activity, commit, layout, pausing
+from nbcore.runs import activity, layout
 from nbcore.tasks import checking, katas, sets
-from nbcore.training import asking, beside, load
+from nbcore.training import asking, beside, load, once
 from nbcore.training.generate import generate
 
 ENOUGH = 4  # an answer that is not over by then has lost its way, and would cost the most of all
@@ -103,12 +103,9 @@ def several(
         solved = solve(policy, tokenizer, repeated, generation, run.config.seed, judge, doing, form)
         for row in solved:
             del row["seconds"]  # the same rollouts are the same bytes, however long they took
-        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in solved)
-        pausing.write(run.path, lambda: commit.write_durably(path, text))
-        run.event("rollouts", sha256=commit.sha256(path))
+        once.write(run, path, solved, "rollouts")
         run.publish()
-    if any(row["sha256"] != commit.sha256(path) for row in run.events("rollouts")[-1:]):
-        raise ValueError(f"rollouts: {path} is not what was written; delete it, and they are drawn anew")
+    once.require(run, path, "rollouts", "rollouts", "they are drawn anew")
     return lines.read(path)
 
 
