@@ -8,6 +8,7 @@ from pathlib import Path
 import trl
 from tokenizers import AddedToken
 
+from nbcore.chat.template import IGNORED
 from nbcore.training import load
 
 FOLDERS = (Path(trl.__file__).parent / "chat_templates", Path(__file__).parent / "published")
@@ -30,3 +31,13 @@ def tokenizer(name):
     made.chat_template = source
     made.name_or_path = name
     return made
+
+
+def emitted(sample):
+    """The ids of each run of trained tokens."""
+    runs, inside = [], False
+    for label in sample.labels:
+        if label != IGNORED:
+            runs = [*runs[:-1], [*runs[-1], label]] if inside else [*runs, [label]]
+        inside = label != IGNORED
+    return runs

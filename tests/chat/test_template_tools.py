@@ -43,22 +43,12 @@ def row(**more):
     return {"id": "r", "messages": messages, "tools": TOOLS}
 
 
-def emitted(sample):
-    """The ids of each run of trained tokens."""
-    runs, inside = [], False
-    for label in sample.labels:
-        if label != IGNORED:
-            runs = [*runs[:-1], [*runs[-1], label]] if inside else [*runs, [label]]
-        inside = label != IGNORED
-    return runs
-
-
 @pytest.mark.parametrize("name", CALLS)
 def test_all_actions_are_trained_and_nothing_else(name):
     """A mask that is off trains the results of tools: the model then writes its own test results."""
     tokenizer = templates.tokenizer(name)
     samples = template_tools.render(tokenizer, row())
-    texts = [tokenizer.decode(ids) for sample in samples for ids in emitted(sample)]
+    texts = [tokenizer.decode(ids) for sample in samples for ids in templates.emitted(sample)]
     assert len(texts) == 5 and all(text.endswith(tokenizer.decode([frame.frame(tokenizer).end])) for text in texts)
     assert CALLS[name] in texts[0] and "x\\ny" in texts[1].replace("x\ny", "x\\ny")
     assert [place for place, text in enumerate(texts) if "answer" in text] == [2, 4]
@@ -105,7 +95,7 @@ def test_random_rows_are_rendered_whole_or_refused(name, whole):
     steps = sum(
         len(message.get("tool_calls") or [1]) for message in whole["messages"] if message["role"] == "assistant"
     )
-    assert sum(len(emitted(sample)) for sample in samples) == steps
+    assert sum(len(templates.emitted(sample)) for sample in samples) == steps
     for sample in samples:
         assert all(label in (IGNORED, id_) for id_, label in zip(sample.ids, sample.labels, strict=True))
 
@@ -156,7 +146,7 @@ def test_what_is_trained_reads_back_as_the_action(name):
     read = [
         template_calls.parse(tokenizer, ids, TOOLS)
         for sample in template_tools.render(tokenizer, row())
-        for ids in emitted(sample)
+        for ids in templates.emitted(sample)
     ]
     assert [one.action for one in read] == [
         harmony.Call("read_file", {"path": "a.rs"}, '{"path": "a.rs"}'),

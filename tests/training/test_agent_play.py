@@ -31,16 +31,6 @@ def model():
     return AutoModelForCausalLM.from_pretrained(str(load.SEEDLING))
 
 
-def emitted(sample):
-    """The ids of each run of trained tokens."""
-    runs, inside = [], False
-    for label in sample.labels:
-        if label != IGNORED:
-            runs = [*runs[:-1], [*runs[-1], label]] if inside else [*runs, [label]]
-        inside = label != IGNORED
-    return runs
-
-
 def speaks(model, monkeypatch, said):
     """Have the model emit these ids: an action for each call of generate, the same in every row."""
     coming = iter(said)
@@ -61,7 +51,7 @@ def test_what_is_played_is_what_is_trained(way, model, grader, tmp_path, monkeyp
     raw = way == "harmony"
     [row] = scripted.demonstrate([(PROBLEM, "direct")], grader, tmp_path, raw=raw, names=FEW)
     [sample] = speaker.render(row)
-    speaks(model, monkeypatch, emitted(sample))
+    speaks(model, monkeypatch, templates.emitted(sample))
     monkeypatch.setattr(model.config, "max_position_embeddings", 4096)  # tools as JSON are long
     games = agent_play.play(model, tokenizer, speaker, [PROBLEM, PROBLEM], grader=grader, names=FEW)
     for game in games:

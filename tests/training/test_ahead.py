@@ -9,10 +9,7 @@ from nbcore import runs
 from nbcore.chat import template
 from nbcore.tasks import katas
 from nbcore.training import ahead, asking, generate, load
-
-
-def without_clock(answers):
-    return [{name: value for name, value in answer.items() if name != "seconds"} for answer in answers]
+from tests.training.clock import without_clock
 
 
 def test_what_is_told_while_generating_is_what_is_generated(store):

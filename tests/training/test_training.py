@@ -13,6 +13,7 @@ from nbcore import runs
 from nbcore.chat import template
 from nbcore.tasks import katas, sets
 from nbcore.training import corpus, generate, load, lora, memory, tokenizer
+from tests.training.clock import without_clock
 
 SEEDLING = load.tokenizer_at(str(load.SEEDLING))
 
@@ -65,10 +66,6 @@ def test_documents_become_whole_rows_and_cuts_are_counted():
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     return runs.open(configs.load("configs/evaluate/tiny.yaml"), tmp_path_factory.mktemp("store"))
-
-
-def without_clock(answers):
-    return [answer | {"seconds": 0} for answer in answers]
 
 
 def test_batches_change_no_greedy_answer(run):
@@ -191,7 +188,7 @@ def test_generation_halves_its_batches_where_memory_runs_out(run, capsys):
     model.generate = tight
     done = []
     again = generate.generate(model, SEEDLING, prompts, settings, progress=done.append)
-    assert [each | {"seconds": 0} for each in again] == [each | {"seconds": 0} for each in calm]
+    assert without_clock(again) == without_clock(calm)
     assert sizes == [8, 4, 2, 2, 2, 2] and [each for each in done if each == int(each)] == [2, 4, 6, 8]
     assert done == sorted(done) and len(done) > 8, "it is told after every token"
     assert "out of memory with 8 side by side: going on with 4" in capsys.readouterr().out
