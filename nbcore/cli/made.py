@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich import progress as bars
 
+from nbcore.cli import bars
 from nbcore.cli.runs import err, out
 from nbcore.config import prompt_form
 from nbcore.runs import commit
@@ -43,18 +43,7 @@ def mutants(
     from nbcore.data import mutants as made
 
     began = time.monotonic()
-    kinds = (bars.BarColumn, bars.MofNCompleteColumn, bars.TimeElapsedColumn, bars.TimeRemainingColumn)
-    columns = (bars.TextColumn("{task.description}"), *(kind() for kind in kinds))
-    with bars.Progress(*columns, console=err, disable=not err.is_terminal) as shown:
-        under_way: dict[str, bars.TaskID] = {}
-
-        def progress(words: str, done: int, total: int) -> None:
-            if words not in under_way:
-                under_way[words] = shown.add_task(words, total=total)
-                if not err.is_terminal:
-                    err.print(f"{words}: up to {total}")
-            shown.update(under_way[words], completed=done, total=total)
-
+    with bars.by_kind("up to ") as progress:
         report = made.make(
             out_,
             tasks,

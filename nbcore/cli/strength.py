@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich import progress as bars
 
-from nbcore.cli.runs import Judged, Store, err, out
+from nbcore.cli import bars
+from nbcore.cli.runs import Judged, Store, out
 from nbcore.core import environment, lines
 from nbcore.runs import commit
 
@@ -58,7 +57,7 @@ def strength(
         measured.report([], [])  # says why not
     grader = RustGrader(jobs=jobs, lint=False)
     try:
-        with _progress() as tell:
+        with bars.by_kind() as tell:
             kept = out_.with_name(f"{out_.name}.{drawn.sha256[:8]}.verdicts.jsonl")
             verdicts = _graded(grader, programs, kept, tell)
             accepted = [row["id"] for row in verdicts if row["passed"]]
@@ -126,20 +125,3 @@ def _graded(grader: Any, programs: dict[str, dict], kept: Path, tell: Callable[[
     for _ in batch.grade(grader, todo, kept, lambda done: tell("grading", done, len(todo))) if todo else ():
         pass
     return [row for row in lines.read(kept) if row["id"] in programs]
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    kinds = (bars.BarColumn, bars.MofNCompleteColumn, bars.TimeElapsedColumn, bars.TimeRemainingColumn)
-    columns = (bars.TextColumn("{task.description}"), *(kind() for kind in kinds))
-    with bars.Progress(*columns, console=err, disable=not err.is_terminal) as shown:
-        known: dict[str, bars.TaskID] = {}
-
-        def tell(words: str, done: int, total: int) -> None:
-            if words not in known:
-                known[words] = shown.add_task(words, total=total)
-                if not err.is_terminal:
-                    err.print(f"{words}: {total}")
-            shown.update(known[words], completed=done, total=total)
-
-        yield tell
