@@ -7,7 +7,7 @@ root="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 venv="$root/.venv"
 log="${TMPDIR:-/tmp}/nbcore-setup.$$.log"
 cpu_index="https://download.pytorch.org/whl/cpu"   # PyTorch's own index of builds without CUDA
-needs_gpu=" unsloth vllm flash-attn "
+needs_gpu=" unsloth vllm flash-attn kernels "
 py=""          # the interpreter everything is installed for
 prefix=""      # where it lives, and where the stamp is written
 
@@ -23,8 +23,9 @@ Arguments after run or test are passed on:
   bash colab_setup.sh run --only sft,ipo --set sft.max_steps=2
   bash colab_setup.sh test -m "not slow" -k place
 
-  --with EXTRA   also install an optional part of pyproject.toml: lab (JupyterLab), flash-attn (needs an NVIDIA
-                 GPU); nothing uses the others yet: unsloth, vllm (both need an NVIDIA GPU), harmony, lm-eval
+  --with EXTRA   also install an optional part of pyproject.toml: lab (JupyterLab), lm-eval (general benchmarks
+                 in evaluations); with an NVIDIA GPU unsloth, vllm, flash-attn and kernels (docs/backends.md); nothing
+                 uses harmony yet
   --help         this text
 
 Needs bash, git and Python 3.11 to 3.13. On Colab packages go into the runtime, and what the runtime brings

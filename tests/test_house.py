@@ -24,7 +24,7 @@ WITHOUT_TORCH = ("core", "stats", "config", "grading", "chat", "tasks", "runs", 
 BESIDE = {"gates": ("data", "training", "view"), "agent": ("data",), "training": ("agent",)}
 BESIDE["report"] = ("phases",)  # the evaluation: an audit measures anew what it has recorded
 # Imported only where a person asked for them, so not in requirements.txt.
-OPTIONAL = {"google", "IPython", "xllamacpp"}
+OPTIONAL = {"google", "IPython", "lm_eval", "xllamacpp"}
 
 
 def module_name(path: Path) -> str:

@@ -15,12 +15,15 @@ import yaml
 from nbcore import config as configs
 from nbcore import runs
 from nbcore.config import knobs
+from tests.gates import made
 
 REPO = Path(__file__).resolve().parents[1]
 NOTEBOOKS = {path.stem: path for path in sorted((REPO / "notebooks").glob("*.ipynb"))}
 PHASE = {"_".join(stem.split("_")[1:]): stem for stem in NOTEBOOKS if stem != "00_start"}
 CHECKS = {"00_start": "stages"}  # the cell that looks at the parameters; elsewhere it is the config cell
 MIDDLE = {  # for model, loss, train
+    "lang_adapter": ["model", "loss", "train", "experts"],
+    "sft": ["model", "loss", "train", "experts"],
     "evaluate": ["model", "metric", "measure", "agent"],
     "data": ["rules", "mixture", "build"],
     "export": ["model", "merge", "gguf"],
@@ -299,6 +302,15 @@ def test_a_mistake_is_one_clear_line_and_leaves_nothing(tmp_path, mistake):
     assert code == 1 and error.startswith(("ValueError: ", "FileNotFoundError: "))
     assert all(word in error for word in words), error
     assert runs.listing(tmp_path / "store") == []
+
+
+@pytest.mark.slow
+def test_with_require_blessed_a_notebook_opens_on_a_blessed_parent_alone(tmp_path):
+    store = tmp_path / "store"
+    parent = made.trained(store, "lang_adapter")
+    code, error, _ = papermill(tmp_path, "sft", store, require_blessed=True)
+    assert code == 1 and error.startswith(f"ValueError: parent: {parent.id} is not blessed: no gate has judged it")
+    assert f"python -m nbcore gate {parent.id}" in error and runs.listing(store, "sft") == []
 
 
 @pytest.mark.slow

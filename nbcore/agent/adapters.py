@@ -18,6 +18,7 @@ from nbcore.agent.episode import SYSTEM, Budget, Episode, advance, settle
 from nbcore.agent.problem import Problem
 from nbcore.agent.tools import schemas
 from nbcore.chat import actions
+from nbcore.grading import verdicts
 from nbcore.grading.grader import RustGrader
 
 ENDED = "error: the episode has ended; nothing more is done"
@@ -28,7 +29,7 @@ def rows(problems: Sequence[Problem]) -> list[dict[str, Any]]:
     As text, because columns of a data set have one type each, and the files of two crates have not."""
     found = []
     for problem in problems:
-        text = json.dumps(problem.record(), ensure_ascii=False)
+        text = json.dumps(problem.record())
         prompt = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": problem.prompt}]
         found.append({"prompt": prompt, "problem": text, "info": {"problem": text}})
     return found
@@ -52,8 +53,8 @@ class RepairEnvironment:
         self._episode = Episode.begun(Problem.of_record(json.loads(problem)), path, self._budget, raw=False)
 
     def get_reward(self) -> float:
-        """1.0 where the hidden tests pass, else 0.0."""
-        return float(settle([self._episode], self._grader)[0]["passed"])
+        """1.0 where the hidden tests pass, else 0.0. Raises Ungraded where they could not be run."""
+        return _worth(settle([self._episode], self._grader)[0])
 
     def list_files(self) -> str:
         """The files of the crate, with their lengths."""
@@ -161,11 +162,18 @@ class RepairTurns:
         return state["episode"].done is not None
 
     async def reward(self, state: dict[str, Any], **_: Any) -> float:
-        """1.0 where the hidden tests pass, else 0.0; removes the folder."""
+        """1.0 where the hidden tests pass, else 0.0; removes the folder. Raises Ungraded as TRL's does."""
         episode = state["episode"]
         verdict = episode.verdict or settle([episode], self.grader)[0]
         shutil.rmtree(episode.folder.path.parent, ignore_errors=True)
-        return float(verdict["passed"])
+        return _worth(verdict)
+
+
+def _worth(verdict: Mapping[str, Any]) -> float:
+    """The reward of a verdict; a fault of this machine is no zero, which a policy would learn from."""
+    if verdict["verdict"] == "infra_error":
+        raise verdicts.Ungraded(f"an episode could not be judged on this machine: {verdict['why']}")
+    return float(verdict["passed"])
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

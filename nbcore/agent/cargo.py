@@ -34,7 +34,10 @@ def of_test(problem: Problem, texts: dict[str, str], said: dict[str, Any], most:
     """The answer of cargo_test."""
     if not said["compiles"]:
         own = {**said, "diagnostics": _of_the_crate(said["diagnostics"], texts)}
-        return _not_built(own if own["diagnostics"] else _of_the_tests(said), most)
+        known = any(one["level"] != "warning" for one in own["diagnostics"])
+        return _not_built(own if known else _of_the_tests(said), most)
+    if said["passed"] and not said["tests_total"]:
+        return "no test was built: what the file ends in takes away what comes behind it"
     if said["passed"]:
         return f"all {said['tests_total']} visible tests pass"
     if said["verdict"] != "tests_failed":

@@ -7,12 +7,14 @@ the folder is the library alone.
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from nbcore.agent import compile_faults
 from nbcore.agent.episode import run
+from nbcore.agent.folder import holds
 from nbcore.agent.problem import Problem
 from nbcore.data import faults
 from nbcore.data.std_crate import Crate
@@ -28,6 +30,8 @@ class Parted(NamedTuple):
     library: dict[str, str]
     unit_tests: dict[str, str]
     """By path: what is cut out of a file, or a whole file of tests."""
+    unseen: dict[str, str]
+    """By path: files that are built with it, and that no folder of an agent holds: odd names, long ones, no Rust."""
 
 
 def parted(one: Crate) -> Parted:
@@ -35,13 +39,14 @@ def parted(one: Crate) -> Parted:
     inside = Path(one.root).parent
     names = [name for name in one.files if Path(name).is_relative_to(inside) and not _NOT_LIBRARY & {*Path(name).parts}]
     library, tests, whole = {}, {}, {}
-    for name in names:
+    unseen = {**one.beside, **{name: one.files[name] for name in names if not holds(name, one.files[name])}}
+    for name in (name for name in names if name not in unseen):
         library[name], cut, modules = _cut(one.files[name])
         if cut:
             tests[name] = cut
         for module in modules:
             whole |= {path: one.files[path] for path in _files_of(name, module) if path in one.files}
-    return Parted({name: text for name, text in library.items() if name not in whole}, tests | whole)
+    return Parted({name: text for name, text in library.items() if name not in whole}, tests | whole, unseen)
 
 
 def problems(one: Crate, most: int, seed: int, grader: RustGrader) -> Iterator[Problem]:
@@ -50,8 +55,10 @@ def problems(one: Crate, most: int, seed: int, grader: RustGrader) -> Iterator[P
     Each is judged by the one file of tests that notices it. Yields nothing where no tests of the crate pass here.
     """
     parts = parted(one)
+    if one.root not in parts.library:
+        return
     suites = [name for name in one.tests if name != one.root] + ([one.root] if parts.unit_tests else [])
-    bases = [_base(one, parts, suite) for suite in suites]
+    bases = [without_fault(one, parts, suite) for suite in suites]
     said = run(grader, [base.final_test(base.files) | {"told": True} for base in bases])
     usable = [
         (base, sorted(verdict["outcomes"]))
@@ -70,15 +77,21 @@ def problems(one: Crate, most: int, seed: int, grader: RustGrader) -> Iterator[P
                 break
 
 
-def _base(one: Crate, parts: Parted, suite: str) -> Problem:
+def whole(one: Crate) -> Problem:
+    """A crate as the folder of an episode will hold it, without a fault: to be looked at."""
+    return without_fault(one, parted(one), one.root)
+
+
+def without_fault(one: Crate, parts: Parted, suite: str) -> Problem:
     """The problem without a fault, judged by the tests of one file."""
     tests = parts.unit_tests if suite == one.root else {suite: one.files[suite], **shared(one)}
-    name = one.name.rpartition("-")[0]
+    name = one.package[0] or one.rust_name
     return Problem(
         **{"id": one.name, "source": one.name, "kind": "", "prompt": f"The crate `{name}` has a fault. Repair it."},
         **{"files": parts.library, "working": parts.library, "visible": tests, "hidden": tests},
         **{"root": one.root, "edition": one.edition, "features": one.features},
-        **{"suite": "" if suite == one.root else suite, "name": name.replace("-", "_")},
+        **{"suite": "" if suite == one.root else suite, "name": one.rust_name},
+        **{"vendored": parts.unseen, "package": one.package},
     )
 
 
@@ -115,12 +128,22 @@ def tests_in(text: str) -> tuple[list[tuple[int, int]], list[str]]:
     cuts, modules = [], []
     for node, before in introduced(parse(text)):
         marks = [(name, "".join(text_of(mark).split())) for name, mark in attributes(before)]
-        if any(name == "test" or mark == "cfg(test)" for name, mark in marks):
+        if any(name == "test" or _of_tests(mark) for name, mark in marks):
             start = min([node.start_byte, *(item.start_byte for item in before if item.type == "attribute_item")])
             cuts.append((start, node.end_byte))
             if node.type == "mod_item" and node.child_by_field_name("body") is None:
                 modules.append(name_of(node))
     return cuts, modules
+
+
+def _of_tests(mark: str) -> bool:
+    """Whether an attribute without its spaces keeps something for tests alone: cfg(test), cfg(all(test, …))."""
+    inner = mark.removeprefix("cfg(").removesuffix(")")
+    if inner.startswith("all("):
+        inner = inner[4:-1]
+        while (flat := re.sub(r"\w+\([^()]*\)", "", inner)) != inner:  # what stands in not(…) and any(…) is no promise
+            inner = flat
+    return mark.startswith("cfg(") and "test" in inner.split(",")
 
 
 def _files_of(name: str, module: str) -> list[str]:

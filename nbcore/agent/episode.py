@@ -8,7 +8,7 @@ settle([episode], grader)                # what the hidden tests say of the fold
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,9 @@ from nbcore.agent.problem import Problem, judge
 from nbcore.chat import actions
 from nbcore.chat.tools import functions
 from nbcore.core.output import shown
-from nbcore.grading.grader import RustGrader
+from nbcore.grading.grader import Limits, RustGrader
 
-TRIES = 3  # of a cargo call that this machine could not run
+TRIES = 3  # of what this machine could not run
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Budget:
     tokens: int = 8192
     """That the model sampled, where the caller counts them."""
     seconds: float = 60.0
-    """Of processor time, of its cargo calls; of one that ran into its limit, by the clock."""
+    """Of processor time, of its cargo calls; one that ran into its limit costs what the clock may show at most."""
     shown: int = tools.MOST_SHOWN
     """Characters of one answer."""
 
@@ -93,7 +93,10 @@ class Episode:
     def call(self, name: Any, arguments: Any) -> actions.Call | actions.Malformed:
         """A call as a model wrote it; Malformed, with what is wrong, where no tool can take it."""
         if isinstance(arguments, dict):  # as some rows have them
-            arguments = json.dumps(arguments, ensure_ascii=False)
+            try:
+                arguments = json.dumps(arguments, ensure_ascii=False)
+            except (TypeError, ValueError, RecursionError) as error:
+                return actions.Malformed(f"the arguments cannot be written as JSON: {shown(str(error), 200)}")
         if not isinstance(name, str) or not isinstance(arguments, str):
             return actions.Malformed("a call is the name of a tool and its arguments, both text")
         if len(arguments) > tools.MOST_ARGUMENTS:
@@ -141,10 +144,11 @@ class Episode:
             said = _IN_BRIEF[action.name].format(file=self.problem.files[self.problem.root], heard=self.heard)
         return tools.cut(said, tools.MOST_SHOWN if self.brief else self.budget.shown)
 
-    def told(self, name: str, said: dict[str, Any]) -> str:
+    def told(self, name: str, said: dict[str, Any], limits: Limits) -> str:
         """The answer to a cargo call, by its verdict."""
-        waited = said["verdict"] in ("run_timeout", "compile_timeout")  # a sleeper needs no processor
-        self.seconds += said["wall_ms" if waited else "cpu_ms"] / 1e3
+        # A sleeper needs no processor, and what the clock shows of an endless program hangs on who else is at work.
+        waited = {"run_timeout": limits.run_wall_s, "compile_timeout": limits.compile_wall_s}
+        self.seconds += waited.get(said["verdict"], said["cpu_ms"] / 1e3)
         if name == "cargo_check":
             self.heard = cargo.of_check(said, self.budget.shown)
         else:
@@ -183,17 +187,21 @@ def advance(
     said = dict(zip(jobs, run(grader, list(jobs.values())), strict=True))
     answers = []
     for at, (episode, action) in enumerate(pairs):
-        answer = episode.told(action.name, said[at]) if at in said else taken[at]
+        answer = episode.told(action.name, said[at], grader.limits) if at in said else taken[at]
         answers.append(episode.close(answer))
     return answers
 
 
 def run(grader: RustGrader, jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The verdicts on jobs, each tried again where this machine could not run it."""
-    said = grader.own_tests(jobs) if jobs else []
+    return _tried_again(jobs, lambda left: grader.own_tests(left))  # where there is no job there may be no grader
+
+
+def _tried_again(wanted: list[Any], ask: Callable[[list[Any]], list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    said = ask(wanted) if wanted else []
     for _ in range(TRIES - 1):
         failed = [at for at, verdict in enumerate(said) if verdict["verdict"] == "infra_error"]
-        again = grader.own_tests([jobs[at] for at in failed]) if failed else []
+        again = ask([wanted[at] for at in failed]) if failed else []
         for at, verdict in zip(failed, again, strict=True):
             said[at] = verdict
     return said
@@ -201,7 +209,8 @@ def run(grader: RustGrader, jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def settle(episodes: Sequence[Episode], grader: RustGrader) -> list[dict[str, Any]]:
     """What the hidden tests say of what each left behind; the verdict is kept in the episode, too."""
-    verdicts = judge(grader, [(episode.problem, episode.folder.texts()) for episode in episodes])
+    pairs = [(episode.problem, episode.folder.texts()) for episode in episodes]
+    verdicts = _tried_again(pairs, lambda left: judge(grader, left))
     for episode, verdict in zip(episodes, verdicts, strict=True):
         episode.verdict = verdict
     return verdicts

@@ -20,6 +20,12 @@ _LONGEST = 200  # characters of a path
 _NOT_OURS = ("tests", "benches", "examples", "target")  # folders of a crate in which nothing is written
 
 
+def holds(name: str, text: str) -> bool:
+    """Whether a folder can hold a file: by its path, and by its length."""
+    plain = len(name) <= _LONGEST and all(_PART.fullmatch(part) for part in name.split("/"))
+    return plain and "\0" not in text and len(text.encode()) <= MOST_BYTES
+
+
 class Refused(ValueError):
     """What an agent asked for cannot be done; the message is what it is answered with."""
 

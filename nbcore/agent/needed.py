@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nbcore.core.output import shown
+from nbcore.data import std_crate
 from nbcore.grading.rust.crate import Dependency
 
 _MOST_BYTES, _MOST_IN_ALL = 1 << 20, 16 << 20  # of one file of a needed crate, and of all of them
 _SECONDS = 60
 _LEFT_OUT = shutil.ignore_patterns("target", ".git", "rust-toolchain*")  # a toolchain would be fetched
+_OUTSIDE = re.compile(r"""(\bpath\s*=\s*)(["'])(\.\.[^"'\n]*)\2""")  # of a crate beside this one
 
 
 class Needed(NamedTuple):
@@ -35,11 +37,15 @@ def of(folder: Path) -> Needed:
     if shutil.which("cargo") is None:
         raise ValueError(f"CRATE_DIR: {folder} needs other crates, and there is no cargo here to say which: install it")
     with tempfile.TemporaryDirectory(prefix="nbcore-needed-") as made:
+        top = std_crate.workspace(folder) or folder.resolve()
         copy = Path(made, "crate")  # cargo writes a Cargo.lock where there is none
-        shutil.copytree(folder, copy, symlinks=True, ignore=_LEFT_OUT)
+        shutil.copytree(top, copy, symlinks=True, ignore=_LEFT_OUT)
+        for manifest in [*copy.rglob("Cargo.toml")]:
+            _keep_paths(manifest, top / manifest.parent.relative_to(copy), top)
         command = ["cargo", "metadata", "--offline", "--format-version=1"]
+        inside = copy / folder.resolve().relative_to(top)
         try:
-            done = subprocess.run(command, cwd=copy, capture_output=True, text=True, timeout=_SECONDS)
+            done = subprocess.run(command, cwd=inside, capture_output=True, text=True, timeout=_SECONDS)
         except subprocess.TimeoutExpired:
             raise ValueError(f"CRATE_DIR: cargo did not say in {_SECONDS} s what {folder} needs; try again") from None
         if done.returncode:
@@ -49,6 +55,18 @@ def of(folder: Path) -> Needed:
                 f"in it and write what that says into .cargo/config.toml (cargo: {shown(why, 200)})"
             )
         return _read(json.loads(done.stdout), folder)
+
+
+def _keep_paths(manifest: Path, was_in: Path, top: Path) -> None:
+    """Let a copied manifest name the crates outside of the copy by the places where they are."""
+
+    def there(found: re.Match[str]) -> str:
+        path = (was_in / found[3]).resolve()
+        return found[0] if path.is_relative_to(top) else f"{found[1]}{json.dumps(str(path))}"
+
+    text = manifest.read_text("utf-8-sig")
+    if (kept := _OUTSIDE.sub(there, text)) != text:
+        manifest.write_text(kept, "utf-8")
 
 
 def _read(told: dict[str, Any], folder: Path) -> Needed:
@@ -80,7 +98,8 @@ def _read(told: dict[str, Any], folder: Path) -> Needed:
         root_file = f"{under}/{Path(target['src_path']).relative_to(source).as_posix()}"
         features = tuple(nodes[id_]["features"])
         name = target["name"].replace("-", "_")
-        made.append(Dependency(_id(package), name, root_file, target["edition"], features, known[id_]))
+        called = (package["name"], package["version"])
+        made.append(Dependency(_id(package), name, root_file, target["edition"], features, known[id_], called))
     if sum(map(len, files.values())) > _MOST_IN_ALL:
         raise ValueError(f"CRATE_DIR: the crates that {folder} needs have more than {_MOST_IN_ALL >> 20} MiB")
     return Needed(files, tuple(made), own)
@@ -107,13 +126,6 @@ def _id(package: dict[str, Any]) -> str:
 
 
 def _texts(source: Path) -> dict[str, str]:
-    """The texts of a crate: its Rust, and what it may include."""
-    found = {}
-    for path in sorted(source.rglob("*")):
-        inside = path.resolve().is_relative_to(source.resolve())
-        if inside and path.is_file() and path.stat().st_size <= _MOST_BYTES:
-            try:
-                found[path.relative_to(source).as_posix()] = path.read_text("utf-8")
-            except UnicodeDecodeError:
-                continue
-    return found
+    """The files of a crate: its Rust, and what it may include."""
+    files = [path for path in std_crate.own_files(source, "*") if path.stat().st_size <= _MOST_BYTES]
+    return {path.relative_to(source).as_posix(): std_crate.read_any(path) for path in files}

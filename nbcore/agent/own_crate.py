@@ -9,20 +9,23 @@ from __future__ import annotations
 import difflib
 import itertools
 import os
-import tomllib
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from nbcore.agent import needed
-from nbcore.agent.crates import parted, shared, tests_in
+from nbcore.agent.crates import parted, tests_in, without_fault
 from nbcore.agent.episode import run
+from nbcore.agent.folder import MOST_BYTES
 from nbcore.agent.problem import Problem
 from nbcore.core.output import shown
-from nbcore.data.std_crate import Crate, read_crate
+from nbcore.data.std_crate import Crate, manifest_of, read_crate
 from nbcore.grading.grader import RustGrader
 
 _SECTIONS = ("dependencies", "dev-dependencies", "target")
+_EXAMPLE = re.compile(r"^\s*//[/!] *```", re.MULTILINE)  # where documentation shows code
 _LONGEST = 400  # characters of the package's description
 
 
@@ -45,9 +48,9 @@ def opened(folder: Path, grader: RustGrader) -> OwnCrate:
         raise FileNotFoundError(f"CRATE_DIR: {folder} has no Cargo.toml; name the folder of a package")
     built = _needed(folder)
     one = read_crate(folder)
-    own = [name for name in one.files if name.split("/")[0] not in ("vendor", ".cargo")]
-    one = one._replace(files={name: one.files[name] for name in own})
     parts = parted(one)
+    if one.root not in parts.library:
+        raise ValueError(f"CRATE_DIR: {folder}/{one.root} has more than {MOST_BYTES >> 10} KiB: no agent edits that")
     if not one.tests[1:] and not parts.unit_tests:
         raise ValueError(
             f"CRATE_DIR: {folder} has no tests, and they are what says when it is repaired: write one that fails, in "
@@ -64,16 +67,15 @@ def opened(folder: Path, grader: RustGrader) -> OwnCrate:
     failing = [(suite, verdict) for suite, verdict in zip(suites, said, strict=True) if not verdict["passed"]]
     if not failing:
         total = sum(verdict["tests_total"] for verdict in said)
-        raise ValueError(f"CRATE_DIR: all {total} tests of {folder} pass: there is nothing to repair")
+        unseen = " (doc tests are not run here)" if _has_doc_tests(one) else ""
+        raise ValueError(f"CRATE_DIR: all {total} tests of {folder} pass{unseen}: there is nothing to repair")
     suite, verdict = failing[0]
-    tests = parts.unit_tests if suite == one.root else {suite: one.files[suite], **shared(one)}
-    name = one.name.rpartition("-")[0]
-    problem = Problem(
-        **{"id": one.name, "source": one.name, "kind": "own", "prompt": _prompt(folder, name)},
-        **{"files": parts.library, "working": parts.library, "visible": tests, "hidden": tests},
-        **{"root": one.root, "edition": one.edition, "features": one.features},
-        **{"suite": "" if suite == one.root else suite, "name": name.replace("-", "_")},
-        **{"vendored": built.files, "dependencies": tuple(each._asdict() for each in built.dependencies)},
+    problem = replace(
+        without_fault(one, parts, suite),
+        kind="own",
+        prompt=_prompt(folder, one.package[0]),
+        vendored=built.files | parts.unseen,
+        dependencies=tuple(each._asdict() for each in built.dependencies),
         needs=built.needs,
     )
     return OwnCrate(folder, one, built, problem, f"{suite}: {_words(verdict)}")
@@ -101,7 +103,8 @@ def judged(own: OwnCrate, changed: Mapping[str, str], grader: RustGrader) -> tup
             continue  # a library without unit tests
         count = f"{verdict['tests_passed']} of {verdict['tests_total']} pass"
         told.append((verdict["passed"], f"{suite}: {count if verdict['compiles'] else verdict['verdict']}"))
-    return bool(told) and all(passed for passed, _ in told), "; ".join(words for _, words in told)
+    unseen = ["doc tests are not run here"] if _has_doc_tests(with_them) else []
+    return bool(told) and all(passed for passed, _ in told), "; ".join([*(words for _, words in told), *unseen])
 
 
 def apply(own: OwnCrate, changed: Mapping[str, str]) -> None:
@@ -118,13 +121,24 @@ def apply(own: OwnCrate, changed: Mapping[str, str]) -> None:
         path = own.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         beside = path.with_name(f".{path.name}.nbcore")
-        windows = path.is_file() and b"\r\n" in path.read_bytes()
-        beside.write_bytes((text.replace("\n", "\r\n") if windows else text).encode())
+        beside.write_bytes(_with_its_endings(path.read_bytes() if path.is_file() else b"", text))
         if path.is_file():
             beside.chmod(path.stat().st_mode & 0o777)
         fresh.append((beside, path))
     for beside, path in fresh:
         os.replace(beside, path)
+
+
+def _with_its_endings(before: bytes, text: str) -> bytes:
+    """A text as the bytes of a file: lines that it had end as they did, new ones as most of them do."""
+    old = re.findall(r"[^\r\n]*(?:\r\n|\r|\n|$)", before.decode()) if b"\r" in before else []
+    plain = [re.sub(r"\r\n?", "\n", line) for line in old]
+    new = re.findall(r"[^\n]*(?:\n|$)", text)
+    ending = "\r\n" if 2 * before.count(b"\r\n") > before.count(b"\n") else "\n"
+    made = []
+    for op, first, last, start, end in difflib.SequenceMatcher(None, plain, new, autojunk=False).get_opcodes():
+        made += old[first:last] if op == "equal" else [line.replace("\n", ending) for line in new[start:end]]
+    return "".join(made).encode()
 
 
 def put_back(original: bytes, tests: Sequence[tuple[int, int]], before: bytes, after: bytes) -> bytes:
@@ -168,6 +182,10 @@ def _words(verdict: dict[str, Any]) -> str:
     )
 
 
+def _has_doc_tests(one: Crate) -> bool:
+    return any(_EXAMPLE.search(text) for text in one.files.values())
+
+
 def _job(one: Crate, suite: str, built: needed.Needed) -> dict[str, Any]:
     with_them = one._replace(files=built.files | one.files)
     return with_them.job(suite, dependencies=built.dependencies, needs=built.needs)
@@ -176,7 +194,7 @@ def _job(one: Crate, suite: str, built: needed.Needed) -> dict[str, Any]:
 def _needed(folder: Path) -> needed.Needed:
     """The crates that it needs. Raises ValueError where one is not here, or where there is a build script."""
     try:
-        manifest = tomllib.loads((folder / "Cargo.toml").read_text("utf-8"))
+        manifest = manifest_of(folder)
     except ValueError as error:
         raise ValueError(f"CRATE_DIR: {folder}/Cargo.toml is no TOML ({error}); cargo would refuse it too") from None
     if "package" not in manifest:
@@ -191,6 +209,6 @@ def _needed(folder: Path) -> needed.Needed:
 
 
 def _prompt(folder: Path, name: str) -> str:
-    described = tomllib.loads((folder / "Cargo.toml").read_text("utf-8"))["package"].get("description")
+    described = manifest_of(folder)["package"].get("description")
     about = f" {' '.join(described.split())[:_LONGEST]}" if isinstance(described, str) else ""
     return f"The crate `{name}` has a fault. Repair it.{about}"

@@ -8,17 +8,20 @@
     +for x in 1..=n {
     *** End Patch
 
-`*** Add File: PATH` takes lines that all begin with "+"; `*** Delete File` is refused.
+`*** Add File: PATH` takes lines that all begin with "+"; `*** Delete File` is refused. Lines of context stay as the
+file has them, also where the patch has other spaces; `*** End of File` and the numbers of a unified diff tell nothing.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import NamedTuple
 
 from nbcore.agent.folder import Refused
 
 MOST_LINES, MOST_HUNKS = 500, 50  # of a hunk; of a file: finding them takes time by the product with the file's lines
+_NUMBERS = re.compile(r"-\d+(?:,\d+)? \+\d+(?:,\d+)?(?: @@)?")
 _HOW = "a patch is *** Begin Patch, *** Update File: PATH, @@, lines that begin with ' ', - or +, *** End Patch"
 
 
@@ -27,15 +30,31 @@ class Hunk(NamedTuple):
 
     anchor: str
     """A line that stands somewhere before; empty: anywhere."""
-    old: list[str]
-    new: list[str]
+    body: list[tuple[str, str]]
+    """(" ", "-" or "+", the line)"""
+
+    @property
+    def old(self) -> list[str]:
+        """The lines to find."""
+        return [line for mark, line in self.body if mark != "+"]
+
+    def new(self, there: list[str]) -> list[str]:
+        """What stands in the place of the lines that are there."""
+        left, made = iter(there), []
+        ending = "\r" if there[0].endswith("\r") else ""
+        for mark, line in self.body:
+            here = f"{line}{ending}" if mark == "+" else next(left)
+            made += [here] if mark != "-" else []
+        return made
 
 
 def applied(patch: str, read: Callable[[str], str]) -> dict[str, str]:
     """The new text of each file that a patch changes. `read` gives a file's text. Raises Refused, naming the line."""
     lines = patch.strip("\n").split("\n")
     lines = [line.removesuffix("\r") for line in lines]
-    if lines[0].strip() != "*** Begin Patch" or lines[-1].strip() != "*** End Patch" or len(lines) < 3:
+    lines = [line for line in lines if line.rstrip() != "*** End of File"]
+    lines[-1:] = [line.strip() for line in lines[-1:]]  # spaces before it would hide that it ends what stands above
+    if len(lines) < 3 or lines[0].strip() != "*** Begin Patch" or lines[-1] != "*** End Patch":
         raise Refused(f"this is no patch: {_HOW}")
     changed: dict[str, str] = {}
     at = 1
@@ -46,7 +65,7 @@ def applied(patch: str, read: Callable[[str], str]) -> dict[str, str]:
         kind, _, name = head.partition(": ")
         name = name.strip()
         if kind == "*** Update File":
-            changed[name] = _updated(changed.get(name) or read(name), body, at + 2)
+            changed[name] = _updated(changed[name] if name in changed else read(name), body, at + 2)
         elif kind == "*** Add File":
             if wrong := [number for number, line in enumerate(body, at + 2) if not line.startswith("+")]:
                 raise Refused(f"line {wrong[0]} of the patch: every line of an added file begins with '+'")
@@ -64,8 +83,9 @@ def _updated(text: str, body: list[str], first: int) -> str:
         if hunk.anchor:
             start = _anchored(lines, hunk.anchor, start)
         place = _place(lines, hunk, start)
-        lines[place : place + len(hunk.old)] = hunk.new
-        start = place + len(hunk.new)
+        made = hunk.new(lines[place : place + len(hunk.old)])
+        lines[place : place + len(hunk.old)] = made
+        start = place + len(made)
     return "\n".join(lines)
 
 
@@ -73,17 +93,14 @@ def _hunks(body: list[str], first: int) -> list[Hunk]:
     hunks: list[Hunk] = []
     for number, line in enumerate(body, first):
         if line.startswith("@@"):
-            hunks.append(Hunk(line[2:].removesuffix("@@").strip(), [], []))
+            hunks.append(Hunk(_NUMBERS.sub("", line[2:].removesuffix("@@").strip()).strip(), []))
             continue
         if not hunks:
-            hunks.append(Hunk("", [], []))
+            hunks.append(Hunk("", []))
         mark, rest = (line[0], line[1:]) if line else (" ", "")
         if mark not in " -+":
             raise Refused(f"line {number} of the patch begins with {mark!r}: {_HOW}")
-        if mark in " -":
-            hunks[-1].old.append(rest)
-        if mark in " +":
-            hunks[-1].new.append(rest)
+        hunks[-1].body.append((mark, rest))
     if empty := [hunk for hunk in hunks if not hunk.old]:
         raise Refused(
             f"a hunk ({empty[0].anchor or 'without a name'}) names no line that is there: give one for context"

@@ -60,6 +60,8 @@ class Problem:
     """What each of them is (rust/crate.py), in the order of building."""
     needs: dict[str, str] = field(default_factory=dict)
     """What the crate calls those that it names itself -> their ids."""
+    package: tuple[str, ...] = ()
+    """Its name and version, for what it asks of them as it is built."""
 
     @property
     def function(self) -> bool:
@@ -73,7 +75,7 @@ class Problem:
     @classmethod
     def of_record(cls, record: Mapping[str, Any]) -> Problem:
         """From what `record` gave, or a line of JSON."""
-        sequences = {name: tuple(record.get(name, ())) for name in ("only", "features", "dependencies")}
+        sequences = {name: tuple(record.get(name, ())) for name in ("only", "features", "dependencies", "package")}
         return cls(**{**record, **sequences})
 
     def check(self, texts: Mapping[str, str]) -> dict[str, Any]:
@@ -94,7 +96,7 @@ class Problem:
 
     def _job(self, files: dict[str, str], root: str, **options: Any) -> dict[str, Any]:
         built = [crate.Dependency(**one) for one in self.dependencies]
-        options |= {"dependencies": built, "needs": self.needs}
+        options |= {"dependencies": built, "needs": self.needs, "package": self.package}
         return crate.job(self.vendored | files, root, self.edition, self.features, **options)
 
     def refused(self, texts: Mapping[str, str]) -> str:

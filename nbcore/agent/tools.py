@@ -17,6 +17,7 @@ from nbcore.agent.patch import applied
 CARGO = ("cargo_check", "cargo_test")
 RAW = ("write_file", "apply_patch")
 NAMES = ("list_files", "read_file", "search", "write_file", "apply_patch", "replace_lines", *CARGO, "reset", "finish")
+FEW = ("read_file", "write_file", "cargo_test", "reset")  # those that a context of some hundred tokens has room for
 MOST_ARGUMENTS = 300_000  # characters of a call
 MOST_SHOWN = 6_000  # characters of an answer
 _MOST_FOUND = 40  # lines
@@ -77,6 +78,7 @@ def cut(text: str, most: int = MOST_SHOWN) -> str:
 def at_once(folder: Folder, original: dict[str, str], root: str, name: str, arguments: Any) -> str:
     """The answer of a tool that needs no compiler. Raises Refused with what is wrong with the call."""
     given = arguments if isinstance(arguments, dict) else {}
+    given = {key: int(value) if isinstance(value, float) else value for key, value in given.items()}  # JSON's 1.0 is 1
     if name == "list_files":
         texts = folder.texts()
         return "\n".join(f"{path} ({_count(text)} lines)" for path, text in texts.items()) or "no files"
@@ -131,6 +133,11 @@ def _count(text: str) -> int:
     return text.count("\n") + (not text.endswith("\n") and bool(text))
 
 
+def _lines(text: str) -> list[str]:
+    """The lines as rustc counts them: other characters that Python would end a line at are a part of one."""
+    return text.removesuffix("\n").split("\n") if text else []
+
+
 def _named(text: str, root: str) -> tuple[str, str]:
     """The path and the text of a raw write_file."""
     first, _, rest = text.partition("\n")
@@ -138,7 +145,7 @@ def _named(text: str, root: str) -> tuple[str, str]:
 
 
 def _read(folder: Folder, given: dict[str, Any]) -> str:
-    lines = folder.read(given["path"]).splitlines()
+    lines = _lines(folder.read(given["path"]))
     first, last = given.get("first", 1), given.get("last", len(lines))
     if first > max(len(lines), 1) or last < first - 1:
         raise Refused(f"{given['path']} has {len(lines)} lines, and you asked for {first} to {last}")
@@ -154,7 +161,7 @@ def _search(folder: Folder, wanted: str) -> str:
     found = [
         f"{name}:{number}: {line.strip()}"
         for name, text in folder.texts().items()
-        for number, line in enumerate(text.splitlines(), 1)
+        for number, line in enumerate(_lines(text), 1)
         if wanted in line
     ]
     more = f"\nand {len(found) - _MOST_FOUND} more lines" if len(found) > _MOST_FOUND else ""

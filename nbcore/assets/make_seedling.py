@@ -1,9 +1,9 @@
-"""Remake the shipped base model with one command: `python -m nbcore.assets.make_seedling`.
+"""Remake the shipped base models with one command each: `python -m nbcore.assets.make_seedling [--calls]`.
 
 Pretrains by configs/pretrain/seedling.yaml (resuming where it was stopped), then writes model, tokenizer and card
 to nbcore/assets/seedling/, or to --out. With --calls it is the second stage, configs/pretrain/seedling_calls.yaml: from
-the first one's weights on, at 896 tokens, with calls of tools. Needs the source of Rust's library: `rustup component
-add rust-src`, or the distribution's package of that name.
+the first one's weights on, at 896 tokens, with calls of tools, to nbcore/assets/seedling_calls/. Needs the source of
+Rust's library: `rustup component add rust-src`, or the distribution's package of that name.
 """
 
 from __future__ import annotations
@@ -25,12 +25,13 @@ from nbcore.training import load
 from nbcore.view import figures
 from nbcore.view.live import Live
 
+PURPOSE = ("what the tour and the tests train", "what the repair agent of the tiny profile starts from")
 CARD = """\
 # The seedling
 
-A tiny causal language model of Rust: what the tour and the tests train. Architecture `{architecture}`,
-{parameters:,} parameters, float32. It continues Rust, knows the chat frame, and copies names from a signature; what
-instructions mean is for the phases after it to teach.
+A tiny causal language model of Rust: {purpose}. Architecture `{architecture}`, {parameters:,}
+parameters, float32. It continues Rust, knows the chat frame, and copies names from a signature; what instructions mean
+is for the phases after it to teach.
 
 | | |
 |---|---|
@@ -53,7 +54,7 @@ Not for writing software: it knows {families} kinds of small functions and nothi
 """
 
 
-def ship(run: runs.Run, out: Path = load.SEEDLING) -> None:
+def ship(run: runs.Run, out: Path) -> None:
     """Copy a finished pretraining run into a folder and write its card from the run's own records."""
     info, config = run.info, run.config
     out.mkdir(exist_ok=True, parents=True)
@@ -62,6 +63,7 @@ def ship(run: runs.Run, out: Path = load.SEEDLING) -> None:
     model = AutoModelForCausalLM.from_pretrained(out)
     figures.learning(run.metrics()).savefig(out / "loss.png", dpi=110)
     card = CARD.format(
+        purpose=PURPOSE[bool(config.start)],
         architecture=type(model).__name__,
         parameters=model.num_parameters(),
         documents=info["data"]["documents"],
@@ -91,7 +93,7 @@ def ship(run: runs.Run, out: Path = load.SEEDLING) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m nbcore.assets.make_seedling", description=__doc__)
     parser.add_argument("--calls", action="store_true", help="the second stage, from the first one's weights on")
-    parser.add_argument("--out", type=Path, default=load.SEEDLING, help="the folder that gets the model")
+    parser.add_argument("--out", type=Path, help="the folder that gets the model; default: where it is shipped")
     parser.add_argument("--start", help="with --calls: the folder of the first stage; default: the shipped seedling")
     given = parser.parse_args()
     name = "seedling_calls" if given.calls else "seedling"
@@ -101,8 +103,9 @@ def main() -> None:
     if not run.finished:
         pretrain.train(run, Live("seedling"))
         pretrain.finish(run)
-    ship(run, given.out)
-    print(f"the seedling of {run.id} is in {given.out}")
+    out = given.out or load.SEEDLING.with_name(name)
+    ship(run, out)
+    print(f"the seedling of {run.id} is in {out}")
 
 
 if __name__ == "__main__":

@@ -8,9 +8,9 @@ from __future__ import annotations
 import functools
 from typing import Any, NamedTuple
 
-from jinja2 import TemplateError
-
 QUESTION, ANSWER = "nbcore-question", "nbcore-answer"  # words that no template writes by itself
+
+REASONING = ("reasoning_content", "thinking", "reasoning")  # what rows and templates call it beside the answer
 
 # How models mark reasoning in the text of an answer. The first is used with or without the template's help (Qwen,
 # DeepSeek, GLM, Nemotron …); the others (Mistral, Gemma, Cohere) count where the template speaks of them.
@@ -43,10 +43,35 @@ def frame(tokenizer: Any) -> Frame:
     return _frame(tokenizer, str(tokenizer.chat_template), len(tokenizer), tokenizer.eos_token_id)
 
 
+def leaves_out(tokenizer: Any, what: str) -> bool:
+    """Whether a chat template passes in silence over an answer's "reasoning", or over a first message of the role
+    "system" or "developer", tried on known ones. One that refuses them says so itself."""
+    return _leaves_out(tokenizer, str(tokenizer.chat_template), what)
+
+
+def with_reasoning(message: dict, text: str) -> dict:
+    """The message with `text` as its reasoning under the three names that templates have for it."""
+    return message | dict.fromkeys(REASONING, text)
+
+
 def reasons(tokenizer: Any) -> bool:
     """Whether a chat template speaks of reasoning, so that a model may write much before its answer begins."""
     words = (*(opening for opening, _ in MARKS), "<|channel|>analysis")
     return any(word in str(tokenizer.chat_template) for word in words)
+
+
+@functools.lru_cache(maxsize=64)
+def _leaves_out(tokenizer: Any, _template: str, what: str) -> bool:
+    word = f"nbcore-{what}"
+    said = [{"role": "user", "content": QUESTION}, {"role": "assistant", "content": ANSWER}]
+    if what == "reasoning":
+        said[-1] = with_reasoning(said[-1], word)
+    else:
+        said = [{"role": what, "content": word}, *said]
+    try:
+        return word not in rendered(tokenizer, said)
+    except ValueError:
+        return False
 
 
 @functools.lru_cache(maxsize=16)
@@ -54,6 +79,11 @@ def _frame(tokenizer: Any, template: str, _size: int, _eos: int | None) -> Frame
     # The last two arguments are there for the cache alone: a tokenizer that was changed has another frame.
     asked = [{"role": "user", "content": QUESTION}]
     prompt = rendered(tokenizer, asked, add_generation_prompt=True)
+    if QUESTION not in prompt:  # templates for images look into a list of parts and pass over plain text
+        raise ValueError(
+            f"chat template of {tokenizer.name_or_path!r}: it leaves out what the user says, as plain text at least; "
+            f"{REMEDY}"
+        )
     whole = rendered(tokenizer, [*asked, {"role": "assistant", "content": ANSWER}])
     opening = None
     if whole.startswith(prompt) and ANSWER in whole[len(prompt) :]:
@@ -80,10 +110,10 @@ def rendered(tokenizer: Any, messages: list[dict], *, tokenize: bool = False, **
     """
     try:
         made = tokenizer.apply_chat_template(messages, tokenize=tokenize, return_dict=False, **options)
-    except TemplateError as error:
+    except Exception as error:  # a template is a program of somebody else: whatever it ends in, it has refused
         raise ValueError(
             f"chat template of {tokenizer.name_or_path!r}: it cannot render these messages "
-            f"({' '.join(str(error).split())}); {REMEDY}"
+            f"({' '.join(str(error).split()) or type(error).__name__}); {REMEDY}"
         ) from None
     return list(made) if tokenize else made
 

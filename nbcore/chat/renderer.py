@@ -29,13 +29,21 @@ class Renderer(Protocol):
     def prompt(self, row: Mapping[str, Any]) -> list[int]:
         """Ids to generate the next action from."""
 
-    def parse(self, ids: list[int], tools: list[dict] | None = None) -> Parsed:
-        """(messages, action) of what a model emitted after such a prompt; never raises for ids."""
+    def parse(self, ids: list[int], tools: list[dict] | None = None, stops: list[int] | None = None) -> Parsed:
+        """(messages, action) of what a model emitted after such a prompt; never raises for ids. `stops` are those at
+        which it was stopped; without them those that tokenizer and template name."""
 
     def stops(self, generation_config: Any = None) -> list[int]:
         """Ids at which an action ends."""
 
-    def reply(self, emitted: list[int], text: str, function: str = "", tools: list[dict] | None = None) -> list[int]:
+    def reply(
+        self,
+        emitted: list[int],
+        text: str,
+        function: str = "",
+        tools: list[dict] | None = None,
+        stops: list[int] | None = None,
+    ) -> list[int]:
         """Ids between what a model emitted and its next action: a function's result, or without one the user's words.
         So prompt + emitted + reply is the next prompt, and no sampled token is ever encoded again."""
 
@@ -62,14 +70,21 @@ class Harmony:
         said = {"reasoning": self.reasoning, "date": self.date, "system": self.system}
         return harmony.prompt(self.tokenizer, row, **said)
 
-    def parse(self, ids: list[int], tools: list[dict] | None = None) -> Parsed:
-        return harmony.parse(self.tokenizer, ids, tools)
+    def parse(self, ids: list[int], tools: list[dict] | None = None, stops: list[int] | None = None) -> Parsed:
+        return harmony.parse(self.tokenizer, ids, tools)  # whose ends are Harmony's own, as in `stops`
 
     def stops(self, generation_config: Any = None) -> list[int]:
         known = control(self.tokenizer)  # not <|end|>: after a thought the model goes on to its action
         return sorted({known.call, known.return_, *known.padding})
 
-    def reply(self, emitted: list[int], text: str, function: str = "", tools: list[dict] | None = None) -> list[int]:
+    def reply(
+        self,
+        emitted: list[int],
+        text: str,
+        function: str = "",
+        tools: list[dict] | None = None,
+        stops: list[int] | None = None,
+    ) -> list[int]:
         return harmony.reply(self.tokenizer, emitted, text, function)
 
 
@@ -94,14 +109,21 @@ class Template:
             return template_tools.prompt(self.tokenizer, row)
         return template.prompt_ids(self.tokenizer, _instructed(row["messages"]))
 
-    def parse(self, ids: list[int], tools: list[dict] | None = None) -> Parsed:
-        return template_calls.parse(self.tokenizer, ids, tools)
+    def parse(self, ids: list[int], tools: list[dict] | None = None, stops: list[int] | None = None) -> Parsed:
+        return template_calls.parse(self.tokenizer, ids, tools, stops)
 
     def stops(self, generation_config: Any = None) -> list[int]:
         return template.stop_ids(self.tokenizer, generation_config)
 
-    def reply(self, emitted: list[int], text: str, function: str = "", tools: list[dict] | None = None) -> list[int]:
-        return template_calls.reply(self.tokenizer, emitted, tools, text, function)
+    def reply(
+        self,
+        emitted: list[int],
+        text: str,
+        function: str = "",
+        tools: list[dict] | None = None,
+        stops: list[int] | None = None,
+    ) -> list[int]:
+        return template_calls.reply(self.tokenizer, emitted, tools, text, function, stops)
 
 
 def _instructed(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple
 
-from nbcore.chat.frame import REMEDY, Frame, control_tokens, frame, rendered
+from nbcore.chat.frame import REASONING, REMEDY, Frame, control_tokens, frame, leaves_out, rendered, with_reasoning
+from nbcore.core.conversation import shortened
 
 IGNORED = -100  # label of a token that carries no loss, as in transformers
 
@@ -38,6 +39,7 @@ def prompt_ids(tokenizer: Any, messages: list[dict]) -> list[int]:
     Raises ForgedToken for content that spells a control token, ValueError where the template refuses the messages.
     """
     refuse_control_tokens(tokenizer, messages)
+    refuse_left_out(tokenizer, messages)
     return rendered(tokenizer, messages, tokenize=True, add_generation_prompt=True)
 
 
@@ -45,7 +47,8 @@ def render(tokenizer: Any, messages: list[dict], tools: list[dict] | None = None
     """(input_ids, labels) of a conversation whose last message is the assistant's; elsewhere all labels are -100.
 
     What is trained reads back as the answer: `answer` of the trained ids is the message's text, white space at its ends
-    apart, which some templates trim. Raises ValueError naming tokenizer and remedy where the template cannot be trained
+    apart, which some templates trim. An answer with `"train": false` carries no loss, and reasoning beside it is
+    trained in front of it. Raises ValueError naming tokenizer and remedy where the template cannot be trained
     with, where there are tools or calls of them, and ForgedToken for a single message that would not read back.
     """
     _refuse_tools(messages, tools)
@@ -53,7 +56,9 @@ def render(tokenizer: Any, messages: list[dict], tools: list[dict] | None = None
         raise ValueError("messages: the last one must be the assistant's")
     around = _trainable(tokenizer)
     prompt = prompt_ids(tokenizer, messages[:-1])
+    messages = [*messages[:-1], _answered(messages[-1])]
     refuse_control_tokens(tokenizer, messages[-1:])
+    refuse_left_out(tokenizer, messages[-1:])
     whole = rendered(tokenizer, messages, tokenize=True)
     trained = whole[len(prompt) :]
     if whole[: len(prompt)] != prompt:
@@ -71,7 +76,8 @@ def render(tokenizer: Any, messages: list[dict], tools: list[dict] | None = None
         raise ForgedToken("messages: the template renders this answer without the token that ends a turn")
     trained = trained[: trained.index(around.end) + 1]  # what a template writes behind it is not the model's to emit
     _refuse_unreadable(tokenizer, messages[-1], trained)
-    return prompt + trained, [IGNORED] * len(prompt) + trained
+    labels = trained if messages[-1].get("train", True) else [IGNORED for _ in trained]
+    return prompt + trained, [IGNORED for _ in prompt] + labels
 
 
 def stop_ids(tokenizer: Any, generation_config: Any = None) -> list[int]:
@@ -115,6 +121,18 @@ def read(tokenizer: Any, completion_ids: list[int], stops: list[int] | None = No
     return Turn(text, end is None, "\n".join(part for part in (drafts, thoughts) if part))
 
 
+def gone_on(tokenizer: Any, completion_ids: list[int], stops: list[int]) -> Turn:
+    """What went on from a bare text, as `read` gives it: all of it, for where no template was used none is looked for.
+    It keeps the space that SentencePiece tokenizers take off what they decode: in Python that is an indentation."""
+    end = next((index for index, token in enumerate(completion_ids) if token in stops), None)
+    before = tokenizer.encode("a", add_special_tokens=False)
+    whole, known = (
+        tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        for ids in ([*before, *completion_ids[:end]], before)
+    )
+    return Turn(whole.removeprefix(known), end is None, "")
+
+
 def refuse_control_tokens(tokenizer: Any, messages: list[dict]) -> None:
     """Raises ForgedToken, a ValueError, for content that spells a control token: tokenised it would become that token,
     and could forge a turn."""
@@ -125,6 +143,35 @@ def refuse_control_tokens(tokenizer: Any, messages: list[dict]) -> None:
             for token in tokens:
                 if token in text:
                     raise ForgedToken(f"messages: {name} of the {message['role']} holds the control token {token!r}")
+
+
+def refuse_left_out(tokenizer: Any, messages: list[dict]) -> None:
+    """Raises ValueError for instructions or reasoning that the template would pass over without a word: a model would
+    be trained, and asked, as if they were not there."""
+    if not messages:
+        return
+    first = messages[0]
+    what, told = first["role"], first["content"].strip() if first["role"] in ("system", "developer") else ""
+    if what == "assistant":
+        what, told = "reasoning", any(first.get(name) for name in REASONING)
+    if told and leaves_out(tokenizer, what):
+        raise ValueError(
+            f"messages: {what!r} cannot be rendered by the chat template of {tokenizer.name_or_path!r}, which leaves "
+            f"it out; take it out of the rows, or {REMEDY}"
+        )
+
+
+def _answered(message: dict) -> dict:
+    """The assistant's message, its reasoning under every name that a template may read. Raises ValueError for what is
+    no reasoning, and no choice of what is trained."""
+    if not isinstance(message.get("train", True), bool):
+        raise ValueError(f"messages: train is {shortened(message['train'])}; it must be true or false")
+    for name in REASONING:
+        if message.get(name):
+            if not isinstance(message[name], str):
+                raise ValueError(f"messages: {name} is {shortened(message[name])}; it must be text")
+            return with_reasoning(message, message[name])
+    return message
 
 
 def _refuse_tools(messages: list[dict], tools: list[dict] | None) -> None:

@@ -30,15 +30,16 @@ class _Form(NamedTuple):
     arguments: str
 
 
-def parse(tokenizer: Any, ids: list[int], tools: list[dict] | None = None) -> Parsed:
+def parse(tokenizer: Any, ids: list[int], tools: list[dict] | None = None, stops: list[int] | None = None) -> Parsed:
     """(messages, action) of what a model emitted after the prompt, as harmony.parse gives them; never raises for ids.
+    It ended at one of the `stops`, as in template.read: a publisher may end calls otherwise than answers (Llama 3).
 
     An answer that only begins like a call is Malformed, and so are several calls in one message: one at a time can be
     answered. Raises ValueError for a template whose calls are no JSON.
     """
     functions = offered.functions(tools)
     form = _form(tokenizer, str(tokenizer.chat_template)) if functions else None
-    turn = template.read(tokenizer, ids)
+    turn = template.read(tokenizer, ids, stops)
     text, thinking = turn.text, {"thinking": turn.reasoning} if turn.reasoning else {}
     begin = _begin(form, text) if form else -1
     if begin < 0:
@@ -52,7 +53,14 @@ def parse(tokenizer: Any, ids: list[int], tools: list[dict] | None = None) -> Pa
     return Parsed(messages, action)
 
 
-def reply(tokenizer: Any, emitted: list[int], tools: list[dict] | None, text: str, function: str = "") -> list[int]:
+def reply(
+    tokenizer: Any,
+    emitted: list[int],
+    tools: list[dict] | None,
+    text: str,
+    function: str = "",
+    stops: list[int] | None = None,
+) -> list[int]:
     """Ids between what a model emitted and its next action: what the template writes between any call of `function` (or
     without one, any answer) and the generation prompt, with `text` as its result (or as the user's next message).
 
@@ -78,7 +86,8 @@ def reply(tokenizer: Any, emitted: list[int], tools: list[dict] | None, text: st
         raise ValueError(
             f"chat template of {tokenizer.name_or_path!r}: no token ends a call before its result; {REMEDY}"
         )
-    closed = [] if emitted and emitted[-1] in template.stop_ids(tokenizer) else [around.end]
+    ends = template.stop_ids(tokenizer) if stops is None else stops
+    closed = [] if emitted and emitted[-1] in ends else [around.end]
     return closed + tokenizer.encode(tail, add_special_tokens=False)
 
 

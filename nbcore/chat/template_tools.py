@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 from nbcore.chat import steps as conversation
 from nbcore.chat import tools as offered
 from nbcore.chat.actions import Rendered
-from nbcore.chat.frame import REMEDY, frame, rendered
-from nbcore.chat.template import IGNORED, refuse_control_tokens
+from nbcore.chat.frame import REMEDY, frame, rendered, with_reasoning
+from nbcore.chat.template import IGNORED, refuse_control_tokens, refuse_left_out
 
 TEXT = "text"  # the one argument of a function that takes text: templates write calls as JSON
 
@@ -56,6 +56,7 @@ def prompt(tokenizer: Any, row: Mapping[str, Any]) -> list[int]:
 
 def _refuse_what_is_lost(tokenizer: Any, told: conversation.Conversation) -> None:
     """Raises ValueError where the template would leave out a part of the conversation."""
+    refuse_left_out(tokenizer, [{"role": "system", "content": told.instructions}])
     steps = [step for turn in told.turns for step in turn.steps]
     has = {
         "tools": bool(told.functions),
@@ -200,8 +201,7 @@ def _messages(
 
 
 def _assistant(step: conversation.Step, id_: str) -> dict[str, Any]:
-    # Templates have three names for reasoning; one that is not known is not read.
-    thinking = {name: step.thinking for name in ("reasoning_content", "thinking", "reasoning") if step.thinking}
+    thinking = with_reasoning({}, step.thinking) if step.thinking else {}
     if not step.function:
         return {"role": "assistant", "content": step.text, **thinking}
     arguments: Any = {TEXT: step.text}

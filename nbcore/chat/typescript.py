@@ -129,13 +129,21 @@ def _words(schema: Mapping) -> list:
 
 
 def _json(value: Any) -> str:
-    """JSON as Rust writes it: without spaces, and the exponent of a number without sign and zeros to fill it up."""
+    """JSON as Rust writes it: without spaces, the exponent of a number without sign and zeros to fill it up, none where
+    four zeros behind the point say the same, and an integer of more than 64 bits as a number with one."""
     if isinstance(value, Mapping):
         return f"{{{','.join(f'{_json(key)}:{_json(item)}' for key, item in value.items())}}}"
     if isinstance(value, list):
         return f"[{','.join(map(_json, value))}]"
+    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 64 and abs(value) < 10**308:
+        value = float(value)
     made = json.dumps(value, ensure_ascii=False)
-    return re.sub(r"e\+?(-?)0*", r"e\1", made) if isinstance(value, float) else made
+    if not isinstance(value, float):
+        return made
+    if made.endswith("e-05"):
+        sign, digits = "-" if value < 0 else "", re.sub(r"[-.]", "", made.removesuffix("e-05"))
+        return f"{sign}0.0000{digits}"
+    return re.sub(r"e\+?(-?)0*", r"e\1", made)
 
 
 def _word(schema: Any, field: str) -> str | None:

@@ -14,6 +14,7 @@ from nbcore.core.output import shown
 
 ALL = "all"
 UNKNOWN, SMALL, ROOM = 8192, 2048, 64  # tokens of a context: of one unknown, of a short one, and what must be left
+BRIEFLY = 160  # characters of an answer in a brief row, as the tiny profile has them
 LINES, WIDEST = 40, 300  # lines of one text that are shown, and characters of a line
 COLOURS = {"+": "cyan", "-": "red"}
 agent_app = typer.Typer(help="The repair agent: record demonstrations, repair a crate.", rich_markup_mode=None)
@@ -42,6 +43,12 @@ def record(
         str, typer.Option(help="Only these; a tiny context has room for read_file,write_file,cargo_test.")
     ] = ALL,
     json_: Annotated[bool, typer.Option("--json", help="Code in JSON strings, not as raw text.")] = False,
+    brief: Annotated[
+        bool, typer.Option("--brief", help="For a context of some hundred tokens: no instructions, tools undescribed.")
+    ] = False,
+    most: Annotated[
+        int | None, typer.Option("--shown", min=100, help="Characters of an answer in a row; default: 6000, brief 160.")
+    ] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Programs at once; default: the processors.")] = None,
 ):
     """A scripted agent repairs faults with the real tools; what it did and what it was told is written down.
@@ -54,6 +61,7 @@ def record(
     from rich import progress as bars
 
     from nbcore.agent import record as recording
+    from nbcore.agent.tools import FEW, MOST_SHOWN
 
     kinds = (bars.BarColumn, bars.MofNCompleteColumn, bars.TimeElapsedColumn, bars.TimeRemainingColumn)
     columns = (bars.TextColumn("recording"), *(kind() for kind in kinds))
@@ -66,7 +74,10 @@ def record(
                 err.print(f"{words}: {done} of {total}")
 
         names = recording.NAMES if tools == ALL else [name.strip() for name in tools.split(",")]
-        options = {"seed": seed, "raw": not json_, "tools": names, "jobs": jobs, "progress": tell}
+        if brief and tools == ALL:
+            names = FEW
+        options = {"seed": seed, "raw": not json_, "tools": names, "brief": brief, "jobs": jobs, "progress": tell}
+        options["shown"] = most or (BRIEFLY if brief else MOST_SHOWN)
         report = recording.record(file, tasks, count, crates=crates or (), **options)
     for title in ("kinds", "variants"):
         out.print(f"{title}: {', '.join(f'{number} {name}' for name, number in sorted(report[title].items()))}")
@@ -150,7 +161,7 @@ def _played(
 ) -> Any:
     """The episode, its steps shown as they come."""
     from nbcore.agent.episode import Budget
-    from nbcore.agent.tools import NAMES
+    from nbcore.agent.tools import FEW, NAMES
     from nbcore.config import Generation
     from nbcore.training import agent_play
     from nbcore.training.export import talking
@@ -162,7 +173,7 @@ def _played(
         context = agent_play.context_of(model, UNKNOWN)
         names = [name.strip() for name in tools.split(",")]
         if tools == ALL:
-            names = list(agent_play.FEW if context < SMALL else NAMES)
+            names = list(FEW if context < SMALL else NAMES)
         room = context - len(agent_play.first_prompt(way, problem, names, brief))
         if room < ROOM:
             raise ValueError(f"RUN: its context has {max(room, 0)} tokens left for its work: name fewer --tools")

@@ -23,6 +23,7 @@ from nbcore.cli.agent import agent_app
 from nbcore.cli.data import data_app
 from nbcore.cli.experiment import experiment
 from nbcore.cli.models import models_app
+from nbcore.cli.profile import profile
 from nbcore.cli.reports import audit, card, compare, report, show_report
 from nbcore.cli.runs import Judged, Store, err, out, runs_app
 from nbcore.cli.watch import watch
@@ -44,6 +45,7 @@ app.add_typer(models_app, name="models")
 app.command()(export.merge)
 app.command()(push.push)
 app.command()(plan.plan)
+app.command()(profile)
 app.command()(talk.chat)
 app.command()(talk.serve)
 # typer brings its own copy of click since 0.26, and Colab may have an older typer: in both, this is click's UsageError.

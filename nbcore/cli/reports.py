@@ -29,6 +29,7 @@ def report(
     """
     from nbcore import report as reports
 
+    _is_picture(figure)
     where = environment.store(folder or store)
     if not where.is_dir():
         raise FileNotFoundError(f"STORE: no folder {where}; `python -m nbcore run` makes one")
@@ -53,12 +54,19 @@ def compare(
     from nbcore import view
     from nbcore.report import comparing
 
+    _is_picture(figure)
     before, after = comparing.evaluations(environment.store(store), run_a, run_b)
     rows = view.compared(before, after, on)
     out.print(f"A: {before.id}\nB: {after.id}\n\n{comparing.lines(rows)}\n\n{comparing.sentence(rows[0])}")
     if figure:
         comparing.picture(rows).savefig(figure, dpi=150)
         out.print(f"figure: {figure}")
+
+
+def _is_picture(figure: Path | None) -> None:
+    """Raise ValueError where a figure cannot be written as it is named."""
+    if figure and (figure.suffix != ".png" or not figure.absolute().parent.is_dir()):
+        raise ValueError(f"--figure: {figure} is no .png in a folder that exists; name another, or make the folder")
 
 
 def show_report(store: Path, page: Path, run: str | None = None) -> None:

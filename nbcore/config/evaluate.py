@@ -7,13 +7,32 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from nbcore.config import tasksets as sets
-from nbcore.config.schema import Asking, Count, Generation, Phase
+from nbcore.config.schema import Asking, Closed, Count, Generation, Phase
+
+ACCURACIES = ("acc", "acc_norm", "exact_match")  # metrics of the harness that are 0 or 1 for each document
+
+
+class Harness(Closed):
+    """Tasks of lm-evaluation-harness, an extra: what a model knew beside Rust. Needs `--with lm-eval`."""
+
+    tasks: Annotated[list[Annotated[str, Field(pattern=r"^[\w.-]+$")]], Field(min_length=1)]
+    """Its tasks or groups, as `python -m lm_eval ls tasks` lists them: mmlu, hellaswag."""
+    include_path: str | None = None
+    """A folder with tasks of one's own as its YAML files; then only those are known, and code in them runs."""
+    limit: Count | None = None
+    """Only the first so many documents of each task."""
+    num_fewshot: Annotated[int, Field(ge=0)] | None = None
+    """Examples before each question. Empty: as the task says."""
+    batch_size: Count = 8
+    """Sequences side by side."""
+    chat: bool = False
+    """Whether questions go through the model's chat template."""
 
 
 class Evaluate(Phase, Asking):
     """Compile rate, pass@k, lints and perplexity of any run, with intervals."""
 
-    ADDED = (*Phase.ADDED, "prompt_form", "tasksets")
+    ADDED = (*Phase.ADDED, "prompt_form", "tasksets", "harness")
     phase: Literal["evaluate"] = "evaluate"
     """Names the phase."""
     source: str = "katas"
@@ -25,6 +44,8 @@ class Evaluate(Phase, Asking):
     tasksets: list[str | sets.TaskSet] = []
     """Task sets beside these, each reported under its name: names of configs/tasksets/, paths of such .yaml files, or
     mappings of their fields."""
+    harness: Harness | None = None
+    """General benchmarks beside these, by lm-evaluation-harness: {tasks: [mmlu]}. Empty: none."""
     generation: Generation = Generation()
     """Decoding, the same for every model compared."""
     samples: Count = 1
@@ -51,6 +72,13 @@ class Evaluate(Phase, Asking):
             raise ValueError("heldout is 0 and tasksets is empty: nothing would be asked; raise one, or name the other")
         if self.heldout == 0 and self.unseen:
             raise ValueError(f"heldout is 0 and unseen {self.unseen}: set unseen to 0 too, or raise heldout")
+        return self
+
+    @model_validator(mode="after")
+    def _harness_has_names_of_its_own(self):
+        names = self.harness.tasks if self.harness else []
+        if taken := [name for name in names if name in sets.TAKEN or names.count(name) > 1]:
+            raise ValueError(f"harness.tasks: {taken[0]!r} is there twice, or is what an evaluation calls its own part")
         return self
 
     @model_validator(mode="after")

@@ -28,7 +28,7 @@ class RewardWeights(Closed):
 class Grpo(AdapterTraining, Asking):
     """Reinforcement learning on the verdict of the real compiler and hidden tests."""
 
-    ADDED = (*AdapterTraining.ADDED, "lora", "prompt_form", "episodes")
+    ADDED = (*AdapterTraining.ADDED, "lora", "prompt_form", "episodes", "rollout_engine")
     phase: Literal["grpo"] = "grpo"
     """Names the phase."""
     tasks: Tasks = Tasks()
@@ -42,6 +42,10 @@ class Grpo(AdapterTraining, Asking):
     episodes: Episodes | None = None
     """Not a function is asked for: a fault is put into each task's solution, and the policy repairs it with tools, in
     several turns. What that is worth stands in episodes.weights."""
+    rollout_engine: Literal["transformers", "vllm", "vllm_colocate", "vllm_server"] = "transformers"
+    """Who draws the completions. vllm: the server at trainer's vllm_server_base_url, else vLLM on the same GPU in what
+    the memory plan leaves free. vllm_colocate: on the same GPU, in the share of it that trainer's
+    vllm_gpu_memory_utilization says. vllm_server: `vllm serve` on other GPUs."""
     loss_type: Literal["dapo", "dr_grpo", "bnpo", "grpo", "gspo"] = "dapo"
     """TRL's loss; gspo means sequence-level importance sampling with the grpo loss."""
     beta: Annotated[float, Field(ge=0)] = 0.0

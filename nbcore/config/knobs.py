@@ -109,11 +109,14 @@ def sweep_space(config: Phase, ranges: Mapping[str, Any]) -> dict[str, Dimension
 
 
 def parameters_source(phase: str) -> str:
-    """The source of a notebook's `parameters` cell: config, overrides, parent and store, then the headline knobs.
+    """The source of a notebook's `parameters` cell: config, overrides, parent and store, whether gates are kept to in a
+    phase that builds on what others left, then the headline knobs.
 
     One physical line each, because Colab's form grammar and papermill's inspector both read line by line.
     """
     raw = '# @param {type:"raw"}'
+    entry = TABLE[phase]
+    gated = not (entry.measures or entry.makes_data)
     return "\n".join(
         [
             '# @markdown `None` means "as in the YAML"; `overrides` takes any field: `{"lora.rank": 8}`.',
@@ -121,7 +124,8 @@ def parameters_source(phase: str) -> str:
             f"overrides = {{}}  {raw}",
             f"parent = None  {raw}",
             f"store = None  {raw}",
-            *(f"{name} = None  {raw}" for name in TABLE[phase].knobs),
+            *(['require_blessed = False  # @param {type:"boolean"}'] if gated else []),
+            *(f"{name} = None  {raw}" for name in entry.knobs),
         ]
     )
 

@@ -18,6 +18,7 @@ from nbcore.config.leaves import leaves
 from nbcore.config.phases import PHASES
 from nbcore.config.schema import Phase
 from nbcore.core import plain_yaml
+from nbcore.core.output import shown
 from nbcore.core.suggest import did_you_mean, file_like
 
 OPEN = ("trainer", "architecture", "sources")  # fields that are themselves mappings: an override replaces them whole
@@ -145,5 +146,5 @@ def _explain(error: ValidationError, phase: type[Phase]) -> str:
         text = f"unknown field '{field}'; known here: {', '.join(model.model_fields)}{near}"
     else:
         message = first["msg"].removeprefix("Value error, ")
-        text = f"'{field}' is {first['input']!r}: {message}" if field else message
+        text = f"'{field}' is {shown(repr(first['input']))}: {message}" if field else message
     return text + (f" (and {len(problems) - 1} more)" if len(problems) > 1 else "")

@@ -1,4 +1,7 @@
-"""The parts that the configs of several phases share: closed, typed models with bounds and help."""
+"""The parts that the configs of several phases share: closed, typed models with bounds and help.
+
+Longer than usual because each field is followed by its help, which tables and panels show.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,10 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Overlong = Literal["drop", "truncate", "raise"]
 Packing = Literal["none", "bfd_split"]
 Positive = Annotated[float, Field(gt=0)]
+
+
+NAMING = ("base", "start", "source", "sources", "name", "rows", "pairs", "protect", "data_run", "tasksets")
+LONGEST_PART, LONGEST = 255, 4095  # bytes of a part of a path, and of a whole one
 
 
 class Closed(BaseModel):
@@ -43,6 +50,20 @@ class Closed(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
+    def _names_that_a_disk_can_hold(cls, value: Any, info) -> Any:
+        # A longer one, such as rows pasted in the place of their file, ends in an OSError wherever it is looked for.
+        names = value if isinstance(value, list | dict) else [value]
+        for name in names if info.field_name in NAMING else ():
+            parts = name.encode(errors="replace").split(b"/") if isinstance(name, str) else [b""]
+            if max(map(len, parts)) > LONGEST_PART or sum(map(len, parts)) + len(parts) > LONGEST:
+                raise ValueError(
+                    f"is too long for the name of a file or a model: a part of one has at most {LONGEST_PART} "
+                    f"bytes, the whole {LONGEST}; give the name of what holds it"
+                )
+        return value
+
+    @field_validator("*", mode="before")
+    @classmethod
     def _no_yaml_booleans(cls, value: Any, info) -> Any:
         # YAML 1.1 reads `on` and `yes` as booleans, and Python counts True as 1: 'batch_size: on' must not mean 1.
         annotation = cls.model_fields[info.field_name].annotation
@@ -50,15 +71,22 @@ class Closed(BaseModel):
             return value
         if isinstance(value, bool):
             raise ValueError(f"is the YAML boolean {value}, which this field does not take; quote it or give a number")
-        if get_origin(annotation) in (list, dict) and _holds_boolean(value):
+        inside = list(value.values()) if isinstance(value, dict) else value
+        if get_origin(annotation) in (list, dict) and _holds_boolean(inside):
             raise ValueError("holds a YAML boolean, which this field does not take; quote it or give a number")
         return value
 
 
 def _holds_boolean(value: Any) -> bool:
-    if isinstance(value, dict):
-        value = list(value.values())
+    """In a list, at any depth; a mapping in it is a model of its own, whose fields are looked at there."""
     return any(map(_holds_boolean, value)) if isinstance(value, list | tuple) else isinstance(value, bool)
+
+
+Optimizer = Literal[
+    *("adamw_torch_fused", "adamw_torch", "adafactor", "sgd", "rmsprop", "adagrad"),
+    *("adamw_8bit", "lion_8bit", "lion_32bit", "ademamix", "ademamix_8bit", "rmsprop_bnb_8bit"),
+    *("paged_adamw_8bit", "paged_adamw_32bit", "paged_lion_8bit", "paged_lion_32bit", "paged_ademamix_8bit"),
+]
 
 
 class Model(Closed):
@@ -74,12 +102,18 @@ class Model(Closed):
     parent's, or 2024-07-26 where there is no parent."""
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
     """Weights and compute: float32 on a CPU, float16 on a T4, bfloat16 from Ampere on."""
-    quantization: Literal["none", "nf4"] = "none"
-    """nf4: 4-bit NormalFloat with double quantisation (QLoRA); the adapter stays in full precision."""
-    attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
-    """Attention kernel. gpt-oss has no sdpa: use eager there."""
+    quantization: Literal["none", "nf4", "mxfp4", "fp8"] = "none"
+    """nf4: 4-bit NormalFloat with double quantisation (QLoRA); the adapter stays in full precision. fp8: the frozen
+    base in 8-bit floats, on Hopper and through unsloth alone, since transformers does not train on one. mxfp4: the
+    experts of gpt-oss stay packed as they are published, and are expanded one at a time (docs/backends.md)."""
+    attention: Literal["auto", "sdpa", "eager", "flash_attention_2"] = "sdpa"
+    """Attention kernel. gpt-oss has no sdpa: use eager there. flash_attention_2 comes from flash-attn, or from the
+    package kernels. auto: flash attention where this machine has it and dtype is a half one, else sdpa, else eager."""
+    backend: Literal["transformers", "unsloth"] = "transformers"
+    """Who loads the model and makes a fresh adapter. unsloth: faster kernels on one NVIDIA GPU, an extra of its own."""
     dequantize_mxfp4: bool = False
-    """gpt-oss is published in MXFP4, which cannot be trained: True expands it to `dtype` on loading."""
+    """gpt-oss is published in MXFP4, which transformers cannot train: True expands it to `dtype` on loading. To train
+    it packed, set quantization to mxfp4 instead."""
 
     @field_validator("date", mode="before")
     @classmethod
@@ -108,6 +142,12 @@ class Lora(Closed):
     """Suffixes of fused 3-D expert parameters (gpt-oss: mlp.experts.gate_up_proj, mlp.experts.down_proj)."""
     expert_rank: Count = 8
     """Rank for target_parameters, where every expert gets its own adapter: keep it small."""
+
+    @model_validator(mode="after")
+    def _trains_something(self):
+        if not self.targets and not self.target_parameters:
+            raise ValueError("targets and target_parameters are both empty, so nothing would train; name a layer")
+        return self
 
     @model_validator(mode="after")
     def _experts_take_no_dropout(self):
@@ -183,7 +223,7 @@ class Sandbox(Closed):
 class Phase(Closed):
     """What every phase has."""
 
-    ADDED: ClassVar[tuple[str, ...]] = ("model.date",)
+    ADDED: ClassVar[tuple[str, ...]] = ("model.date", "model.backend")
     """Fields that came after the first runs: `digest` leaves them out where they have their default."""
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")] = "run"
     """Goes into the run's folder name; usually the profile."""
@@ -198,6 +238,7 @@ class Phase(Closed):
 class Training(Phase):
     """What every training phase has."""
 
+    ADDED = (*Phase.ADDED, "optimizer", "compile")
     max_steps: Count = 100
     """Optimizer steps at most."""
     learning_rate: Positive = 2e-4
@@ -212,6 +253,11 @@ class Training(Phase):
     """Floor of the cosine schedule, as a share of the peak."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     """AdamW's decoupled weight decay."""
+    optimizer: Optimizer = "adamw_torch_fused"
+    """By the name that transformers knows; these run with what is installed, any other is trainer's `optim`. adamw_8bit
+    keeps its state in a quarter of the memory; paged_ ones move it to main memory where a GPU is full."""
+    compile: bool = False
+    """Compile the model with torch.compile: the first steps take minutes, later ones less. Needs a C compiler."""
     gradient_checkpointing: bool = False
     """Trade compute for memory: recompute activations in the backward pass."""
     save_steps: Count = 50

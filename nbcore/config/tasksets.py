@@ -55,10 +55,12 @@ class TaskSet(Closed):
     """What its numbers are called."""
     kind: Literal["tasks", "refusals", "repairs"] = "tasks"
     """tasks: answers are compiled and tested. refusals: it is read whether an answer refuses. repairs: faults are put
-    into the tasks' solutions, and an agent repairs them with tools; `limit` is how many faults."""
+    into the tasks' solutions, or into the crates of a folder, and an agent repairs them with tools; `limit` is how many
+    faults."""
     source: str
     """'katas', 'refusals' (the shipped prompts), or a file or folder: Task lines, MultiPL-E, HumanEval-X (Rust),
-    HumanEval (Python), Exercism-style crates; or hf://datasets/OWNER/NAME@COMMIT."""
+    HumanEval (Python), Exercism-style crates; or hf://datasets/OWNER/NAME@COMMIT. Of repairs also a folder of crates
+    that need std alone, which are judged by their own tests."""
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     """Of the file, as sha256sum prints it (of a folder or of the katas: of the tasks, as the evaluation prints it).
     Empty: whatever stands there, and the evaluation records what it was."""

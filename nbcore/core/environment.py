@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import os
 import platform
+import re
 import shutil
 import sys
 from collections.abc import Iterable
@@ -143,20 +144,36 @@ def read_env_file(path: Path | None = None) -> list[str]:
     """Set the secrets that a file `.env` (default: in the repository) has as NAME=VALUE, one a line; returns the names.
 
     Only the names of `redact.SECRETS` are taken, because what those hold is taken out of everything that is shown. What
-    the environment already has stays. Raises ValueError naming the line, and not what it holds.
+    the environment already has stays, and a remark may follow a value. Raises ValueError naming the line, and not what
+    it holds.
     """
     path = path or REPO / ".env"
+    try:
+        text = path.read_text("utf-8-sig") if path.is_file() else ""  # Windows' editor writes a mark in front
+    except UnicodeDecodeError:
+        raise ValueError(f"{path.name}: not in UTF-8, as PowerShell's > leaves it; save it as UTF-8") from None
     taken = []
-    for number, line in enumerate(path.read_text("utf-8").splitlines() if path.is_file() else (), 1):
-        line = line.strip().removeprefix("export ").strip()
+    for number, line in enumerate(text.splitlines(), 1):
+        line = re.sub(r"^export\s+", "", line.strip())
         if not line or line.startswith("#"):
             continue
         name, equals, value = (part.strip() for part in line.partition("="))
-        quoted = value[:1] in ("'", '"')
-        if not equals or not name.isidentifier() or (quoted and (len(value) < 2 or value[-1] != value[0])):
+        closed, rest, letters = True, "", "[!-~]*"
+        if value[:1] in ("'", '"'):
+            value, closed, rest = value[1:].partition(value[0])
+            letters = "[ -~]*"
+        else:
+            value = re.sub(r"(^|\s)#.*", "", value).strip()
+        if not equals or not name.isidentifier() or not closed or rest.strip()[:1] not in ("", "#"):
             raise ValueError(f"{path.name}:{number}: no NAME=VALUE; write it as HF_TOKEN=hf_…, or # for a remark")
+        if name in SECRETS and not re.fullmatch(letters, value):
+            # Sent to the Hub, it would end in an error about headers that quotes it, or be called a wrong token.
+            raise ValueError(
+                f"{path.name}:{number}: what {name} holds is no token: there is a blank, a curly quote or an invisible "
+                "character in it; paste the token anew, alone"
+            )
         if value and name in SECRETS and secret(name) is None:
-            os.environ[name] = value[1:-1] if quoted else value
+            os.environ[name] = value
             taken.append(name)
     return taken
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -63,11 +64,30 @@ GPUS: dict[str, tuple[str, float, tuple[int, int]]] = {  # name, GiB that the dr
 }
 
 
+PEAKS = {  # operations a second in half precision, dense, as NVIDIA's data sheets have them; the first that fits counts
+    "H200": 989e12,
+    "H100 PCIe": 756e12,
+    "H100": 989e12,
+    "A100": 312e12,
+    "L4": 121e12,
+    "T4": 65e12,
+}
+
+
+def peak_flops(device: Device) -> float | None:
+    """Floating-point operations a second that a device can do in half precision; None where that is not known."""
+    if device.kind != "cuda":
+        return None
+    return next((peak for name, peak in PEAKS.items() if re.search(rf"\b{name}\b", device.name)), None)
+
+
 def gpu(name: str) -> Device:
     """A GPU that need not be here. Raises ValueError for a name that GPUS does not have."""
     key = name.strip().lower()
     if key not in GPUS:
-        raise ValueError(f"gpu: {name!r} is not known{did_you_mean(key, GPUS)}; there are {', '.join(GPUS)}")
+        near = [known for known in GPUS if key and (known.startswith(key) or key.startswith(known))]
+        hint = did_you_mean(key, GPUS) if not near else f" (did you mean {' or '.join(map(repr, near))}?)"
+        raise ValueError(f"gpu: {name!r} is not known{hint}; there are {', '.join(GPUS)}")
     called, memory, capability = GPUS[key]
     return Device("cuda", called, memory, capability >= (8, 0), gpu_tier(memory, capability))
 
@@ -113,6 +133,15 @@ def device() -> Device:
     return Device("cpu", _cpu_name(), memory_gb(), False, "cpu")
 
 
+def capability() -> tuple[int, int] | None:
+    """Compute capability of the first NVIDIA GPU, (8, 0) for Ampere, (9, 0) for Hopper; None where there is none."""
+    try:
+        import torch
+    except ImportError:
+        return None
+    return torch.cuda.get_device_capability(0) if torch.cuda.is_available() else None
+
+
 def gpu_tier(memory_gb: float, capability: tuple[int, int]) -> Tier:
     """The class of an NVIDIA GPU, by memory in GiB and compute capability: (8, 0) brings bfloat16, (9, 0) is Hopper."""
     if capability < (8, 0) or memory_gb < 20:
@@ -148,7 +177,8 @@ def obstacle(name: str, device: Device) -> str | None:
 
 
 def profile(device: Device) -> tuple[str, str]:
-    """The largest profile that `device` can hold, which `config = "auto"` takes, and a sentence that says why."""
+    """The largest profile for the kind of `device`, and a sentence that says why. `config = "auto"` begins there, and
+    asks the plan of memory (training/plan.py)."""
     names = list(PROFILES)
     best = [name for name in names if obstacle(name, device) is None][-1]
     reason = f"{device} runs '{best}': {PROFILES[best].trains}"
@@ -159,8 +189,8 @@ def profile(device: Device) -> tuple[str, str]:
 
 
 def config_path(config: str, phase: str) -> str:
-    """The path of the YAML that a notebook's `config` names. For "auto" it is that of the largest profile that this
-    device can hold, and the reason is printed; anything else is a path already."""
+    """The path of the YAML that a notebook's `config` names, of a phase that loads no model: the others ask the plan of
+    memory. For "auto" it is that of the largest profile for this device, and the reason is printed."""
     if config != "auto":
         return config
     name, reason = profile(device())

@@ -9,6 +9,8 @@ from typing import NamedTuple
 from nbcore.core import plain_yaml
 
 LONGEST = 1 << 16  # characters of a file that are looked at
+# How files are called that travel with a model: its licence, notices, and what some licences say must go along.
+FILES = ("LICEN[SC]E*", "NOTICE*", "COPYING*", "USE_POLICY*")
 # The words that a licence file begins with -> what the Hub and SPDX call it. The first that fits counts.
 TEXTS = {
     r"GNU AFFERO GENERAL PUBLIC LICENSE": "AGPL-3.0",
@@ -40,7 +42,7 @@ def of_folder(folder: Path) -> Stated:
     card = folder / "README.md"
     if card.is_file() and (named := _front_matter(_read(card))):
         return Stated(named, card.name)
-    for path in sorted(folder.glob("LICEN[SC]E*")):
+    for path in _files(folder, FILES[:1]):
         text = _read(path)
         for words, name in TEXTS.items():
             if found := re.search(words, text[:3000], re.IGNORECASE):
@@ -48,6 +50,15 @@ def of_folder(folder: Path) -> Stated:
                 return Stated(f"{name}{version.removesuffix('.0')}" if version else name, path.name)
         return Stated(None, f"{path.name}, whose text is not known here")
     return Stated(None, "it brings no card and no licence file")
+
+
+def texts(folder: Path) -> list[Path]:
+    """The files of a model folder that have to travel with it."""
+    return _files(folder, FILES)
+
+
+def _files(folder: Path, names: tuple[str, ...]) -> list[Path]:
+    return [path for name in names for path in sorted(folder.glob(name)) if path.is_file()]
 
 
 def _read(path: Path) -> str:

@@ -26,7 +26,8 @@ def append(path: Path, *rows: dict) -> None:
         if file.tell():
             file.seek(-1, os.SEEK_END)
             file.write(b"" if file.read(1) == b"\n" else b"\n")
-        file.write("".join(json.dumps(row, ensure_ascii=False, default=float) + "\n" for row in rows).encode())
+        text = "".join(json.dumps(row, ensure_ascii=False, default=float) + "\n" for row in rows)
+        file.write(text.encode(errors="backslashreplace"))  # JSON's own way to write half of a surrogate pair
         file.flush()
         os.fsync(file.fileno())
 

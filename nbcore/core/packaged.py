@@ -27,6 +27,8 @@ class Packaged(NamedTuple):
     stops: tuple[str, ...]
     """The tokens that end an answer, as the publisher's generation config names them; the first ends a turn."""
     pad: str
+    digits_apart: bool = False
+    """Whether its tokenizer cuts each digit off before anything else, which transformers does not read from GGUF."""
 
 
 MODELS: dict[str, Packaged] = {
@@ -40,6 +42,7 @@ MODELS: dict[str, Packaged] = {
         folder=280_000_000,
         stops=("<|im_end|>",),
         pad="<|im_end|>",
+        digits_apart=True,
     ),
     "qwen2.5-coder-1.5b": Packaged(
         publisher="Qwen/Qwen2.5-Coder-1.5B-Instruct",

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from nbcore import config as configs
 from nbcore.config import prompt_form, tasksets
 from nbcore.core import lines
-from nbcore.evaluation import measures, refusals, repairs
+from nbcore.evaluation import crate_faults, measures, refusals, repairs
 from nbcore.tasks import checking, sets
 from nbcore.training import asking, rollout
 from nbcore.training.generate import generate
@@ -38,7 +38,9 @@ def drawn(config: configs.Phase, form: str) -> Drawn:
     digested = asking.digest([task for group in tasks.values() for task in group], form)
     named = {}
     for given in config.tasksets:
-        found = sets.of_set(tasksets.resolve(given), config.seed)
+        wanted = tasksets.resolve(given)
+        of_crates = crate_faults.of_set(wanted) if wanted.kind == "repairs" else None
+        found = of_crates or sets.of_set(wanted, config.seed)
         name = found.set.name
         if name in parts:
             raise ValueError(f"tasksets: two sets are called {name!r}; give one of them another name")

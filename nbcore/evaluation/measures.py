@@ -10,7 +10,6 @@ from nbcore import stats
 from nbcore.grading import reward, verdicts
 from nbcore.grading.rust import structure
 
-FEW = 10  # families: fewer are not drawn as wholes, since an interval over them would be far too narrow
 COUNTED = ("functions", "structs", "enums", "impls", "traits", "tests", "unsafe", "unwraps", "lines")
 SHARES = ("documented", "idioms", "coverage")
 
@@ -135,13 +134,7 @@ def over_tasks(rows: Iterable[dict], value: Callable[[dict], float], rate: bool 
 def _interval(values: Mapping[str, float], families: Mapping[str, str], rate: bool = True) -> dict[str, Any] | None:
     if not values:
         return None
-    names = [families[id_] or id_ for id_ in values]
-    clustered = FEW <= len(set(names)) < len(names)
-    alike = len(set(values.values())) == 1  # drawn anew they are the same for ever, as if nothing else were possible
-    if rate and set(values.values()) <= {0.0, 1.0} and (alike or not clustered):
-        votes = len(set(names)) if clustered else len(values)
-        return stats.wilson(round(sum(values.values()) * votes / len(values)), votes)._asdict() | {"n": len(values)}
-    return stats.mean_bootstrap(list(values.values()), clusters=names if clustered else None)._asdict()
+    return stats.of_tasks(list(values.values()), [families[id_] or id_ for id_ in values], rate)._asdict()
 
 
 def _lints(judged: Sequence[dict]) -> dict[str, Any]:

@@ -20,9 +20,11 @@ import torch
 
 from nbcore import config as configs
 from nbcore import runs
+from nbcore.config import tasksets
+from nbcore.config.evaluate import ACCURACIES
 from nbcore.core import environment, lines
 from nbcore.core.finite import NotFinite
-from nbcore.evaluation import asked
+from nbcore.evaluation import asked, harness
 from nbcore.grading.grader import RustGrader
 from nbcore.grading.verdicts import Ungraded
 from nbcore.phases import evaluate
@@ -31,7 +33,7 @@ from nbcore.training import asking, load
 from nbcore.view import curve
 
 TRIES = 3  # of a checkpoint that could not be evaluated
-FAILURES = (RuntimeError, OSError, ValueError, Ungraded)
+FAILURES = (RuntimeError, OSError, ValueError, Ungraded, KeyError)
 RATES = (("pass@1", "Passes all hidden tests (pass@1)"), ("compile_rate", "Compiles"))
 
 
@@ -56,11 +58,13 @@ def watch(
     """Evaluate the checkpoints of `run` as they come, looking again after `every` seconds, until the run has finished;
     `once` looks once. Returns what could not be evaluated, in words.
 
-    Raises ValueError where the run trains nothing, or another process watches it.
+    Raises ValueError where the run trains nothing, is watched already, or the config needs what is not installed.
     """
     if not configs.TABLE[run.phase].trains:
         raise ValueError(f"RUN: {run.id} trains nothing, so it has no checkpoints; name a run that trains")
     config = config or default_config(run)
+    if config.harness:
+        harness.require(config.harness, [tasksets.resolve(each).name for each in config.tasksets])
     folder = layout.watch_folder(run.path)
     folder.mkdir(parents=True, exist_ok=True)
     if not lease.take(folder):
@@ -143,6 +147,11 @@ class _Asker:
             )
             samples += [{**row, "split": part, "sample": n % how["samples"]} for n, row in enumerate(answers)]
             measured[part] = numbers
+        for name in self.config.harness.tasks if self.config.harness else ():
+            result = harness.measure(model, tokenizer, name, self.config.harness, self.config.seed)
+            own = harness.rows(result, name)
+            samples += [{**row, "split": name} for row in own]
+            measured[name] = harness.numbers(result, name, own)
         documents = evaluate.documents(self.config)
         if documents:
             found = evaluate.perplexity(model, tokenizer, documents, self.config.max_tokens, self.config.seed)
@@ -196,7 +205,7 @@ def _words(measured: dict[str, Any]) -> str:
         return f"diverged ({measured['diverged']})"
     words = []
     for part, numbers in measured.items():
-        for key in ("pass@1", "compile_rate", "refusal_rate"):
+        for key in ("pass@1", "compile_rate", "refusal_rate", *ACCURACIES):
             if rate := numbers.get(key):
                 words.append(f"{part} {key} {rate['value']:.1%} [{rate['low']:.1%}-{rate['high']:.1%}]")
     if "perplexity" in measured:

@@ -51,6 +51,7 @@ def report(run: runs.Run, parts: Mapping[str, Mapping[str, Any]], results: Mappi
         answers = sets[name]["answers"]
         if measured.get("seconds") is not None and answers:
             sets[name]["seconds_per_answer"] = measured["seconds"] / answers
+    general = {name: results[name] for name in (config.harness.tasks if config.harness else ()) if name in results}
     perplexity = {key: value for key, value in results.get("perplexity", {}).items() if key != "documents"}
     return {
         **{"schema": 1, "run": run.id, "evaluated": info["parent"] or {"base": info.get("base") or config.model.base}},
@@ -60,6 +61,7 @@ def report(run: runs.Run, parts: Mapping[str, Mapping[str, Any]], results: Mappi
             "versions": info["versions"],
             "sets": sets,
             "perplexity": perplexity or None,
+            **({"harness": general} if general else {}),
         },
     }
 
@@ -124,6 +126,11 @@ def fenced(text: str) -> str:
     longest = max((len(ticks) for ticks in re.findall("`+", plain)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}text\n{plain.rstrip()}\n{fence}"
+
+
+def identity(part: Mapping[str, Any]) -> str:
+    """The hash of the tasks of a set, as report.json has it; of an unnamed one that of tasks and prompt form."""
+    return part.get("set_sha256") or part["sha256"]
 
 
 def _plain(character: str) -> str:

@@ -8,12 +8,14 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from nbcore import config as configs
+from nbcore.config.evaluate import ACCURACIES
 from nbcore.config.schema import Count
 from nbcore.core.suggest import did_you_mean
 
 Alpha = Annotated[float, Field(gt=0, lt=0.5)]
 POWER = 0.8  # with which a gate must find what its margin forbids
-RATES = ("compile_rate", "tests_passed", "hack_rate", "truncated")  # means of numbers between 0 and 1, one for a task
+# Means of numbers between 0 and 1, one for a task.
+RATES = ("compile_rate", "tests_passed", "hack_rate", "truncated", *ACCURACIES)
 MEANS = ("clippy_warnings", "perplexity")
 PASS_AT = re.compile(r"pass@([1-9]\d*)")
 LOWER_IS_BETTER = ("hack_rate", "truncated", *MEANS)
@@ -67,8 +69,9 @@ class Check(configs.Closed):
     """One number and what it must keep."""
 
     metric: str
-    """pass@1, compile_rate, tests_passed, clippy_warnings, perplexity, hack_rate, truncated; with a dot in it, a value
-    of the evaluation's metrics (heldout.quality.documented) or of the run's own (run.eval_loss)."""
+    """pass@1, compile_rate, tests_passed, clippy_warnings, perplexity, hack_rate, truncated; acc, acc_norm, exact_match
+    on a task of lm-evaluation-harness; with a dot in it, a value of the evaluation's metrics
+    (heldout.quality.documented) or of the run's own (run.eval_loss)."""
     on: str | None = None
     """Which set of tasks; empty: that of eval_set."""
     value: Value | None = None
@@ -82,7 +85,7 @@ class Check(configs.Closed):
     @classmethod
     def _is_known(cls, metric: str) -> str:
         known = ("pass@1", *RATES, *MEANS)
-        if "." not in metric and metric not in known and not PASS_AT.fullmatch(metric):
+        if not all(metric.split(".")) or ("." not in metric and metric not in known and not PASS_AT.fullmatch(metric)):
             raise ValueError(f"is no metric{did_you_mean(metric, known)}; there are {', '.join(known)}")
         return metric
 
@@ -90,6 +93,18 @@ class Check(configs.Closed):
     def _makes_sense(self):
         if self.value is None and self.delta is None:
             raise ValueError(f"{self.metric} has neither value nor delta; give one of them")
+        bounds = [self.value.min, self.value.max] if self.value else []
+        if self.is_rate and any(bound is not None and not 0 <= bound <= 1 for bound in bounds):
+            raise ValueError(f"{self.metric} is a share from 0 to 1, which such a bound says nothing of; 70 % is 0.7")
+        if self.is_rate and self.delta and (self.delta.superior_by or 0) >= 1:
+            raise ValueError(
+                f"{self.metric} is a share from 0 to 1: none gains {self.delta.superior_by:g}; 5 pp are 0.05"
+            )
+        if self.is_rate and self.delta and abs(self.delta.non_inferior or 0) >= 1:
+            raise ValueError(
+                f"{self.metric} is a share from 0 to 1: none loses {abs(self.delta.non_inferior):g}, so that anything "
+                "would pass; 6 pp are 0.06"
+            )
         if "." in self.metric and (self.delta or self.slices):
             raise ValueError(f"{self.metric} is recorded as one number for all tasks: give it a value, without slices")
         if self.metric == "perplexity" and (self.slices or self.on):

@@ -13,14 +13,15 @@ from __future__ import annotations
 import getpass
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from nbcore import config as configs
 from nbcore import runs
 from nbcore.core.suggest import did_you_mean
-from nbcore.runs import choice, commit, layout
+from nbcore.runs import choice, commit, data_runs, layout
 
 ALIASES = ("latest", "candidate", "blessed", "released")
 OPENING = ("PASS", "RUBBER_STAMP")  # verdicts that open the next phase
@@ -30,7 +31,7 @@ Record = dict[str, Any]
 
 def write(store: Path, facts: Mapping[str, Any]) -> Record:
     """Keep a decision as a record of its own, and move the aliases of its phase. Returns it with its hash, "self"."""
-    record = {**facts, "created": datetime.now(UTC).isoformat(timespec="microseconds")}
+    record = {**facts, "created": _created(store, facts["run"])}
     record = json.loads(json.dumps(record, default=float))
     record["self"] = digest(record)
     path = layout.blessing(store, record["run"], record["self"])
@@ -46,6 +47,16 @@ def write(store: Path, facts: Mapping[str, Any]) -> Record:
     return record
 
 
+def _created(store: Path, run: str) -> str:
+    """Now, and after every decision on the run that can be read: by a clock that was set back, an older PASS would stay
+    in force beside a newer FAIL."""
+    now = datetime.now(UTC)
+    for path in layout.blessings(store, run):
+        with suppress(OSError, ValueError):
+            now = max(now, datetime.fromisoformat(read(path)["created"]) + timedelta(microseconds=1))
+    return now.isoformat(timespec="microseconds")
+
+
 def digest(record: Mapping[str, Any]) -> str:
     """sha256 over a record without its own hash."""
     return commit.own_hash(record)
@@ -53,7 +64,7 @@ def digest(record: Mapping[str, Any]) -> str:
 
 def read(path: Path) -> Record:
     """One record. Raises ValueError, naming the file, where a byte of it differs from what was written."""
-    damaged = f"{path.name}: differs from what the gate wrote; restore it, or gate its run anew"
+    damaged = f"{path.name}: differs from what the gate wrote; restore it, or take it away and gate its run anew"
     try:
         text = path.read_text("utf-8")
         record = json.loads(text)
@@ -109,8 +120,9 @@ def require_blessed(run: runs.Run) -> Record:
         why = f"its blessing {decisions[-1]['self'][:12]} was withdrawn by a rollback"
     else:
         why = "no gate has judged it"
+    field = data_runs.FIELD if configs.TABLE[run.phase].makes_data else "parent"
     raise ValueError(
-        f"parent: {run.id} is not blessed: {why}. `python -m nbcore gate {run.id}` judges it; "
+        f"{field}: {run.id} is not blessed: {why}. `python -m nbcore gate {run.id}` judges it; "
         '--waive "why" lets it pass, in red in every report'
     )
 

@@ -14,7 +14,7 @@ from nbcore import config as configs
 from nbcore import runs
 from nbcore.core import formats
 from nbcore.gates import blessings
-from nbcore.runs import commit, data_runs, inputs, layout, notebooks
+from nbcore.runs import choice, commit, data_runs, inputs, layout, notebooks
 
 OK, BROKEN, ABSENT, NONE = "ok", "broken", "absent", "none"
 
@@ -226,7 +226,7 @@ def _differing(files: Mapping[str, str | None]) -> Iterator[tuple[str, str]]:
 
 
 def _weights(run: runs.Run) -> list[str]:
-    leaves = configs.TABLE[run.phase].leaves
+    leaves = choice.leaves(run)
     return [leaves] if leaves and (run.path / leaves).is_dir() else []
 
 

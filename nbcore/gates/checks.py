@@ -61,7 +61,9 @@ def rows(gate: Gate, run: runs.Run, candidate: runs.Run | None, baseline: runs.R
                 judged.append(_recorded(gate, check, run, candidate))
             elif check.value:
                 whole = measure.outcomes(candidate, check.metric, check.on or gate.eval_set.name)
-                judged += [_value(gate, check, name, part.mean()) for name, part in _slices(check, gate, whole)]
+                judged += [
+                    _value(gate, check, name, part.mean(check.is_rate)) for name, part in _slices(check, gate, whole)
+                ]
             if check.delta and baseline:
                 _compare(gate, check, candidate, baseline, judged, claims)
         except measure.NotRecorded as error:
@@ -88,6 +90,10 @@ def _compare(
     taskset = check.on or gate.eval_set.name
     whole = measure.outcomes(candidate, check.metric, taskset)
     before = measure.outcomes(baseline, check.metric, taskset)
+    if check.metric == "perplexity":
+        mine, theirs = measure.tokens(candidate), measure.tokens(baseline)
+        if any(mine[id_] != theirs[id_] for id_ in mine.keys() & theirs.keys()):
+            raise measure.NotRecorded(f"{baseline.id} cut the documents into other tokens: nats a token are not equal")
     for name, mine in _slices(check, gate, whole):
         theirs = before.of(_family(name)) if check.slices else before
         if not mine.values.keys() & theirs.values.keys():
@@ -132,6 +138,8 @@ def _value(gate: Gate, check: Check, name: str, found: stats.Interval) -> Row:
         verdict, why = INVESTIGATE, f"[{found.low:.4g}, {found.high:.4g}] holds the bound"
     if not check.is_recorded and found.n < gate.eval_set.n_min and not check.slices:
         verdict, why = INVESTIGATE, f"{found.n} tasks are fewer than n_min {gate.eval_set.n_min}"
+    elif (check.slices or check.metric == "perplexity") and found.n < stats.FEW:
+        verdict, why = INVESTIGATE, _too_few(found.n)
     return Row(check.metric, name, " ".join(bounds), None, found, None, None, found.n, None, None, None, verdict, why)
 
 
@@ -141,9 +149,8 @@ def _difference(
     """The row of a difference. `alpha` is that of its interval; without it the check's own."""
     wanted, sign = check.delta, -1.0 if check.metric in LOWER_IS_BETTER else 1.0
     shared = [id_ for id_ in theirs.values if id_ in mine.values]
-    families = measure.Outcomes({}, {id_: mine.families[id_] for id_ in shared}).clusters()
     first, second = ({id_: sign * side.values[id_] for id_ in shared} for side in (theirs, mine))
-    change = stats.compare(first, second, families=families, alpha=alpha or wanted.alpha)
+    change = stats.compare(first, second, families=mine.families, alpha=alpha or wanted.alpha)
     n, discordance = len(shared), (change.better + change.worse) / len(shared)
     detectable = _detectable(gate, check, change, alpha or wanted.alpha, n, discordance)
     if wanted.superior_by is not None:
@@ -156,13 +163,15 @@ def _difference(
     planned = stats.minimum_detectable_effect(n, gate.eval_set.discordance, POWER, wanted.alpha)
     if n < gate.eval_set.n_min and not check.slices and check.metric != "perplexity":
         verdict, why = INVESTIGATE, f"{n} paired tasks are fewer than n_min {gate.eval_set.n_min}"
+    elif n < stats.FEW:
+        verdict, why = INVESTIGATE, _too_few(n)
     elif check.slices and check.is_rate and wanted.superior_by is None and planned > wanted.margin:
         verdict, why = INVESTIGATE, f"{n} tasks detect a difference of {planned:.3g} at best"
     delta = change.delta
     if sign < 0:
         delta = stats.Interval(-delta.value, -delta.high, -delta.low, delta.n)
     before = sum(theirs.values[id_] for id_ in shared) / n
-    after = stats.mean_bootstrap([mine.values[id_] for id_ in shared], resamples=1000)
+    after = measure.Outcomes({id_: mine.values[id_] for id_ in shared}, mine.families).mean(check.is_rate)
     return Row(
         check.metric, name, asked, before, after, delta, line, n, discordance, detectable, change.p, verdict, why
     )
@@ -198,6 +207,10 @@ def _detectable(gate: Gate, check: Check, change: stats.Comparison, alpha: float
     normal = NormalDist()
     error = (change.delta.high - change.delta.low) / 2 / normal.inv_cdf(1 - alpha / 2)
     return error * (normal.inv_cdf(1 - alpha / 2) + normal.inv_cdf(POWER))
+
+
+def _too_few(n: int) -> str:
+    return f"{n} of them are too few for an interval, which takes {stats.FEW}"
 
 
 def _words(verdict: str, margin: float, delta: stats.Interval, tolerance: bool) -> str:

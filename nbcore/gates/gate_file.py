@@ -102,6 +102,11 @@ class Gate(configs.Closed):
         return self
 
     @property
+    def sets(self) -> list[str]:
+        """The sets of tasks that it measures with, that of eval_set first."""
+        return list(dict.fromkeys([self.eval_set.name, *(check.on for check in self.checks if check.on)]))
+
+    @property
     def sha256(self) -> str:
         """Of every resolved value: equal gates, equal hashes."""
         values = json.dumps(self.model_dump(mode="json", by_alias=True), sort_keys=True)
@@ -145,10 +150,12 @@ def _refuse_below_detectable(field: str, delta: Delta, tasks: EvalSet) -> None:
     detectable = stats.minimum_detectable_effect(tasks.n_min, tasks.discordance, POWER, delta.alpha)
     if delta.margin < detectable:
         needed = tasks_needed(delta.margin, tasks.discordance, delta.alpha)
+        wide = math.ceil(1000 * detectable) / 1000
+        widen = f"widen it to {wide:g}, or " if wide < 1 else ""
         raise ValueError(
             f"{field}: the margin {delta.margin:g} is below the minimum detectable effect {detectable:.4f} of "
-            f"{tasks.n_min} tasks (discordance {tasks.discordance:g}, power {POWER:g}): widen it to "
-            f"{math.ceil(1000 * detectable) / 1000:g}, or set eval_set.n_min to {needed} and evaluate as many"
+            f"{tasks.n_min} tasks (discordance {tasks.discordance:g}, power {POWER:g}): {widen}"
+            f"set eval_set.n_min to {needed} and evaluate as many"
         )
 
 

@@ -44,18 +44,21 @@ def look(subject: Subject) -> list[Finding]:
     found = []
     for name in subject.gate.integrity:
         subject.doing(name.replace("_", " "), 0, 0)
-        verdict, why = CHECKS[name](subject)
+        try:
+            verdict, why = CHECKS[name](subject)
+        except measure.NotRecorded as error:
+            verdict, why = INVESTIGATE, f"not tried: {error}"
         found.append(Finding(name, verdict, why))
     return found
 
 
 def _weights_finite(subject: Subject) -> tuple[str, str]:
-    entry = configs.TABLE[subject.run.phase]
-    if not entry.leaves or entry.makes_data:
+    left = choice.leaves(subject.run)
+    if not left or configs.TABLE[subject.run.phase].makes_data:
         return PASS, "it leaves no weights"
-    files = sorted((subject.run.path / entry.leaves).rglob(adapters.WEIGHTS))
+    files = sorted((subject.run.path / left).rglob(adapters.WEIGHTS))
     if not files:
-        return FAIL, f"no weights in {entry.leaves}/"
+        return FAIL, f"no weights in {left}/"
     for file in files:
         try:
             wrong = weights.not_finite(file)
@@ -71,6 +74,8 @@ def _adapter_changed(subject: Subject) -> tuple[str, str]:
     if not entry.trains or entry.leaves != layout.ADAPTER:
         return PASS, "it leaves no adapter"
     folder, before = subject.run.path / layout.ADAPTER, _adapter_before(subject.run)
+    if before is None and (gone := choice.missing(subject.run)):
+        return INVESTIGATE, f"not tried: {gone}, which it stands on, is not here"
     try:
         names, lost = adapters.tensors(folder), adapters.lost(folder, before)
         same = adapters.untouched(folder, before) if names else []
@@ -102,6 +107,8 @@ def _adapter_loaded(subject: Subject) -> tuple[str, str]:
         model = subject.run.config.model
     except (OSError, ValueError) as error:
         return FAIL, f"its config cannot be read: {error}"
+    if gone := choice.missing(subject.run):
+        return INVESTIGATE, f"not tried: {gone}, which it stands on, is not here"
     try:
         load.check_precision(model)
     except ValueError as error:
@@ -138,7 +145,7 @@ def _tokenizer_unchanged(subject: Subject) -> tuple[str, str]:
             theirs = dict(files.values())
             if theirs.get(name, sha256) != sha256:
                 return FAIL, f"{name} is another one than that of {id_}"
-        leaves = configs.TABLE[subject.run.phase].leaves
+        leaves = choice.leaves(subject.run)
         own = subject.run.path / leaves / name if leaves else None
         if own and own.is_file() and leaves == layout.ADAPTER and commit.sha256(own) != sha256:
             return FAIL, f"{leaves}/{name} is not the base's"
@@ -168,7 +175,7 @@ def _hashes_verified(subject: Subject) -> tuple[str, str]:
 def _no_contamination(subject: Subject) -> tuple[str, str]:
     bound = subject.gate.integrity["no_contamination"] or 0.0
     try:
-        found = contamination.search(subject.run, subject.evaluation, subject.gate.eval_set, subject.doing)
+        found = contamination.search(subject.run, subject.evaluation, subject.gate, subject.doing)
     except (OSError, ValueError) as error:
         return INVESTIGATE, f"not tried: {error}"
     share = len(found.hits) / found.records if found.records else 0.0
@@ -185,6 +192,8 @@ def _sandbox_not_degraded(subject: Subject) -> tuple[str, str]:
     for run in filter(None, (subject.evaluation, subject.baseline, subject.run)):
         proof = run.path / layout.SANDBOX
         if not proof.is_file():
+            if configs.TABLE[run.phase].measures:
+                return INVESTIGATE, f"{run.id} left no {proof.name}: nothing tells what its programs could reach"
             continue
         try:
             isolation = json.loads(proof.read_text("utf-8"))["isolation"]
@@ -201,17 +210,14 @@ def _hack_rate(subject: Subject) -> tuple[str, str]:
     logged = [row["hack_rate"] for row in subject.run.metrics() if "hack_rate" in row]
     late = logged[-max(1, len(logged) // 4) :] if logged else []
     rates = [("the last quarter of training", sum(late) / len(late))] if late else []
-    if subject.evaluation:
-        rate = measure.outcomes(subject.evaluation, "hack_rate", subject.gate.eval_set.name).mean().value
-        rates.append(("the evaluation", rate))
+    rates += measure.shares(subject.gate.sets, measure.hack_rate, evaluation=subject.evaluation)
     return _bounded("hack rate", rates, bound)
 
 
 def _infra_errors(subject: Subject) -> tuple[str, str]:
-    bound = subject.gate.integrity["infra_errors"]
-    sides = [("the evaluation", subject.evaluation), ("the baseline's evaluation", subject.baseline)]
-    name = subject.gate.eval_set.name
-    return _bounded("infra errors", [(side, measure.infra_errors(run, name)) for side, run in sides if run], bound)
+    sides = {"evaluation": subject.evaluation, "baseline": subject.baseline}
+    rates = measure.shares(subject.gate.sets, measure.infra_errors, **sides)
+    return _bounded("infra errors", rates, subject.gate.integrity["infra_errors"])
 
 
 def _parity(subject: Subject) -> tuple[str, str]:

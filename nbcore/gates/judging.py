@@ -10,14 +10,12 @@ from typing import Any, NamedTuple
 from nbcore import config as configs
 from nbcore import runs
 from nbcore.core import environment
-from nbcore.gates import blessings, chain, checks, integrity
-from nbcore.gates.asked import ALIAS
-from nbcore.gates.checks import FAIL, PASS, RUBBER_STAMP
+from nbcore.gates import blessings, chain, checks, integrity, pairing
+from nbcore.gates.checks import FAIL, INVESTIGATE, PASS, RUBBER_STAMP
 from nbcore.gates.contamination import Doing
 from nbcore.gates.gate_file import Gate
 from nbcore.runs import choice, commit, layout, notebooks
 
-PARENT = "parent"
 UNWAIVABLE = ("weights_finite", "hashes_verified")  # nothing can be built on such files, whoever lets them pass
 
 
@@ -42,7 +40,8 @@ def judge(subject: runs.Run, gate: Gate, doing: Doing = integrity.SILENT) -> Dec
     the run's record cannot be read.
     """
     run, candidates = _candidates(subject, gate)
-    evaluation, baseline = _pair(candidates, _baseline(run, gate))
+    baselines = pairing.baselines(run, gate)
+    evaluation, baseline = pairing.pair(candidates, baselines)
     found = integrity.look(integrity.Subject(run, evaluation, baseline, gate, doing))
     rows: list[checks.Row] = []
     if evaluation or all(check.is_of_run for check in gate.checks):
@@ -51,6 +50,10 @@ def judge(subject: runs.Run, gate: Gate, doing: Doing = integrity.SILENT) -> Dec
     elif all(finding.verdict != FAIL for finding in found):  # else it fails whatever it would score
         raise ValueError(_no_evaluation(run, gate))
     verdict, why = _verdict(baseline, rows, found)
+    if verdict == RUBBER_STAMP and baselines and evaluation:
+        # Else another seed would be enough to be compared with none.
+        verdict, theirs = INVESTIGATE, baselines[-1].id
+        why = f"{theirs}, the baseline's, is of other terms than {evaluation.id}; evaluate both with one config"
     return Decision(run, gate, evaluation, baseline, rows, found, verdict, why)
 
 
@@ -85,61 +88,7 @@ def _candidates(subject: runs.Run, gate: Gate) -> tuple[runs.Run, list[runs.Run]
         raise RuntimeError(f"RUN: FAIL: the record of {run.id} is damaged: {error}") from None
     if run.phase != gate.phase:
         raise ValueError(f"gate: is for {gate.phase}, and {run.id} is not; give --gate configs/gates/{run.phase}.yaml")
-    return run, [each for each in measured if _accepted(each, run, gate)]
-
-
-def _accepted(evaluation: runs.Run, run: runs.Run | None, gate: Gate) -> bool:
-    """Whether an evaluation is undamaged, of this very run, and of the gate's set of tasks."""
-    if commit.problems(evaluation.path, layout.RUN):
-        return False
-    try:
-        reference = {"id": run.id, "hash": run.info["manifest"]} if run else None
-    except (OSError, ValueError):
-        return False
-    info = evaluation.info
-    wanted = gate.eval_set.sha256
-    same_tasks = wanted is None or str(info.get("data_hash", "")).startswith(wanted)
-    return info["parent"] == reference and gate.eval_set.name in info["metrics"] and same_tasks
-
-
-def _baseline(run: runs.Run, gate: Gate) -> list[runs.Run]:
-    """The evaluations of what the gate compares with; none where there is no baseline."""
-    if gate.baseline is None:
-        return []
-    ref = gate.baseline.ref
-    if ref == PARENT:
-        above = list(choice.lineage(run))[1:]
-        ref = above[0].id if above else runs.BASE
-    if match := ALIAS.fullmatch(ref):
-        record = blessings.aliased(run.store, match[1], match[2])
-        if record is None or record["run"] == run.id:
-            return []
-        ref = record["run"]
-    if ref == runs.BASE:
-        base = run.info.get("base")
-        made = [each for each in runs.listing(run.store) if configs.TABLE[each.phase].measures and each.finished]
-        of_base = [each for each in made if _accepted(each, None, gate) and each.info.get("base") == base]
-        return of_base
-    known = runs.Run(run.store / ref)
-    against = known if known.finished else runs.find(run.store, ref, field="baseline.ref")
-    if configs.TABLE[against.phase].measures:
-        return [against]
-    return [each for each in chain.evaluations(against) if _accepted(each, against, gate)]
-
-
-def _pair(candidates: list[runs.Run], baselines: list[runs.Run]) -> tuple[runs.Run | None, runs.Run | None]:
-    """The newest evaluation that the baseline has one on equal terms for, and that; else the newest, alone."""
-    for mine in reversed(candidates):
-        for theirs in reversed(baselines):
-            if _terms(mine) == _terms(theirs):
-                return mine, theirs
-    return (candidates[-1] if candidates else None), None
-
-
-def _terms(evaluation: runs.Run) -> tuple[str, Any]:
-    """Equal for evaluations of the same tasks with the same decoding and seeds, whatever their names are."""
-    plain = evaluation.config.model_copy(update={"name": "any"})
-    return configs.digest(plain), evaluation.info.get("data_hash")
+    return run, [each for each in measured if pairing.accepted(each, run, gate)]
 
 
 def _no_evaluation(run: runs.Run, gate: Gate) -> str:
@@ -175,9 +124,8 @@ def _facts(decision: Decision, waiver: dict[str, str] | None) -> dict[str, Any]:
     info = run.info
     above = [each for each in list(choice.lineage(run))[1:] if each.finished]
     parent = blessings.current(above[0]) if above else None
-    leaves = configs.TABLE[run.phase].leaves or ""
-    manifest = json.loads((run.path / layout.MANIFEST).read_bytes())["files"]
-    weights = {name: entry["sha256"] for name, entry in manifest.items() if name.startswith(f"{leaves}/")}
+    leaves = choice.leaves(run) or ""
+    weights = {name: sha256 for name, sha256 in _manifest(run).items() if name.startswith(f"{leaves}/")}
     links = {
         "parent_blessing": parent["self"] if parent else None,
         "data": {"sha256": info.get("data_hash"), "inputs": info.get("inputs", {}), "shipped": info.get("shipped", {})},
@@ -220,6 +168,15 @@ def _reference(evaluation: runs.Run | None) -> dict[str, str] | None:
     if evaluation is None:
         return None
     return {"id": evaluation.id, "sha256": commit.sha256(evaluation.path / layout.RUN)}
+
+
+def _manifest(run: runs.Run) -> dict[str, str]:
+    """File -> sha256 as the run's manifest has it; empty where that is damaged, which the decision itself says."""
+    try:
+        files = json.loads((run.path / layout.MANIFEST).read_bytes())["files"]
+        return {name: entry["sha256"] for name, entry in files.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
 
 
 def _notebook(run: runs.Run) -> str | None:

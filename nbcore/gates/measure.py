@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from nbcore import runs, stats
+from nbcore.config.evaluate import ACCURACIES
 from nbcore.core.suggest import did_you_mean
 from nbcore.gates.asked import PASS_AT
 from nbcore.grading import reward
-
-FEW = 10  # families; fewer are not drawn as wholes, since the interval over them would be far too narrow
 
 
 class NotRecorded(ValueError):
@@ -28,16 +28,9 @@ class Outcomes(NamedTuple):
         ids = [id_ for id_ in self.values if self.families[id_] == family]
         return Outcomes({id_: self.values[id_] for id_ in ids}, {id_: family for id_ in ids})
 
-    def clusters(self) -> dict[str, str] | None:
-        """The families to draw as wholes; None where there are too few of them."""
-        return self.families if len(set(self.families.values())) >= FEW else None
-
-    def mean(self) -> stats.Interval:
-        """Their mean with its interval: Wilson where each is 0 or 1, else by bootstrap."""
-        values, families = list(self.values.values()), self.clusters()
-        if families is None and set(values) <= {0.0, 1.0}:
-            return stats.wilson(int(sum(values)), len(values))
-        return stats.mean_bootstrap(values, clusters=[families[id_] for id_ in self.values] if families else None)
+    def mean(self, is_rate: bool) -> stats.Interval:
+        """Their mean with its interval, as reports have it."""
+        return stats.of_tasks(list(self.values.values()), [self.families[id_] for id_ in self.values], is_rate)
 
 
 def outcomes(evaluation: runs.Run, metric: str, taskset: str) -> Outcomes:
@@ -53,6 +46,11 @@ def outcomes(evaluation: runs.Run, metric: str, taskset: str) -> Outcomes:
             raise NotRecorded(f"metric: {evaluation.id} measured no perplexity by document")
         values = {row["id"]: row["nll"] / max(1, row["tokens"]) for row in documents}
         return Outcomes(values, {id_: id_ for id_ in values})
+    if metric in ACCURACIES:
+        documents = [row for row in rows if row["split"] == taskset and metric in row]
+        if not documents:
+            raise NotRecorded(f"metric: {evaluation.id} has no {metric} of {taskset!r}, by document")
+        return Outcomes({row["id"]: row[metric] for row in documents}, {row["id"]: row["family"] for row in documents})
     sets = list(dict.fromkeys(row["split"] for row in rows if "verdict" in row))
     grouped: dict[str, list[dict]] = {}
     families: dict[str, str] = {}
@@ -60,12 +58,19 @@ def outcomes(evaluation: runs.Run, metric: str, taskset: str) -> Outcomes:
         if row.get("split") == taskset and row.get("verdict", "infra_error") != "infra_error":
             grouped.setdefault(row["id"], []).append(row)
             families[row["id"]] = row.get("family") or row["id"]
+    if not grouped and taskset in sets:
+        raise NotRecorded(f"eval_set: of {evaluation.id} no answer to {taskset} could be graded (infra_error)")
     if not grouped:
         there = ", ".join(sets) or "none"
         raise NotRecorded(
             f"eval_set: {evaluation.id} has no graded tasks {taskset!r}{did_you_mean(taskset, sets)}; there are {there}"
         )
-    return Outcomes({id_: _of_task(metric, samples, evaluation.id) for id_, samples in grouped.items()}, families)
+    return Outcomes({id_: _finite(metric, samples, evaluation.id) for id_, samples in grouped.items()}, families)
+
+
+def tokens(evaluation: runs.Run) -> dict[str, int]:
+    """How many tokens each document of the perplexity has."""
+    return {row["id"]: row["tokens"] for row in evaluation.samples() if "nll" in row}
 
 
 def recorded(evaluation: runs.Run, path: str) -> stats.Interval:
@@ -81,15 +86,45 @@ def recorded(evaluation: runs.Run, path: str) -> stats.Interval:
         value = value[name]
     if isinstance(value, Mapping) and {"value", "low", "high", "n"} <= set(value):
         return stats.Interval(value["value"], value["low"], value["high"], value["n"])
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise NotRecorded(f"metric: {path!r} of {evaluation.id} is no number, but {value!r}")
     return stats.Interval(float(value), float(value), float(value), evaluation.info["metrics"].get("n", 0))
 
 
-def infra_errors(evaluation: runs.Run, taskset: str) -> float:
-    """The share of samples that could not be graded."""
+def infra_errors(evaluation: runs.Run, taskset: str) -> float | None:
+    """The share of samples that could not be graded; None of a set where nothing is."""
     verdicts = [row["verdict"] for row in evaluation.samples() if row.get("split") == taskset and "verdict" in row]
-    return sum(verdict == "infra_error" for verdict in verdicts) / len(verdicts) if verdicts else 1.0
+    return sum(verdict == "infra_error" for verdict in verdicts) / len(verdicts) if verdicts else None
+
+
+def hack_rate(evaluation: runs.Run, taskset: str) -> float | None:
+    """The share of answers that tried to get round their tests; None of a set where nothing is graded."""
+    if infra_errors(evaluation, taskset) is None:
+        return None
+    return outcomes(evaluation, "hack_rate", taskset).mean(is_rate=True).value
+
+
+def shares(
+    names: Sequence[str], share: Callable[[runs.Run, str], float | None], **sides: runs.Run | None
+) -> list[tuple[str, float]]:
+    """(where, share) of each set that is graded, on each side. Raises NotRecorded where the first is not."""
+    found = [(f"the {side} on {name}", share(run, name)) for side, run in sides.items() if run for name in names]
+    if found and found[0][1] is None:
+        raise NotRecorded(f"nothing of {names[0]} is graded")
+    return [(where, rate) for where, rate in found if rate is not None]
+
+
+def _finite(metric: str, samples: list[dict], evaluation: str) -> float:
+    """The number of a task, where its samples have one."""
+    try:
+        value = _of_task(metric, samples, evaluation)
+    except NotRecorded:
+        raise
+    except (KeyError, TypeError, ValueError):
+        value = math.nan
+    if not math.isfinite(value):
+        raise NotRecorded(f"metric: {evaluation} recorded no number for {metric} of {samples[0]['id']}")
+    return value
 
 
 def _of_task(metric: str, samples: list[dict], evaluation: str) -> float:

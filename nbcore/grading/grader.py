@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from nbcore.core.records import Sample, Verdict
 from nbcore.grading import verdicts
 from nbcore.grading.pool import Pool
-from nbcore.grading.rust import compiler
+from nbcore.grading.rust import compiler, crate
 from nbcore.grading.sandbox import jail
 from nbcore.grading.sandbox.canaries import PROMISES
 from nbcore.grading.sandbox.supervisor import Limits
@@ -29,7 +29,7 @@ from nbcore.grading.verdicts import KINDS
 
 __all__ = ["KINDS", "Limits", "RustGrader", "Unsafe"]
 
-VERSION = 7
+VERSION = 9
 """Part of every cache key: raise it when a verdict may change."""
 
 
@@ -153,7 +153,8 @@ class RustGrader:
         """
         numbered = {str(number): job for number, job in enumerate(jobs)}
         said = {key: self._verdict(answer)[0] for key, answer in self.pool.judge(numbered)}
-        return [said[key] for key in numbered]
+        # A job that no worker came to has an infra_error without what is told.
+        return [crate.nothing_told(job) | said[key] for key, job in numbered.items()]
 
     def close(self) -> None:
         """End the workers and remove their files. A later call starts new ones only with a new grader."""

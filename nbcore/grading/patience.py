@@ -14,7 +14,7 @@ _PATIENCE_S = 5
 
 @contextlib.contextmanager
 def patience() -> Iterator[None]:
-    """At most so much CPU for reading a candidate: text made to be slow to read is refused.
+    """At most so much CPU, and so much depth, for reading a candidate: text made to be hard to read is refused.
 
     Python hears of it between two steps of its own; a parser that does not come back ends this process with SIGVTALRM,
     which the pool knows.
@@ -29,6 +29,8 @@ def patience() -> Iterator[None]:
     signal.setitimer(signal.ITIMER_VIRTUAL, 2 * _PATIENCE_S)
     try:
         yield
+    except RecursionError:  # a thousand modules in each other: the candidate's doing, and so no fault of ours
+        raise signatures.Mismatch("too_complex", "is nested too deep to read") from None
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)

@@ -17,7 +17,7 @@ from nbcore.config import Evaluate
 from nbcore.core.finite import NotFinite
 from nbcore.core.records import Document
 from nbcore.data import sources
-from nbcore.evaluation import asked, written
+from nbcore.evaluation import asked, harness, written
 from nbcore.evaluation.measures import quality, summary
 from nbcore.runs import activity
 from nbcore.tasks import checking
@@ -39,6 +39,8 @@ def data(run: runs.Run) -> dict[str, Any]:
     config = run.config
     form = asking.form(run)
     drawn, texts = asked.drawn(config, form), documents(config)
+    if config.harness:
+        harness.require(config.harness, list(drawn.tasks))
     counts = {name: len(group) for name, group in drawn.tasks.items()}
     return {
         "tasks": drawn.tasks,
@@ -76,7 +78,8 @@ def run_tasks(run: runs.Run) -> dict:
     rows = data(run)
     done = results(run)
     parts = [part for part in (*rows["tasks"], "perplexity") if part not in done]
-    if not parts:
+    general = [name for name in (config.harness.tasks if config.harness else ()) if name not in done]
+    if not parts and not general:
         return done
     tokenizer = load.tokenizer(run)
     grader = rollout.grader(run)
@@ -101,6 +104,9 @@ def run_tasks(run: runs.Run) -> dict:
         answers, measured = asked.measure(model, tokenizer, tasks, how, config, grader, doing, f" ({part})")
         run.sample(*({**row, "split": part, "sample": n % how["samples"]} for n, row in enumerate(answers)))
         run.log(**{part: {**measured, **extra, "seconds": time.monotonic() - began}})
+    for name, answers, measured in harness.each(run, model, tokenizer, general, doing):
+        run.sample(*({**row, "split": name} for row in answers))
+        run.log(**{name: measured})
     return results(run)
 
 

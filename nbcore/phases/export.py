@@ -16,7 +16,7 @@ from nbcore.data import sources
 from nbcore.runs import activity, commit, layout
 from nbcore.tasks import sets
 from nbcore.training import asking, fit, load, rollout
-from nbcore.training.export import deltas, folder, gguf, gguf_parity, llama_cpp, merge, ollama, parity, talking
+from nbcore.training.export import folder, gguf, gguf_parity, llama_cpp, merge, ollama, parity, talking
 from nbcore.training.export import logits as texts
 from nbcore.training.remembered import remembered
 from nbcore.view import proof
@@ -67,6 +67,8 @@ def write(run: runs.Run) -> dict[str, Any]:
     if run.finished or (known(run) and _target(run).is_dir()):
         return known(run)
     adapter = load.adapter_of(run.parent)
+    if adapter is not None:
+        folder.require_precision(run, runs.Run(adapter.parent))
     base = merge.local(load.base_location(load.base_of(run), run.store), load.revision_of(run))
     doing = activity.Activity(run.path, Live(config.phase).tell)
     if config.form == "adapter":
@@ -74,8 +76,7 @@ def write(run: runs.Run) -> dict[str, Any]:
             raise ValueError("form: 'adapter', and the parent has none; export it merged, or name a trained parent")
         if not _target(run).is_dir():
             folder.adapter_only(adapter, base, load.base_of(run), _target(run))
-        report = {"form": "adapter", "ok": True, "problems": parity.check_tokenizer(base, adapter, _target(run))}
-        report["tensors"] = [{"name": name} for name in deltas.load(base, adapter).changes]
+        report = {"form": "adapter", **folder.check_adapter(adapter, base, _target(run))}
         parity.require(report)
     else:
         report = folder.merged(
@@ -114,25 +115,34 @@ def convert(run: runs.Run) -> dict[str, Any]:
     Raises parity.Lost, naming what differs, where a file does not say what the model says.
     """
     config, report = run.config, known(run)
-    if run.finished or not config.gguf or config.form == "adapter":
+    kinds = config.gguf if config.form == "merged" else []  # of an adapter there is nothing but its own file
+    if run.finished or not (kinds or config.gguf_lora):
         return report
     doing = activity.Activity(run.path, Live(config.phase).tell)
     made: dict[str, Any] = dict(report.get("gguf", {}))
     place, model = run.path / layout.GGUF, run.path / layout.MODEL
+    for kind in [kind for kind, numbers in made.items() if numbers.get("problems")]:
+        (place / gguf.file_name(kind)).unlink(missing_ok=True)  # what was wrong once is made anew, not looked at again
     try:
-        skipped = gguf.make(model, place, config.gguf, doing)
+        skipped = gguf.make(model, place, kinds, doing)
+        made.pop("lora", None)  # of an attempt without a converter
         if config.gguf_lora and (adapter := load.adapter_of(run.parent)):
             base = merge.local(load.base_location(load.base_of(run), run.store), load.revision_of(run))
-            if not (place / LORA).is_file():
-                llama_cpp.convert_adapter(adapter, base, place / LORA)
+            try:
+                gguf.make_lora(adapter, base, load.base_of(run), place / LORA)
+            except ValueError as error:  # it knows no LoRA on experts, and all else of the export is sound
+                print(f"{run.id}: {LORA} is left out: {error}", flush=True)
+                made["lora"] = {"skipped": str(error)}
     except llama_cpp.Missing as error:
         print(f"{run.id}: {error}", flush=True)
-        return _keep(run, report | {"gguf": {kind: {"skipped": str(error)} for kind in config.gguf}})
+        left = [*kinds, *(["lora"] if config.gguf_lora else [])]
+        return _keep(run, report | {"gguf": {kind: {"skipped": str(error)} for kind in left}})
     for kind, why in skipped.items():
         print(f"{run.id}: {gguf.file_name(kind)} is left out: {why}", flush=True)
         made[kind] = {"skipped": why}
-    _compare(run, [kind for kind in config.gguf if kind not in skipped], made, doing)
-    _write_modelfile(run)
+    if kinds:
+        _compare(run, [kind for kind in kinds if kind not in skipped], made, doing)
+        _write_modelfile(run)
     problems = [problem for numbers in made.values() for problem in numbers.get("problems", ())]
     report = _keep(run, report | {"gguf": made, "problems": problems, "ok": not problems})
     parity.require(report)

@@ -30,6 +30,7 @@ from nbcore.training import (
     packing,
     private,
     rollout,
+    vllm_room,
 )
 from nbcore.training.judge import Judge
 from nbcore.training.remembered import remembered
@@ -41,9 +42,8 @@ UNGRADED_STEPS = 3  # that are borne: a full disk may be cleared within a step o
 class FoldedTrainer(private.Generating, GRPOTrainer):
     """GRPO that generates with the adapter folded in: the same policy, a sixth faster on a small model.
 
-    TRL generates a whole step's completions at once, whatever the micro-batch: where memory ran out before, they come
-    in as many chunks as the micro-batch was halved into. `ended` is told each prompt and completion at one of `stops`,
-    while the others are still being written.
+    TRL generates a step's completions at once: where memory ran out before, they come in as many chunks as the
+    micro-batch was halved into. `ended` is told each prompt and completion at one of `stops`, while others are written.
     """
 
     chunks = 1
@@ -51,6 +51,8 @@ class FoldedTrainer(private.Generating, GRPOTrainer):
     ended: Callable[[list[int], list[int]], None] | None = None
 
     def generate(self, prompts, complete):
+        if self.use_vllm:
+            return complete(prompts)  # TRL has given vLLM the merged weights
         size = -(-len(prompts) // self.chunks)
         completions: list[list[int]] = []
         policy = self.accelerator.unwrap_model(self.model)
@@ -181,8 +183,7 @@ def model(run: runs.Run) -> Any:
 
 def arguments(run: runs.Run) -> GRPOConfig:
     """TRL's config. gspo is its grpo loss with importance sampling by sequence."""
-    config = run.config
-    episodes = config.episodes
+    config, episodes = run.config, run.config.episodes
     weights = episodes.weights.model_dump() if episodes else reward.counted(config.weights.model_dump())
     loss = {"loss_type": config.loss_type}
     if config.loss_type == "gspo":
@@ -197,6 +198,7 @@ def arguments(run: runs.Run) -> GRPOConfig:
         temperature=config.generation.temperature,
         top_p=config.generation.top_p,
         reward_weights=list(weights.values()),
+        **vllm_room.rollouts(run),
         mask_truncated_completions=not episodes,  # who runs out of turns has failed, and learns from it
         shuffle_dataset=False,  # the rows are in the order of training already
     )
@@ -204,8 +206,8 @@ def arguments(run: runs.Run) -> GRPOConfig:
 
 def trainer(run: runs.Run) -> FoldedTrainer:
     """The trainer as it stands before its first step."""
-    settings, rows = arguments(run), data(run)
-    policy = model(run)
+    settings, rows, policy = arguments(run), data(run), model(run)
+    vllm_room.stop_at(settings, policy.generation_config.eos_token_id)
     judge, several = None, None
     if run.config.episodes:
         functions = agent_rollout.rewards(run.config.group_size, UNGRADED_STEPS)

@@ -62,7 +62,7 @@ def model(run: runs.Run) -> Any:
         raise ValueError(f"parent: {run.parent.id} has an adapter already; lang_adapter makes the first one, on a base")
     base = load.base_model(run)
     set_seed(run.config.seed)
-    return lora.attach(base, run.config.lora, gradient_checkpointing=run.config.gradient_checkpointing)
+    return lora.fresh(base, run.config.lora, run.config)
 
 
 def trainer(run: runs.Run) -> SFTTrainer:

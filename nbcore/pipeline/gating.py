@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from nbcore import config as configs
 from nbcore import gates, runs
 from nbcore.pipeline.progress import Show
+from nbcore.runs import data_runs
 
 
 class GateClosed(RuntimeError):
     """A gate has stopped the pipeline; the message says which run, which verdict and why, in one line."""
+
+
+def require_starts(stage: str, config: configs.Phase, store: Path, parent: runs.Run | None, show: Show) -> None:
+    """`require` for everything that a stage is about to build on: its parent, and the data run that it reads."""
+    try:
+        starts = data_runs.starts(config, store, parent)
+    except (ValueError, FileNotFoundError) as error:
+        raise GateClosed(f"stage {stage}: {error}") from None
+    for run in starts:
+        require(stage, run, show)
 
 
 def require(stage: str, run: runs.Run, show: Show) -> None:

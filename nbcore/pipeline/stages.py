@@ -13,6 +13,7 @@ from typing import Any
 
 from nbcore import config as configs
 from nbcore import runs
+from nbcore.core import capabilities
 from nbcore.core.environment import REPO
 from nbcore.core.redact import redact
 from nbcore.pipeline import gating, notebook
@@ -32,14 +33,15 @@ class StagePaused(runs.Paused):
 def run(pipeline: Pipeline, store: str | Path, progress: Show | None = None) -> list[runs.Run]:
     """Run the chosen stages; returns their finished runs, those that had finished before included.
 
-    Raises StageFailed where a notebook ends in an error, GateClosed where a gate stops it (with `gates: true`) and
-    FileNotFoundError where a parent is missing. On
+    Raises StageFailed where a notebook ends in an error, GateClosed where a gate stops it (with `gates: true`),
+    FileNotFoundError where a parent is missing, ValueError before any stage where this machine cannot run one. On
     KeyboardInterrupt the notebook is stopped first; its run resumes with the next call.
     """
     store, show = Path(store).resolve(), progress or Show()
     chosen = [stage.id for stage in pipeline.stages if not pipeline.only or stage.id in pipeline.only]
     done: dict[str, runs.Run | None] = {}
-    for stage in pipeline.stages:
+    looked = False
+    for at, stage in enumerate(pipeline.stages):
         config = stage.load()
         parent = done[stage.parent] if stage.starts_from_run else None
         orphan = stage.starts_from_run and parent is None
@@ -65,8 +67,11 @@ def run(pipeline: Pipeline, store: str | Path, progress: Show | None = None) -> 
             done[stage.id] = existing
             _gate(pipeline, stage, existing, show)
             continue
-        if pipeline.gates and parent is not None and not configs.TABLE[stage.phase].measures:
-            gating.require(stage.id, parent, show)
+        if not looked:  # a stage that is hours away must not be what finds out
+            _require_machine([later for later in pipeline.stages[at:] if later.id in chosen])
+            looked = True
+        if pipeline.gates and not configs.TABLE[stage.phase].measures:
+            gating.require_starts(stage.id, config, store, parent, show)
         show.start(number, count, stage.id, _usual_seconds(config, store))
         try:
             done[stage.id] = _execute(stage, config, store, parent, show)
@@ -78,6 +83,15 @@ def run(pipeline: Pipeline, store: str | Path, progress: Show | None = None) -> 
     for name in chosen:
         done[name].wait_for_mirror()
     return [done[name] for name in chosen]
+
+
+def _require_machine(waiting: list[Stage]) -> None:
+    """Raises ValueError naming the first of these stages that this machine cannot run, and what to do."""
+    for stage in waiting:
+        try:
+            capabilities.check(stage.load())
+        except ValueError as error:
+            raise ValueError(f"stage {stage.id}: {error}") from None
 
 
 def resume(unfinished: runs.Run, overrides: dict[str, Any], progress: Show | None = None) -> runs.Run:

@@ -12,7 +12,7 @@ from typing import Any
 
 from nbcore import config as configs
 from nbcore import gates, runs, stats
-from nbcore.evaluation import measures, refusals
+from nbcore.evaluation import harness, measures, refusals
 from nbcore.gates import blessings
 from nbcore.gates import checks as gate_checks
 from nbcore.report import page
@@ -41,7 +41,7 @@ def _evaluation(run: runs.Run) -> Iterator[Stamp]:
     if damage := run.damage():
         yield Stamp(UNSUPPORTED, run.id, "all", f"damaged: {damage[0]}", "")
         return
-    samples = run.samples()
+    samples, general = run.samples(), harness.kept(run)
     for name, part in run.info["metrics"].items():
         rows = [row for row in samples if row.get("split") == name]
         if not isinstance(part, dict):
@@ -53,6 +53,8 @@ def _evaluation(run: runs.Run) -> Iterator[Stamp]:
                 continue
             artefact = f"{layout.SAMPLES}, n {said['n']}, seed {seed}"
             again = _again(metric, rows, seed)
+            if name in general and (found := harness.numbers(general[name], name, rows).get(metric)):
+                again, artefact = stats.Interval(**found), f"{layout.HARNESS}, n {said['n']}, seed {seed}"
             words = f"{name} {metric} {said['value']:.4f}" if metric != name else f"{name} {said['value']:.4f}"
             if again is None:
                 yield Stamp(UNSUPPORTED, run.id, words, f"{metric} is not recomputed", "")

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from nbcore import config as configs
 from nbcore import gates, runs, stats
 from nbcore.data.card import escaped, table
+from nbcore.data.describing import CARD
+from nbcore.evaluation import written
 from nbcore.gates import chain
 from nbcore.report import licensing, lineage
-from nbcore.runs import choice, inputs, layout
+from nbcore.runs import choice, data_runs, inputs, layout
 from nbcore.tasks import worth
-from nbcore.view import gate_table
+from nbcore.view import expert_proof, gate_table
 
 UNKNOWN = "not recorded"
 HOUR = 3600.0  # seconds
@@ -24,7 +27,13 @@ def card(run: runs.Run, why: str | None = None) -> str:
     known of it. `why`: why it is passed on although its licences conflict. Raises ValueError where it is damaged."""
     if damage := run.damage():
         raise ValueError(f"RUN: {run.id} is damaged: {damage[0]}; a card speaks of what can be verified alone")
-    if configs.TABLE[run.phase].measures:
+    entry = configs.TABLE[run.phase]
+    if entry.makes_data:
+        own = run.path / entry.leaves / CARD
+        if not own.is_file():
+            raise ValueError(f"RUN: {run.id} holds data and left no {CARD}; name a run that trained, or an evaluation")
+        return own.read_bytes().decode()
+    if entry.measures:
         parts = _evaluation(run)
     else:
         judged = licensing.of_run(run)
@@ -44,15 +53,15 @@ def _head(run: runs.Run) -> str:
             results.append(
                 EvalResult("text-generation", evaluation.config.source, split, metric, rate.value, dataset_split=split)
             )
-    leaves = configs.TABLE[run.phase].leaves
+    alone = choice.leaves(run) == layout.ADAPTER
     data = ModelCardData(
         **licensing.for_the_hub(licensing.of_run(run).licence),
         base_model=lineage.base(run),
-        library_name="peft" if leaves == layout.ADAPTER else "transformers",
+        library_name="peft" if alone else "transformers",
         tags=["rust", run.phase],
         model_name=run.id if results else None,
         eval_results=results or None,
-        base_model_relation="adapter" if leaves == layout.ADAPTER else "finetune",
+        base_model_relation="adapter" if alone else "finetune",
     )
     return f"---\n{data.to_yaml()}\n---\n\n"
 
@@ -77,7 +86,8 @@ def _results(evaluation: runs.Run) -> str:
         found = stats.Interval(*(perplexity[name] for name in stats.Interval._fields))
         rows.append(("documents", "perplexity", *_estimate(found)))
     names = ("tasks", "metric", "value", "interval", "n")
-    return f"{table(names, rows)}\n\nMeasured by {escaped(evaluation.id)}."
+    drawn = "families of tasks where there are enough, else tasks" if _sets(evaluation) else "tasks"
+    return f"{table(names, rows)}\n\nMeasured by {escaped(evaluation.id)}; intervals at {stats.LEVEL:.0%} over {drawn}."
 
 
 def _estimate(rate: stats.Interval) -> tuple[str, str, str]:
@@ -85,9 +95,11 @@ def _estimate(rate: stats.Interval) -> tuple[str, str, str]:
 
 
 def _rates(evaluation: runs.Run) -> Iterable[tuple[str, str, stats.Interval]]:
+    told = _sets(evaluation)  # its intervals know of families, and that answers to one task are not independent
     for split, part in evaluation.info["metrics"].items():
         for metric, value in part.items() if isinstance(part, Mapping) and "value" not in part else ():
             if isinstance(value, Mapping) and "value" in value:
+                value = told.get(split, {}).get("metrics", {}).get(metric) or value
                 yield split, metric, stats.Interval(*(value[name] for name in stats.Interval._fields))
 
 
@@ -99,7 +111,23 @@ def _gates(run: runs.Run) -> list[str]:
         if record and record["waiver"]:
             said = f"{escaped(link.id)} went on although its gate said {record['verdict']}:"
             waived += [said, gate_table.waived(record["waiver"])]
-    return ["## Gates", table(("run", "verdict", "why"), rows), *waived]
+    decided = gates.current(run)
+    checks = [_check(row) for row in decided["metrics"]] if decided else []
+    head = ("metric", "tasks", "asked", "baseline", "this run", "difference", "n", "verdict")
+    shown = [f"What the gate of {escaped(run.id)} compared:", table(head, checks)] if checks else []
+    return ["## Gates", table(("run", "verdict", "why"), rows), *waived, *shown]
+
+
+def _check(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """A check of a gate as its record has it."""
+    candidate, delta = (stats.Interval(**row[name]) if row[name] else None for name in ("candidate", "delta"))
+    before = UNKNOWN if row["baseline"] is None else f"{row['baseline']:.3f}"
+    changed = f"{delta.value:+.3f} ({delta.low:+.3f} to {delta.high:+.3f})" if delta else UNKNOWN
+    now = f"{candidate.value:.3f}" if candidate else UNKNOWN
+    name, tasks = row["metric"], row["taskset"]
+    if name == "perplexity" and delta:  # gates compare its logarithm, document by document
+        name, tasks = "perplexity, in nats a token", "documents"
+    return (name, tasks, row["asked"], before, now, changed, str(row["n"]), row["verdict"])
 
 
 def _data(run: runs.Run) -> list[str]:
@@ -109,15 +137,19 @@ def _data(run: runs.Run) -> list[str]:
         counts = [f"{name} {value}" for name, value in report.items() if isinstance(value, int)]
         read = {field: names for field, names in link.info.get("inputs", {}).items() if field in inputs.FILES}
         files = sorted({Path(name).name for names in read.values() for name in names})  # folders are one machine's
-        rows.append(
-            (link.id, ", ".join(counts) or UNKNOWN, ", ".join(files) or "as shipped", link.info.get("data_hash"))
-        )
+        prepared = [link.info[data_runs.FIELD]["id"]] if link.info.get(data_runs.FIELD) else []
+        taken = ", ".join([*prepared, *files]) or "shipped and generated tasks"
+        rows.append((link.id, ", ".join(counts) or UNKNOWN, taken, link.info.get("data_hash")))
     record = gates.current(run)
     clean = record["integrity"].get("no_contamination") if record else None
+    looked = "nobody has looked for them"
+    if clean:
+        looked = f"{clean['verdict']} by its gate, which looked through: {clean['why']}"
+        looked = looked if clean["verdict"] == gates.PASS else f"{clean['verdict']} by its gate: {clean['why']}"
     return [
         "## Data",
-        table(("run", "rows", "files", "hash"), rows),
-        f"Contamination with the evaluation's tasks: {escaped(clean['why']) if clean else 'not looked for'}.",
+        table(("run", "rows", "read", "hash"), rows),
+        f"The evaluation's tasks among the data: {escaped(looked)}.",
     ]
 
 
@@ -144,7 +176,11 @@ def of_folder(name: str, base: str, proof: str, judged: licensing.Judgement, why
 
 
 def _limits(run: runs.Run) -> list[str]:
-    lines = []
+    lines, record = [], gates.current(run)
+    if record is None:
+        lines.append("No gate has judged it.")
+    elif record["verdict"] != gates.PASS:
+        lines.append(f"Its gate said {record['verdict']}: {record['why']}.")
     if short := choice.shortfall(run):
         lines.append(f"Cut short: {short}.")
     for evaluation in chain.evaluations(run)[-1:]:
@@ -152,19 +188,32 @@ def _limits(run: runs.Run) -> list[str]:
             if metric.startswith("pass@"):
                 if told := _sets(evaluation).get(split, {}).get("tests_accept_at_most"):
                     lines.append(f"{split}: {worth.sentence(told)}")
-                lines.append(f"On {split} it fails {lineage.percent(1 - rate.value)} of {rate.n} tasks ({metric}).")
-    record = gates.current(run)
+                failing = f"{100 * (1 - rate.value):.3g} %"  # whole percents would call 299 of 300 all of them
+                lines.append(f"On {split} it fails {failing} of {rate.n} tasks ({metric}).")
+    if not chain.evaluations(run):
+        lines.append("It was not evaluated.")
     for row in record["metrics"] if record else ():
         if row["detectable"] is not None:
             lines.append(f"{row['metric']}: a change below {row['detectable']:.3f} would not have been seen.")
-    return ["## Limits", *(f"- {escaped(line)}" for line in lines or ["None were recorded."])]
+    return ["## Limits", "\n".join(f"- {escaped(line)}" for line in lines or ["None were recorded."])]
 
 
 def _made(run: runs.Run) -> list[str]:
     links = list(choice.lineage(run))[::-1]
     rows = [(link.id, link.info.get("device") or UNKNOWN, _hours(link), link.info["seed"]) for link in links]
+    rows.append(("in all", "", f"{sum(link.info['seconds'] for link in links) / HOUR:.3f}", ""))
     versions = ", ".join(f"{name} {version}" for name, version in run.info["versions"].items())
-    return ["## How it was made", table(("run", "hardware", "hours", "seed"), rows), escaped(versions)]
+    return [
+        "## How it was made",
+        table(("run", "hardware", "hours", "seed"), rows),
+        escaped(versions),
+        *_experts(links),
+    ]
+
+
+def _experts(links: list[runs.Run]) -> list[str]:
+    said = {link.id: expert_proof.sentence(link) for link in links}
+    return [f"Experts of {escaped(id_)}: {words}." for id_, words in said.items() if words]
 
 
 def _hours(run: runs.Run) -> str:
@@ -183,14 +232,28 @@ def _evaluation(run: runs.Run) -> list[str]:
     of = (run.info["parent"] or {}).get("id") or run.info.get("base")
     settings = [("tasks", run.config.source), ("samples of a task", run.config.samples), ("seed", run.info["seed"])]
     settings += [*decoding.items(), ("data hash", run.info.get("data_hash"))]
+    proof = run.path / layout.SANDBOX
+    isolation = json.loads(proof.read_bytes()).get("isolation", UNKNOWN) if proof.is_file() else UNKNOWN
+    settings += [("programs were", isolation), ("hardware", run.info.get("device") or UNKNOWN), ("hours", _hours(run))]
+    sets = [
+        (name, part["prompt_form"], str(part.get("infra_errors", UNKNOWN)), written.identity(part))
+        for name, part in _sets(run).items()
+        if "prompt_form" in part
+    ]
     worths = [(name, worth.sentence(part.get("tests_accept_at_most"))) for name, part in _sets(run).items()]
+    rendered = [part["prompt_example"] for part in _sets(run).values() if "prompt_example" in part]
     asked = next((row["prompt"] for row in run.samples() if "prompt" in row), UNKNOWN)
+    shown = f"The first task: {escaped(asked)}"
+    if rendered:
+        shown = f"The first task, as the model saw it:\n\n{written.fenced(rendered[0])}"
     return [
         f"# {escaped(run.id)}",
         f"What {escaped(of)} answered, and what it was worth.",
         _results(run),
         "## How it was measured",
         table(("setting", "value"), settings),
+        *([table(("tasks", "prompt form", "not graded", "hash of the tasks"), sets)] if sets else []),
         *(["## What the tests are worth", table(("tasks", "measured"), worths)] if worths else []),
-        f"The first task: {escaped(asked)}",
+        shown,
+        escaped(", ".join(f"{name} {version}" for name, version in run.info["versions"].items())),
     ]

@@ -67,7 +67,10 @@ def text(path: Path) -> list[Stamp]:
     the repository."""
     stamps: list[Stamp] = []
     inside = fenced = False
-    everything = path.read_text("utf-8").splitlines()
+    try:
+        everything = path.read_text("utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise ValueError(f"audit: {path} is no text in UTF-8; name a text, or a folder of runs") from None
     for number, line in enumerate(everything, 1):
         where = f"{path.name}:{number}"
         fenced ^= line.lstrip().startswith("```")

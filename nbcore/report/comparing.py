@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NAMED = 4  # settings that an error names
+ALPHA = 0.05  # above which the exact p-value shows no difference
 BASE = "base"  # names the base model that the other run was trained on
 
 
@@ -112,6 +113,6 @@ def sentence(row: Row) -> str:
     """What a row comes to."""
     delta = row.change.delta
     measured = f"{row.measure} on {row.taskset} {view.points(delta)}, n = {delta.n}, p {view.p_value(row.change.p)}"
-    if delta.low > 0 or delta.high < 0:
+    if (delta.low > 0 or delta.high < 0) and row.change.p < ALPHA:  # few tasks have intervals that are too narrow
         return f"B is {'better' if delta.low > 0 else 'worse'}: {measured}."
     return f"No difference shown: {measured}."

@@ -8,7 +8,7 @@ Longer than usual because a page is many small pieces of markup, and one file ke
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from importlib import resources
 from pathlib import Path
@@ -17,11 +17,22 @@ from typing import Any
 from nbcore import config, runs, view
 from nbcore.core import environment, plain_yaml
 from nbcore.core.redact import redact
-from nbcore.report import beside, chains, decisions, experiments, exports, lineage, repairs, task_sets
+from nbcore.report import (
+    beside,
+    chains,
+    decisions,
+    experiments,
+    exports,
+    html_table,
+    lineage,
+    profiles,
+    repairs,
+    task_sets,
+)
 from nbcore.report.chains import Chosen, Stage
 from nbcore.report.lineage import ABSENT
 from nbcore.runs import choice, layout
-from nbcore.view import figures, gate_table
+from nbcore.view import expert_proof, figures, gate_table
 
 LINES = 12  # lines of a program that are printed; the rest is only counted
 
@@ -82,6 +93,7 @@ def build(store: str | Path, out: str | Path | None = None, run: str | None = No
         _programs,
         _losses,
         _rewards,
+        profiles.section,
         exports.section,
         _provenance,
     )
@@ -179,7 +191,7 @@ tests that the model never saw.</p>
 def _results(stages: Sequence[Stage]) -> str:
     evaluated = [stage for stage in stages if stage.evaluation]
     head, lines, note = lineage.headline(stages)
-    cells = _html_table(head, [[escape(cell) for cell in line] for line in lines], "numbers")
+    cells = html_table.of_text(head, lines, "numbers")
     if not evaluated:
         return f"<section><h2>Results</h2>{cells}</section>"
     figure = figures.svg(_climb(evaluated), lineage.summary(stages))
@@ -288,6 +300,8 @@ def _provenance(stages: Sequence[Stage]) -> str:
         run, evaluation = stage.run, stage.evaluation
         names = [f"<code>{escape(run.id)}</code>"] if run else []
         names += [f"<small>evaluated by <code>{escape(evaluation.id)}</code></small>"] if evaluation else []
+        if run and (trained := expert_proof.sentence(run)):
+            names.append(f"<small>{escape(trained)}</small>")
         if not run:
             lines.append([stage.label, "<br>".join(names), *[ABSENT] * 5])
             continue
@@ -304,7 +318,7 @@ def _provenance(stages: Sequence[Stage]) -> str:
     head = ["phase", "run", "steps", "seed", "data", "started from", "minutes"]
     newest = stages[-1].run or stages[-1].evaluation
     versions = " · ".join(f"{name} {version}" for name, version in newest.info["versions"].items())
-    return f"""<section><h2>Where the numbers come from</h2>{_html_table(head, lines, "provenance")}
+    return f"""<section><h2>Where the numbers come from</h2>{html_table.of_html(head, lines, "provenance")}
 <p class="quiet">Data and parents are named by the first digits of their sha256; the parent's covers every file it
 left. {escape(view.plain(newest.info["device"]))} · {escape(versions)}</p></section>
 <footer><h2>Reproduce it</h2><pre class="command">{escape(_command([stage.run for stage in stages if stage.run]))}</pre>
@@ -359,16 +373,6 @@ def _shipped(name: str) -> set[str]:
         for stage in stages
         for overrides in ({}, stage.get("overrides", {}))
     }
-
-
-def _html_table(head: Sequence[str], lines: Iterable[Sequence[str]], kind: str) -> str:
-    """A table in HTML. The cells are HTML already; the names in `head` are escaped here."""
-    top = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
-    body = "".join(
-        f'<tr><th scope="row">{line[0]}</th>' + "".join(f"<td>{cell}</td>" for cell in line[1:]) + "</tr>"
-        for line in lines
-    )
-    return f'<div class="wide"><table class="{kind}"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def _hash(digest: str) -> str:

@@ -20,6 +20,7 @@ from nbcore.report import cards, licensing
 from nbcore.runs import commit, layout
 
 CARD, SUMS, SIGNATURE = "README.md", "SHA256SUMS", "SHA256SUMS.sig"
+ADAPTER = "adapter_config.json"
 NAMESPACE = "nbcore-export"  # ssh-keygen signs for a purpose, so that a signature for one is none for another
 PROVED = ("base", "adapter", "named")  # fields of the proof that may hold a path of this machine
 VOCABULARY = ("tokenizer.json", "vocab.json", "merges.txt", "added_tokens.json")  # any word may stand there
@@ -111,6 +112,8 @@ def staged(leaving: Leaving, place: Path, key: Path | None = None, why: str | No
     """
     files = dict(leaving.files)
     made = {CARD: card(leaving, why), layout.PARITY: json.dumps(_told(leaving.proof), indent=1, default=str) + "\n"}
+    if ADAPTER in files:
+        made[ADAPTER] = _named_for_all(files[ADAPTER].read_text("utf-8"))
     for name, text in made.items():
         (place / name).write_text(text, "utf-8")
         files[name] = place / name
@@ -136,6 +139,13 @@ def card(leaving: Leaving, why: str | None = None) -> str:
 def _told(proof: dict[str, Any]) -> dict[str, Any]:
     """A proof without the paths of this machine."""
     return proof | {name: licensing.shown(str(proof[name])) for name in PROVED if proof.get(name)}
+
+
+def _named_for_all(config: str) -> str:
+    """The config of an adapter, whose base may stand in it as a path of this machine."""
+    values = json.loads(config)
+    values["base_model_name_or_path"] = licensing.shown(str(values.get("base_model_name_or_path") or "unknown"))
+    return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
 
 
 def _refuse_secrets(files: dict[str, Path]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nbcore import config, runs, stats
-from nbcore.report import chains, lineage
+from nbcore.report import chains, html_table, lineage
 from nbcore.report.chains import Stage
 
 HEAD = ("task set", "phase", "faults", "agent", "in one go", "verified retries", "scripted agent", "valid calls")
@@ -25,16 +25,13 @@ def section(store: str | Path, stages: Sequence[Stage]) -> str:
     """The section, empty where no repairs were measured."""
     rows, sentences = [], []
     for label, name, measured in _measured(store, stages):
-        cells = [label, str(measured["n"]), *(_rate(measured, rate) for rate in RATES)]
-        row = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
-        rows.append(f'<tr><th scope="row">{escape(name)}</th>{row}</tr>')
+        rows.append([name, label, str(measured["n"]), *(_rate(measured, rate) for rate in RATES)])
         sentences += [f"<li>{escape(f'{label}, {name}: {_pair(pair)}')}</li>" for pair in measured.get("pairs", [])]
     if not rows:
         return ""
-    head = "".join(f'<th scope="col">{name}</th>' for name in HEAD)
-    table = f'<table class="sets"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+    table = html_table.of_text(HEAD, rows, "sets")
     pairs = f"<ul>{''.join(sentences)}</ul>" if sentences else ""
-    return f'<section><h2>Repairs</h2><div class="wide">{table}</div>{pairs}<p class="quiet">{NOTE}</p></section>'
+    return f'<section><h2>Repairs</h2>{table}{pairs}<p class="quiet">{NOTE}</p></section>'
 
 
 def summary(store: str | Path, stages: Sequence[Stage]) -> str:

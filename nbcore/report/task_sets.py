@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from html import escape
 
 from nbcore import stats
-from nbcore.report import lineage
+from nbcore.report import html_table, lineage
 from nbcore.report.chains import Stage
 from nbcore.runs import layout
 
@@ -62,12 +61,5 @@ def section(stages: Sequence[Stage]) -> str:
     lines = rows(stages)
     if not lines:
         return ""
-    head = "".join(f'<th scope="col">{name}</th>' for name in ("task set", "phase", "tasks", "rates"))
-    body = "".join(
-        f'<tr><th scope="row">{escape(line[0])}</th>'
-        + "".join(f"<td>{escape(cell)}</td>" for cell in line[1:])
-        + "</tr>"
-        for line in lines
-    )
-    table = f'<table class="sets"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
-    return f'<section><h2>Other task sets</h2><div class="wide">{table}</div><p class="quiet">{NOTE}</p></section>'
+    table = html_table.of_text(("task set", "phase", "tasks", "rates"), lines, "sets")
+    return f'<section><h2>Other task sets</h2>{table}<p class="quiet">{NOTE}</p></section>'

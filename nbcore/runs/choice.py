@@ -110,8 +110,10 @@ def usual_length(phase: str, name: str) -> int:
     return min((length for length in lengths if length), default=0)
 
 
-def described(run: Run) -> str:
-    """A run in a line for people: "sft/2026… · 120 steps · 2 hours ago"."""
+def described(run: Run | None) -> str:
+    """A run in a line for people: "sft/2026… · 120 steps · 2 hours ago"; None is the base model."""
+    if run is None:
+        return "the base model"
     words = [run.id]
     if taken := steps(run):
         words.append(taken)
@@ -145,6 +147,14 @@ def _rank(run: Run, name: str | None) -> tuple[bool, bool, str]:
     return (name is None or _name(run.id) == name, not shortfall(run), run.path.name)
 
 
+def leaves(run: Run) -> str | None:
+    """The folder of weights that a run leaves, if any: its phase's, or adapter/ where a phase that makes a whole model
+    of base and adapter was asked for the adapter alone."""
+    entry = configs.TABLE[run.phase]
+    alone = entry.whole and (run.path / layout.ADAPTER).is_dir() and not (run.path / layout.MODEL).is_dir()
+    return layout.ADAPTER if alone else entry.leaves
+
+
 def lineage(run: Run) -> Iterator[Run]:
     """A run and those it stands on, as far as they are here; nothing is verified."""
     while True:
@@ -156,6 +166,16 @@ def lineage(run: Run) -> Iterator[Run]:
         if parent is None or not (run.store / parent["id"] / layout.OPENING).is_file():
             return
         run = Run(run.store / parent["id"])
+
+
+def missing(run: Run) -> str | None:
+    """The id of the first run that a run stands on and that is not here; None where all of them are."""
+    first = list(lineage(run))[-1]
+    try:
+        parent = first.info["parent"]
+    except ValueError:
+        return None
+    return parent["id"] if parent else None
 
 
 def _value(config: configs.Phase, path: str) -> Any:

@@ -40,6 +40,15 @@ def find(store: Path, reference: str, config: configs.Phase | None) -> Run:
     return run
 
 
+def starts(config: configs.Phase, store: Path, parent: Run | None) -> list[Run]:
+    """The runs that a run of this config and parent would build on: the parent, and the data run that it reads.
+
+    Raises as `find` does."""
+    reference = named(config)
+    read = [find(store, reference, config)] if reference is not None else []
+    return [*([parent] if parent else []), *read]
+
+
 def refuse_as_parent(parent: Run) -> None:
     """Raises ValueError where a run that was named as a parent holds data."""
     if configs.TABLE[parent.phase].makes_data:

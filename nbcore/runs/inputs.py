@@ -205,7 +205,7 @@ def _named(path: str) -> dict[str, str | None]:
     folder = Path(path).expanduser()
     if not folder.is_dir():
         return {path: _sha256(folder)}
-    held = {*formats.files(folder), *crates.files(folder)}  # an exercise keeps its words in a hidden folder
+    held = {*formats.files(folder), *crates.files(folder), *crates.sources(folder)}  # exercises have hidden folders
     files = {f"{path}/{file.relative_to(folder).as_posix()}": _sha256(file) for file in sorted(held)}
     return files or {path: None}
 

@@ -49,6 +49,7 @@ OPENING = "open.json"
 METRICS = "metrics.jsonl"
 SAMPLES = "samples.jsonl"
 EVALUATED = ("report.json", "samples.md")  # a pair: the reports of prepared data are called so, too
+HARNESS = "lm_eval.json"  # what lm-evaluation-harness itself says of its tasks
 ROLLOUTS = "rollouts.jsonl"
 PROBLEMS = "problems.jsonl"
 EDITS = "edits.jsonl"

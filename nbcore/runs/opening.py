@@ -7,17 +7,18 @@ may differ, and the run goes on with the new value. Anything else is another run
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 from nbcore import config as configs
-from nbcore.core import environment
+from nbcore.core import capabilities, environment
 from nbcore.core.base_model import local_folder
 from nbcore.runs import checkpoints, choice, commit, data_runs, disk, inputs, layout, lease, pausing
 from nbcore.runs import run as runs
-from nbcore.runs.mirror import restore
+from nbcore.runs.mirror import backends, restore
 from nbcore.runs.run import Run
 
 BATCH = ("batch_size", "gradient_accumulation")  # elastic as long as their product, the effective batch, stays
@@ -25,18 +26,24 @@ READ = data_runs.FIELD  # elastic from one name of a data run to another: what i
 ELASTIC = (*BATCH, "save_steps", "keep_every", "jobs", "gradient_checkpointing", "sandbox.allow_degraded", READ)
 
 
-def open(config: configs.Phase, store: str | Path, parent: str | Path | Run | None = None) -> Run:
+def open(
+    config: configs.Phase,
+    store: str | Path,
+    parent: str | Path | Run | None = None,
+    admits: Callable[[Run], object] | Literal[False] | None = None,
+) -> Run:
     """The run directory of this config and parent, held by this process. No parent, or "base": it starts from the base
     model that the config names.
 
     A finished run is returned as it is, an unfinished one is resumed; where there is none a new one is made. If the
     mirror has a later state of it than this disk, that is brought back first. The parent is verified before anything is
-    created, so a bad one leaves nothing behind. While another process holds the run, a new one is opened beside it, and
-    a printed line says so.
+    created, so a bad one leaves nothing behind; `admits` is asked about it then, and about the data run that the config
+    names: it raises where nothing may start from such a run. While another process holds the run, a new one is opened
+    beside it, and a printed line says so.
     Raises ValueError or FileNotFoundError with the field, the value and the remedy; Paused where the disk is full.
     """
     store = Path(store)
-    _refuse_mirror_within(store)
+    backends.refuse_mirror_within(store)
     if parent == choice.BASE:
         parent = None
     if isinstance(parent, Run):
@@ -50,10 +57,14 @@ def open(config: configs.Phase, store: str | Path, parent: str | Path | Run | No
     if parent is not None:
         data_runs.refuse_as_parent(parent)
         inputs.refuse_changed_base(parent)
+    for start in data_runs.starts(config, store, parent) if admits else ():
+        admits(start)
     fitting, on_mirror = candidates(config, store, parent), []
     if not (fitting and fitting[0].finished):
         on_mirror = bring(config, store, parent)
         fitting = candidates(config, store, parent)
+    if not (fitting and fitting[0].finished):
+        capabilities.check(config)  # before anything is read or loaded
     for run in fitting:
         if run.finished:
             return run
@@ -185,7 +196,7 @@ def _of_parent(config: configs.Phase, store: str | Path, parent: Run | None) -> 
             if (info["name"], info["parent"], info.get("seedling")) != wanted:
                 continue
             _ = run.config
-        except ValueError:
+        except (ValueError, FileNotFoundError):
             continue  # damaged: `runs verify` says how
         if not (run.finished and run.damage()):
             yield run
@@ -224,19 +235,6 @@ def _say_what_changed(config: configs.Phase, store: Path, parent: Run | None) ->
         if not changes(run.requested, config) and (differing := inputs.changed(run, now)):
             print(f"{differing[0]} has changed since {run.id}: this is a new run", flush=True)
             return
-
-
-def _refuse_mirror_within(store: Path) -> None:
-    """Raises ValueError where mirror and store are inside each other: each copy would be copied again."""
-    address = environment.mirror()
-    if address is None or address.startswith("hf://"):
-        return
-    copies = Path(address).expanduser().resolve()
-    originals = [store.resolve(), *(folder.resolve() for folder in layout.linked_phases(store))]
-    if any(copies.is_relative_to(folder) or folder.is_relative_to(copies) for folder in originals):
-        raise ValueError(
-            f"mirror: NBCORE_MIRROR is {address}, and the store is {store}; give the copies another folder"
-        )
 
 
 def _words(changed: dict[str, tuple]) -> str:

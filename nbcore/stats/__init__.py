@@ -5,7 +5,7 @@ standard errors would throw the pairing away, and with it most of the power.
 """
 
 from nbcore.stats.crossed import Effect, crossed
-from nbcore.stats.intervals import Interval, mean_bootstrap, pass_at_k, wilson
+from nbcore.stats.intervals import FEW, LEVEL, Interval, mean_bootstrap, of_tasks, pass_at_k, wilson
 from nbcore.stats.paired import (
     Comparison,
     Judgement,
@@ -19,6 +19,8 @@ from nbcore.stats.paired import (
 from nbcore.stats.power import false_alarms, minimum_detectable_effect, power
 
 __all__ = [
+    "FEW",
+    "LEVEL",
     "Comparison",
     "Effect",
     "Interval",
@@ -31,6 +33,7 @@ __all__ = [
     "mean_bootstrap",
     "minimum_detectable_effect",
     "non_inferior",
+    "of_tasks",
     "paired_bootstrap",
     "pass_at_k",
     "power",

@@ -11,6 +11,8 @@ import math
 from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
+from nbcore.stats.intervals import refuse_not_finite
+
 
 class Effect(NamedTuple):
     """A mean difference over tasks and seeds."""
@@ -51,8 +53,8 @@ def crossed(
 
     `clusters` names the family of each task: tasks of one family are not independent. With one seed the interval covers
     other tasks alone. The variance of the two is added, without taking off what both hold of the same noise: a little
-    too wide rather than too narrow. Raises ValueError where there is no task, a seed lacks some, or fewer than two
-    clusters could tell a variance.
+    too wide rather than too narrow. Raises ValueError where there is no task, a seed lacks some, a number is not
+    finite, or fewer than two clusters could tell a variance.
     """
     import numpy as np
     from scipy.stats import t
@@ -62,6 +64,7 @@ def crossed(
             f"crossed: {[len(row) for row in differences]} tasks by seed; every seed needs the same tasks, at least one"
         )
     table = np.asarray(differences, dtype=float)
+    refuse_not_finite("crossed", table)
     seeds, n = table.shape
     if clusters is not None and len(clusters) != n:
         raise ValueError(f"crossed: {n} tasks, {len(clusters)} clusters; give one for each task")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from nbcore.stats.intervals import Interval, mean_bootstrap
+from nbcore.stats.intervals import LEVEL, Interval, mean_bootstrap, refuse_not_finite, wholes
 
 
 class Comparison(NamedTuple):
@@ -35,7 +35,7 @@ class Judgement(NamedTuple):
 def paired_bootstrap(
     before: Sequence[float],
     after: Sequence[float],
-    level: float = 0.95,
+    level: float = LEVEL,
     resamples: int = 10_000,
     seed: int = 0,
     clusters: Sequence[Hashable] | None = None,
@@ -54,15 +54,21 @@ def mcnemar_exact(b: int, c: int) -> float:
     """Two-sided exact McNemar p: b problems only the first model solves, c only the second.
 
     Under the null hypothesis each of the b + c discordant problems falls either way like a fair coin. Fewer than six
-    can never be significant at 5 %.
+    can never be significant at 5 %. Raises ValueError unless both are whole numbers from 0.
     """
+    if not (b >= 0 and c >= 0 and b == int(b) and c == int(c)):
+        raise ValueError(f"McNemar: {b} and {c} discordant problems; it needs whole numbers from 0")
     from scipy.stats import binomtest
 
     return float(binomtest(int(b), int(b + c)).pvalue) if b + c else 1.0
 
 
 def holm(pvalues: Sequence[float]) -> list[float]:
-    """Holm's step-down adjusted p-values, in the order given: compare each with alpha to hold the family-wise error."""
+    """Holm's step-down adjusted p-values, in the order given: compare each with alpha to hold the family-wise error.
+
+    Raises ValueError for one that is no number: among NaN nothing has an order.
+    """
+    refuse_not_finite("Holm", pvalues)
     adjusted = [0.0] * len(pvalues)
     running = 0.0
     for rank, index in enumerate(sorted(range(len(pvalues)), key=pvalues.__getitem__)):
@@ -80,8 +86,8 @@ def compare(
 ) -> Comparison:
     """Two models by problem id: `before` and `after` map each id to its outcome (0 or 1, or the mean of its samples).
 
-    Only ids in both count. `families` names the family of each id, where problems of one family are not independent.
-    The interval holds 1 - alpha. Raises ValueError where no id is in both.
+    Only ids in both count. `families` names the family of each id, where problems of one family are not independent:
+    ten families or more are drawn as wholes. The interval holds 1 - alpha. Raises ValueError where no id is in both.
     """
     shared = [key for key in before if key in after]
     if not shared:
@@ -89,7 +95,7 @@ def compare(
     first, second = [float(before[key]) for key in shared], [float(after[key]) for key in shared]
     better = sum(b > a for a, b in zip(first, second, strict=True))
     worse = sum(b < a for a, b in zip(first, second, strict=True))
-    clusters = [families[key] for key in shared] if families else None
+    clusters = wholes([families[key] for key in shared]) if families else None
     delta = paired_bootstrap(first, second, 1 - alpha, seed=seed, clusters=clusters)
     return Comparison(delta, better, worse, mcnemar_exact(worse, better))
 

@@ -14,10 +14,14 @@ def minimum_detectable_effect(n: int, discordance: float = 0.2, power: float = 0
     """Smallest difference of two paired rates that a two-sided test finds with this power (normal approximation).
 
     `discordance` is the share of the n problems on which the models differ. A result above `discordance` means that
-    so few problems cannot find any difference. Raises ValueError where n < 1.
+    so few problems cannot find any difference. Raises ValueError unless n >= 1, 0 <= discordance <= 1 and
+    0 < alpha / 2 < power < 1.
     """
-    if n < 1:
-        raise ValueError(f"minimum detectable effect: n is {n}; it needs at least one problem")
+    if not (n >= 1 and 0 <= discordance <= 1 and 0 < alpha / 2 < power < 1):
+        raise ValueError(
+            f"minimum detectable effect: n={n}, discordance={discordance}, power={power}, alpha={alpha}; it needs at "
+            "least one problem, shares from 0 to 1, and a power above alpha / 2"
+        )
     normal = NormalDist()
     return (normal.inv_cdf(1 - alpha / 2) + normal.inv_cdf(power)) * math.sqrt(discordance / n)
 

@@ -12,6 +12,7 @@ import random
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,6 @@ from nbcore.training.generate import sample
 
 Opening = Callable[[Problem], Sequence[tuple[str, Any]]]
 _LONGEST = 4_000  # characters that are kept of what was no action
-FEW = ("read_file", "write_file", "cargo_test", "reset")  # the tools that a context of some hundred tokens has room for
 CONTEXT = "context"  # why an episode ended whose conversation fills the model's context
 
 
@@ -65,6 +65,7 @@ def play(
     folder: Path | None = None,
     doing: Callable[[str, int, int], None] = lambda words, done, total: None,
     each: Callable[[int, dict[str, Any]], None] = lambda number, step: None,
+    lap: Callable[[str], None] = lambda part: None,
 ) -> list[Played]:
     """One episode for each problem, in order, judged by its hidden tests; deterministic under greedy decoding, and in
     the seed, as long as no budget of seconds ends one.
@@ -73,32 +74,22 @@ def play(
     Harmony. brief: for a context of some hundred tokens. opening: calls that are made for the model before its first
     action, and do not count. length: tokens of a whole episode at most, where the model's context is longer. folder: an
     empty one in which the crates are left; else they are removed. `doing` is told how many actions are done of those
-    that there may be, `each` of every action as it was answered. Raises ValueError for a template that no tools can be
-    used with.
+    that there may be, `each` of every action as it was answered, `lap` of the end of each generation and grading.
+    Raises ValueError for a template that no tools can be used with.
     """
-    if folder is None:
-        with tempfile.TemporaryDirectory(prefix="nbcore-agent-") as made:
-            options = {"grader": grader, "budgets": budgets, "sampling": sampling, "seed": seed, "names": names}
-            options |= {
-                "raw": raw,
-                "brief": brief,
-                "opening": opening,
-                "logprobs": logprobs,
-                "length": length,
-                "doing": doing,
-                "each": each,
-            }
-            return play(model, tokenizer, renderer, problems, folder=Path(made), **options)
-    budget, drawing = budgets or Budget(), sampling or Generation()
-    as_text = isinstance(renderer, Harmony) if raw is None else raw
-    made = [Episode.begun(one, folder / str(at), budget, as_text, names, brief) for at, one in enumerate(problems)]
-    games = [Played(episode, episode.messages()) for episode in made]
-    if opening:
-        _open(games, opening, grader)
-    prompts = [renderer.prompt({"messages": game.messages, "tools": game.episode.tools}) for game in games]
-    room = min((most for most in (length, context_of(model)) if most is not None), default=None)
-    training = model.training
-    try:
+    with ExitStack() as after:
+        after.callback(model.train, model.training)
+        if folder is None:
+            folder = Path(after.enter_context(tempfile.TemporaryDirectory(prefix="nbcore-agent-")))
+        budget, drawing = budgets or Budget(), sampling or Generation()
+        as_text = isinstance(renderer, Harmony) if raw is None else raw
+        made = [Episode.begun(one, folder / str(at), budget, as_text, names, brief) for at, one in enumerate(problems)]
+        games = [Played(episode, episode.messages()) for episode in made]
+        if opening:
+            _open(games, opening, grader)
+        prompts = [renderer.prompt({"messages": game.messages, "tools": game.episode.tools}) for game in games]
+        room = min((most for most in (length, context_of(model)) if most is not None), default=None)
+        stops = renderer.stops(model.generation_config)
         for step in range(budget.steps):
             for game, prompt in zip(games, prompts, strict=True):
                 if room is not None and len(prompt) >= room:
@@ -115,7 +106,7 @@ def play(
             note(0)
             now = [prompts[at] for at in at_work]
             drawn = sample(
-                *(model, tokenizer, now, drawing, renderer.stops(model.generation_config)),
+                *(model, tokenizer, now, drawing, stops),
                 *(random.Random(f"{seed} {step}").getrandbits(32), note),
                 logprobs=logprobs,
             )
@@ -123,24 +114,29 @@ def play(
                 ids = one.ids[: room - len(prompts[at])] if room is not None else one.ids
                 likely = one.logprobs and one.logprobs[: len(ids)]
                 games[at].turns.append(Turn(prompts[at], ids, likely))
-            functions = _act(tokenizer, renderer, [games[at] for at in at_work], grader)
+            lap("generation")
+            functions = _act(tokenizer, renderer, [games[at] for at in at_work], grader, stops)
+            lap("grading")
             for at, function in zip(at_work, functions, strict=True):
                 game, last = games[at], games[at].turns[-1]
-                said = renderer.reply(last.completion_ids, game.steps[-1]["answer"], function, game.episode.tools)
+                answered = (game.steps[-1]["answer"], function, game.episode.tools)
+                said = renderer.reply(last.completion_ids, *answered, stops)
                 prompts[at] = last.prompt_ids + last.completion_ids + said
                 each(at, game.steps[-1])
-    finally:
-        model.train(training)
-    for game in games:
-        game.files = game.episode.folder.texts()
-    doing(f"judging {len(games)} episodes", 0, 0)
-    settle([game.episode for game in games], grader)
-    return games
+        for game in games:
+            game.files = game.episode.folder.texts()
+        doing(f"judging {len(games)} episodes", 0, 0)
+        lap("generation")
+        settle([game.episode for game in games], grader)
+        lap("grading")
+        return games
 
 
-def _act(tokenizer: Any, renderer: Renderer, games: Sequence[Played], grader: RustGrader) -> list[str]:
+def _act(
+    tokenizer: Any, renderer: Renderer, games: Sequence[Played], grader: RustGrader, stops: list[int]
+) -> list[str]:
     """Have the latest turn of each answered: the function that answers each, empty where none was called."""
-    read = [_read(tokenizer, renderer, game) for game in games]
+    read = [_read(tokenizer, renderer, game, stops) for game in games]
     before = [game.episode.folder.texts() for game in games]
     valid = [game.episode.valid for game in games]
     counts = [len(game.turns[-1].completion_ids) for game in games]
@@ -167,11 +163,13 @@ def _act(tokenizer: Any, renderer: Renderer, games: Sequence[Played], grader: Ru
     return functions
 
 
-def _read(tokenizer: Any, renderer: Renderer, game: Played) -> tuple[actions.Action, dict[str, Any], str]:
+def _read(
+    tokenizer: Any, renderer: Renderer, game: Played, stops: list[int]
+) -> tuple[actions.Action, dict[str, Any], str]:
     """(action, message, function) of the latest turn. Where no function of the episode is called, the message has what
     was written as its content, and the function is empty."""
     ids, episode = game.turns[-1].completion_ids, game.episode
-    parsed = renderer.parse(ids, episode.tools)
+    parsed = renderer.parse(ids, episode.tools, stops)
     action, message = parsed.action, parsed.messages[-1] if parsed.messages else {}
     calls = message.get("tool_calls") or []
     name, written = (calls[0]["function"]["name"], calls[0]["function"]["arguments"]) if calls else ("", "")

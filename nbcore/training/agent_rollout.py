@@ -27,7 +27,7 @@ from nbcore.grading import reward, verdicts
 from nbcore.grading.grader import RustGrader
 from nbcore.runs import activity, layout
 from nbcore.tasks import sets
-from nbcore.training import agent_play, load, logits, lora, once, rollout
+from nbcore.training import agent_play, asking, load, logits, lora, once, rollout
 
 COMPONENTS = ("passed", "valid", "left")
 CHEATS = reward.CHEATS | {"rejected"}  # ends of an episode that left what is not even compiled
@@ -66,7 +66,8 @@ def crates(
             f"have {settings.length}; raise it, give fewer episodes.tools, or set episodes.brief"
         )
     counts = {"tasks": len(tasks), "faults": len(known), "too_long": len(found) - len(known)}
-    told = {"frame": speaker.describe(), "sha256": lines.digest([one.record() for one in known.values()])}
+    read = [*(one.record() for one in known.values()), *asking.as_rendered(tokenizer)]
+    told = {"frame": speaker.describe(), "sha256": lines.digest(read)}
     return known, [prompts[id_] for id_ in known], counts | told
 
 
@@ -103,7 +104,7 @@ def rollout_function(run: runs.Run, tokenizer: Any, known: dict[str, Problem], g
         policy = trainer.accelerator.unwrap_model(trainer.model)
         size, settings = -(-len(prompts) // trainer.chunks), run.config.episodes
         how = {"sampling": Generation(**run.config.generation.model_dump(), batch_size=size)}
-        how |= {"length": settings.length}
+        how |= {"length": settings.length, "lap": trainer.part_ended}
         games: list[Played] = []
         with lora.folded(policy), logits.finite(policy):
             for start in range(0, len(prompts), size):

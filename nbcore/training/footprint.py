@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM
-from trl.trainer.utils import selective_log_softmax, selective_log_softmax_and_entropy
+from trl.trainer.utils import entropy_from_logits, selective_log_softmax, selective_log_softmax_and_entropy
 
 from nbcore import config as configs
 from nbcore.training import lora
@@ -30,6 +30,8 @@ class Step:
     rows: int
     length: int
     logits: int | None = None
+    plain: bool = False
+    """Whether the loss is the model's own, of all logits at once (SFT with an adapter on the output layer)."""
     reference: bool = False
     """Whether a second forward pass without gradients comes after the first, which it outlives."""
     checkpointing: bool = False
@@ -93,9 +95,16 @@ def _counted(architecture: Any, dtype: torch.dtype, attention: str, adapter: con
 
 
 def _loss(model: Any, ids: torch.Tensor, step: Step) -> torch.Tensor:
+    if step.plain:
+        out = model(input_ids=ids, labels=ids, use_cache=False)
+        loss, logits = out.loss, out.logits.float()
+        del out
+        with torch.no_grad():  # as TRL does for its metrics
+            entropy_from_logits(logits[..., :-1, :])
+        return loss
     if step.logits is None:
         inner = model.get_base_model() if isinstance(model, lora.PeftModel) else model
-        hidden = inner.model(input_ids=ids, use_cache=False).last_hidden_state
+        hidden = inner.base_model(input_ids=ids, use_cache=False).last_hidden_state
         flat, labels = hidden.reshape(-1, hidden.shape[-1]), ids.reshape(-1)
         head, cap = inner.get_output_embeddings().weight, getattr(inner.config, "final_logit_softcapping", None)
         losses = [
@@ -104,7 +113,7 @@ def _loss(model: Any, ids: torch.Tensor, step: Step) -> torch.Tensor:
         ]
         return torch.stack(losses).sum()
     wanted, logits = ids[:, -step.logits :], _logits(model, ids, step.logits)
-    wanted = wanted[:, -logits.shape[1] :]
+    wanted = wanted[:, wanted.shape[1] - logits.shape[1] :]
     logps, _ = selective_log_softmax_and_entropy(logits, wanted, entropy_requires_grad=False)
     if step.reference:
         with torch.no_grad():

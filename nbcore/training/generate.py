@@ -15,11 +15,13 @@ from nbcore.core.records import Completion
 from nbcore.training import logits, memory
 
 
-def completion(tokenizer: Any, ids: list[int], stops: list[int] | None = None) -> Completion:
-    """What a model answered, from the ids that it emitted after the prompt; `stops` as in `template.answer`."""
+def completion(tokenizer: Any, ids: list[int], stops: list[int] | None = None, bare: bool = False) -> Completion:
+    """What a model answered, from the ids that it emitted after the prompt; `stops` as in `template.answer`, `bare` as
+    in `generate`."""
     ends = template.stop_ids(tokenizer) if stops is None else stops
     tokens = next((index + 1 for index, token in enumerate(ids) if token in ends), len(ids))
-    return Completion(**template.read(tokenizer, ids, stops)._asdict(), tokens=tokens)
+    read = template.gone_on if bare else template.read
+    return Completion(**read(tokenizer, ids, ends)._asdict(), tokens=tokens)
 
 
 class _EachToken(StoppingCriteria):
@@ -70,8 +72,10 @@ def generate(
     seed: int = 0,
     progress: Callable[[float], None] = lambda done: None,
     finished: Callable[[list[int], list[Completion]], None] = lambda indices, answers: None,
+    bare: bool = False,
 ) -> list[Completion]:
-    """One completion for each prompt (token ids), in order, as `sample` draws them.
+    """One completion for each prompt (token ids), in order, as `sample` draws them. `bare` prompts are text to go on
+    from, not in the frame of a chat template.
 
     `finished` is called after every batch, with the indices of its prompts and their completions. A completion ends at
     the first token that publisher, tokenizer or template name as an end, and not later.
@@ -81,7 +85,7 @@ def generate(
 
     def read(indices: list[int], drawn: list[Sampled]) -> None:
         for index, one in zip(indices, drawn, strict=True):
-            answers[index] = completion(tokenizer, one.ids, stops) | {"seconds": one.seconds}
+            answers[index] = completion(tokenizer, one.ids, stops, bare) | {"seconds": one.seconds}
         finished(indices, [answers[index] for index in indices])
 
     sample(model, tokenizer, prompts, generation, stops, seed, progress, read)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ def folder(base: str, revision: str = "main", *, weights: bool = True) -> Path:
     }
     try:
         kept = Path(snapshot_download(base, local_files_only=True, **wanted))
+        kept = kept if not weights or _holds_weights(kept) else None
     except (errors.LocalEntryNotFoundError, errors.IncompleteSnapshotError):
         kept = None
     except errors.HFValidationError:
@@ -49,6 +51,16 @@ def folder(base: str, revision: str = "main", *, weights: bool = True) -> Path:
             raise ValueError(why) from None
         print(f"{why}; going on with commit {kept.name}, which is on this disk", flush=True)
         return kept
+
+
+def _holds_weights(kept: Path) -> bool:
+    """Whether every file of weights is there. Where another program has fetched a tokenizer alone, huggingface_hub does
+    not know what else there is, and hands the folder out as it is."""
+    index = kept / "model.safetensors.index.json"
+    names = ["model.safetensors"]
+    if index.is_file():
+        names = json.loads(index.read_text("utf-8"))["weight_map"].values()
+    return (kept / "config.json").is_file() and all((kept / name).is_file() for name in names)
 
 
 def _require_room(base: str, missing: int) -> None:
@@ -79,6 +91,16 @@ def _explained(base: str, revision: str, error: BaseException) -> str:
         return (
             f"model.base: {base!r} is no folder here, and the Hub shows no such model; look at the spelling, or put "
             "HF_TOKEN into the environment or .env where it is private"
+        )
+    if any(isinstance(each, errors.HfHubHTTPError) and each.response.status_code == 401 for each in chain):
+        return (
+            f"model.base: the Hub does not take the HF_TOKEN that was sent for {base}: mistyped, or expired; "
+            f"make a new one at {constants.ENDPOINT}/settings/tokens, or take it out for a public model"
+        )
+    if any(disk.is_full(each) for each in chain):
+        return (
+            f"model.base: the disk of {constants.HF_HUB_CACHE} is full; make room, or set HF_HOME to a folder on "
+            f"another disk: the download of {base} goes on"
         )
     words = redact(" ".join(str(error).split()))[:160]
     return (

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from peft import PeftConfig, PeftModel
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
     BitsAndBytesConfig,
@@ -18,14 +19,14 @@ from transformers import (
     Mxfp4Config,
     PreTrainedModel,
 )
-from transformers.utils import is_flash_attn_2_available
 
 from nbcore import config as configs
 from nbcore import runs
 from nbcore.chat import dates, template
+from nbcore.core import capabilities
 from nbcore.core.base_model import local_folder
 from nbcore.runs import commit, layout
-from nbcore.training import hub, lora
+from nbcore.training import backends, experts, fitting, hub, lora, packed_experts
 
 SEEDLING = runs.SEEDLING
 BASE_FOUND = "base_found"  # the event that keeps the commit of a Hub base
@@ -163,7 +164,6 @@ def base_model(run: runs.Run) -> PreTrainedModel:
     """
     model = run.config.model
     check_precision(model)
-    check_attention(model)
     dtype = getattr(torch, model.dtype)
     quantization = None
     if model.quantization == "nf4":
@@ -175,14 +175,25 @@ def base_model(run: runs.Run) -> PreTrainedModel:
         )
     elif model.dequantize_mxfp4:
         quantization = Mxfp4Config(dequantize=True)
-    loaded = AutoModelForCausalLM.from_pretrained(
-        location(run),
-        dtype=dtype,
-        quantization_config=quantization,
-        attn_implementation=model.attention,
-        device_map={"": 0} if torch.cuda.is_available() else None,
-        use_safetensors=True,
-    )
+    if model.backend == "unsloth":
+        loaded = backends.base(location(run), run.config)
+    else:
+        shapes = location(run, weights=False)  # before the weights are fetched
+        fitting.check(model, AutoConfig.from_pretrained(shapes))
+        packed = model.quantization == "mxfp4"
+        read = packed_experts.load if packed else AutoModelForCausalLM.from_pretrained
+        loaded, told = read(
+            location(run),
+            dtype=dtype,
+            quantization_config=quantization,
+            attn_implementation=attention(model, shapes),
+            device_map={"": 0} if torch.cuda.is_available() else None,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
+        fitting.refuse_missing(told["missing_keys"], base_of(run))
+    if model.dequantize_mxfp4:
+        experts.cast(loaded, dtype)
     shipped = loaded.generation_config
     stops = template.turn_ends(tokenizer(run), shipped)
     loaded.generation_config = GenerationConfig(eos_token_id=stops, pad_token_id=shipped.pad_token_id)
@@ -192,13 +203,13 @@ def base_model(run: runs.Run) -> PreTrainedModel:
     return loaded
 
 
-def check_attention(model: configs.Model) -> None:
-    """Raises ValueError for an attention kernel that this machine lacks; transformers would speak of imports."""
-    if model.attention == "flash_attention_2" and not is_flash_attn_2_available():
-        raise ValueError(
-            "model.attention is 'flash_attention_2', which needs an NVIDIA GPU from Ampere on and the package "
-            "flash-attn; set model.attention=sdpa (gpt-oss: eager)"
-        )
+def attention(model: configs.Model, folder: str) -> str:
+    """The attention kernel that `model.attention` means for the base in a folder, on this machine."""
+    if model.attention != "auto":
+        return model.attention
+    if AutoConfig.from_pretrained(folder).model_type in fitting.ONLY_EAGER:
+        return "eager"
+    return "flash_attention_2" if model.dtype != "float32" and capabilities.flash(capabilities.here()) else "sdpa"
 
 
 def check_precision(model: configs.Model) -> None:
@@ -220,7 +231,7 @@ def policy(run: runs.Run, of: runs.Run | None, *, trainable: bool = False) -> Pr
     saved = PeftConfig.from_pretrained(str(adapter))
     targets = [*saved.target_modules, *(saved.target_parameters or ())]
     lora.refuse_tied(model, targets, f"parent: {of.id}: its adapter's targets")
-    model = PeftModel.from_pretrained(model, adapter, is_trainable=trainable)
+    model = packed_experts.adopt(PeftModel.from_pretrained(model, adapter, is_trainable=trainable))
     if trainable or run.config.model.quantization != "none":
         return model
     return model.merge_and_unload()
@@ -243,6 +254,6 @@ def at_checkpoint(run: runs.Run, folder: Path) -> tuple[PreTrainedModel, Any]:
         loaded.generation_config = GenerationConfig(eos_token_id=stops, pad_token_id=own.pad_token_id)
         loaded.config.use_cache = True
         return loaded, own
-    model = PeftModel.from_pretrained(base_model(run), str(folder))
+    model = packed_experts.adopt(PeftModel.from_pretrained(base_model(run), str(folder)))
     merged = model if run.config.model.quantization != "none" else model.merge_and_unload()
     return merged, tokenizer(run)

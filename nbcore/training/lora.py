@@ -12,26 +12,22 @@ from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_t
 from peft.tuners import lora as layers
 
 from nbcore import config as configs
+from nbcore.training import backends, experts, packed_experts, split_experts
 
 # PEFT looks for these keys among modules only, and says of every expert, which is a parameter, that its rank was
 # ignored. It was not, and `check` below refuses a target that matches nothing.
 warnings.filterwarnings("ignore", r"The following (rank|alpha)_pattern keys did not match", RuntimeWarning)
 
+EXPERTS = ("experts", "gate_up_proj", "gate_proj", "up_proj", "down_proj")  # layers in other models, fused in these
+
 
 def attach(model: Any, lora: configs.Lora, *, gradient_checkpointing: bool = False) -> PeftModel:
     """A fresh adapter on `model`. Raises ValueError for a target that `check` refuses."""
+    lora = resolved(model, lora)
     check(model, lora)
-    if not lora.target_parameters and (experts := expert_parameters(model)):
-        share = sum(value.numel() for value in experts.values()) / model.num_parameters()
-        ends = sorted({".".join(name.split(".")[-3:]) for name in experts})
-        print(
-            f"the experts, {share:.0%} of this model, get no adapter and will not change; to train them: "
-            f"lora.target_parameters=[{', '.join(ends)}] with a small lora.expert_rank",
-            flush=True,
-        )
     if getattr(model, "quantization_method", None) is not None:
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=gradient_checkpointing)
-    return get_peft_model(
+    adapted = get_peft_model(
         model,
         LoraConfig(
             task_type="CAUSAL_LM",
@@ -44,6 +40,49 @@ def attach(model: Any, lora: configs.Lora, *, gradient_checkpointing: bool = Fal
             alpha_pattern={name: lora.alpha * lora.expert_rank / lora.rank for name in lora.target_parameters},
         ),
     )
+    experts.announce(adapted)
+    return packed_experts.adopt(adapted)
+
+
+def fresh(model: Any, lora: configs.Lora, config: configs.Training) -> PeftModel:
+    """A fresh adapter on a base that was loaded for a config: through Unsloth where that has loaded it."""
+    if config.model.backend != "unsloth":
+        return attach(model, lora, gradient_checkpointing=config.gradient_checkpointing)
+    lora = resolved(model, lora)
+    check(model, lora)
+    adapted = backends.attach(model, lora, config)
+    experts.announce(adapted)
+    return adapted
+
+
+def resolved(model: Any, lora: configs.Lora) -> configs.Lora:
+    """The same adapter with Unsloth's names of split experts (gate_up_projs, down_projs.3) as this model has them.
+
+    Raises ValueError for an expert weight that is named as if it were a layer: attention alone would train.
+    """
+    targets, fused = [], []
+    weights = experts.parameters(model)
+    for target in lora.targets:
+        split = split_experts.layers(model, target)
+        layers_ = [module for _, module in matching(model.named_modules(), target)]
+        if split:
+            targets += split
+        elif split is not None and weights:
+            fused.append(split_experts.fused_name(target))
+        elif weights and target.split(".")[-1] in EXPERTS and not any(isinstance(m, torch.nn.Linear) for m in layers_):
+            raise ValueError(
+                f"lora.targets: {target!r} is no layer of {type(model).__name__}: its experts are fused weights, and "
+                "attention alone would train. Take it out, and name them apart: "
+                f"lora.target_parameters=[{', '.join(experts.ends(weights))}]"
+            )
+        else:
+            targets.append(target)
+    if not (fused := sorted({*fused} - {*lora.target_parameters})):
+        return lora.model_copy(update={"targets": targets})
+    if lora.dropout:
+        raise ValueError(f"lora.dropout is {lora.dropout}: experts are fused here and take none; set lora.dropout=0")
+    print(f"lora.targets: experts are fused here, so lora.target_parameters gets {', '.join(fused)}", flush=True)
+    return lora.model_copy(update={"targets": targets, "target_parameters": [*lora.target_parameters, *fused]})
 
 
 def check(model: Any, lora: configs.Lora) -> None:
@@ -63,11 +102,6 @@ def check(model: Any, lora: configs.Lora) -> None:
             raise ValueError(f"lora: target {target!r} matches nothing in {type(model).__name__}")
     refuse_tied(model, lora.targets, "lora.targets")
     refuse_tied(model, lora.target_parameters, "lora.target_parameters")
-
-
-def expert_parameters(model: Any) -> dict[str, Any]:
-    """The fused weights of a mixture of experts, (experts, rows, columns) each, by their names."""
-    return {name: value for name, value in model.named_parameters() if value.dim() == 3}
 
 
 def refuse_tied(model: Any, targets: Iterable[str], field: str) -> None:
@@ -96,12 +130,15 @@ def matching(named: Iterable[tuple[str, Any]], target: str) -> list[tuple[str, A
     return [(name, thing) for name, thing in named if name == target or name.endswith(f".{target}")]
 
 
-def choose_loss(arguments: Any, model: Any) -> None:
-    """Set the loss in TRL's SFTConfig to the plain one where `model` has an adapter on its output layer.
+def needs_plain_loss(loss_type: str | None, model: Any) -> bool:
+    """Whether TRL's SFT loss holds all logits at once: where it is asked to, or `model` has an adapter on its output
+    layer. TRL's usual loss is the same number, but reads that layer's weight in chunks, past the adapter."""
+    return loss_type == "nll" or isinstance(model.get_output_embeddings(), layers.LoraLayer)
 
-    TRL's usual loss is the same number, but reads that layer's weight in chunks, past the adapter, and so refuses it.
-    """
-    if arguments.loss_type == "chunked_nll" and isinstance(model.get_output_embeddings(), layers.LoraLayer):
+
+def choose_loss(arguments: Any, model: Any) -> None:
+    """Set the loss in TRL's SFTConfig to the plain one where the usual one would refuse `model`."""
+    if arguments.loss_type == "chunked_nll" and needs_plain_loss(None, model):
         arguments.loss_type = "nll"
 
 

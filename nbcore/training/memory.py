@@ -1,4 +1,4 @@
-"""Memory: what a run will need, estimated before anything is loaded; what to do where it was not enough."""
+"""Memory: how large the model of a run is, before anything is loaded; what to do where memory was not enough."""
 
 from __future__ import annotations
 
@@ -17,34 +17,22 @@ from nbcore import runs
 from nbcore.training import load, lora
 
 GIB = 1024**3
-BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 
 
-def plan(run: runs.Run) -> dict[str, str]:
-    """Parameters and estimated GiB of weights, adapter with optimizer, and logits: an order of magnitude, not a bound.
+def sizes(run: runs.Run) -> dict[str, str]:
+    """The base of a run, its parameters, and those of the adapter that it makes or goes on with, in words.
 
-    The model is built without memory ("meta" device), so that a plan for 20 B parameters costs nothing.
+    The model is built without memory ("meta" device), so that 20 B parameters cost nothing.
     """
-    config = run.config
     architecture = AutoConfig.from_pretrained(load.location(run, weights=False))
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(architecture)
     total = sum(p.numel() for p in model.parameters())
-    width = 0.55 if config.model.quantization == "nf4" else BYTES[config.model.dtype]  # 4 bits and the block scales
-    adapter = _adapter_parameters(model, _adapter(run))
-    trains = isinstance(config, configs.Training)
-    batch = config.batch_size if trains else config.generation.batch_size
-    estimate = {
-        "weights": total * width,
-        "adapter, gradients, AdamW" if trains else "adapter": adapter * (16 if trains else 4),
-        "logits and their gradient": 2 * 4 * batch * config.longest_row * architecture.vocab_size,
-    }
+    count = _adapter_parameters(model, adapter(run))
     return {
         "base": load.base_of(run),
         "parameters": f"{total:,}",
-        "adapter": f"{adapter:,} ({adapter / total:.1%})",
-        **{name: f"{size / GIB:.2f} GiB" for name, size in estimate.items()},
-        "together": f"{sum(estimate.values()) / GIB:.2f} GiB, activations apart",
+        "adapter": f"{count:,} ({count / total:.1%})",
     }
 
 
@@ -91,7 +79,7 @@ def smaller(batch_size: int, product: int) -> int | None:
     return next((size for size in range(batch_size // 2, 0, -1) if product % size == 0), None)
 
 
-def _adapter(run: runs.Run) -> configs.Lora | None:
+def adapter(run: runs.Run) -> configs.Lora | None:
     """The adapter that a run makes or goes on with; None where it looks at a bare base."""
     inherited = load.adapter_of(run.parent)
     if inherited is None:
@@ -107,17 +95,18 @@ def _adapter(run: runs.Run) -> configs.Lora | None:
     )
 
 
-def _adapter_parameters(model: Any, adapter: configs.Lora | None) -> int:
-    if adapter is None:
+def _adapter_parameters(model: Any, wanted: configs.Lora | None) -> int:
+    if wanted is None:
         return 0
-    lora.check(model, adapter)
+    wanted = lora.resolved(model, wanted)
+    lora.check(model, wanted)
     count = 0
-    for target in adapter.targets:
+    for target in wanted.targets:
         for _, layer in lora.matching(model.named_modules(), target):
             rows, columns = layer.weight.shape
-            count += adapter.rank * (rows + columns)
-    for target in adapter.target_parameters:
+            count += wanted.rank * (rows + columns)
+    for target in wanted.target_parameters:
         for _, parameter in lora.matching(model.named_parameters(), target):
             experts, rows, columns = parameter.shape
-            count += adapter.expert_rank * experts * (rows + columns)
+            count += wanted.expert_rank * experts * (rows + columns)
     return count

@@ -2,12 +2,13 @@
 
 Nothing is downloaded: the sizes of the profiles' bases are known (assets/architectures.json). What is not planned: a
 GPU allocator's fragmentation and the CUDA context, for which a tenth of the device is left free.
+
+Longer than usual because what to change is found by planning again.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,22 @@ import torch
 from transformers import CONFIG_MAPPING, AutoConfig, LlamaConfig
 
 from nbcore import config as configs
+from nbcore import runs
 from nbcore.core import environment, hardware, packaged
 from nbcore.core.base_model import local_folder
-from nbcore.training import footprint, load, memory
+from nbcore.training import experts, fitting, footprint, less, load, lora, memory
 
 FREE = 0.1  # of the device
 NF4 = 0.5 + 1 / 64 + 4 / (64 * 256)  # bytes a weight: 4 bits, a byte per 64 of them, a float32 per 256 of those
+MXFP4 = 0.5 + 1 / 32  # bytes a weight: 4 bits, a byte per 32 of them
+FP8 = 1 + 4 / 128**2  # bytes a weight: 8 bits, a float32 per block of 128 by 128
 MOMENTS = {"adamw_8bit": 2, "adamw_bnb_8bit": 2, "paged_adamw_8bit": 2, "lion_8bit": 1, "adafactor": 0, "sgd": 0}
+MOMENTS |= {"paged_lion_8bit": 1, "ademamix_8bit": 3, "paged_ademamix_8bit": 3, "rmsprop_bnb_8bit": 1}
+MOMENTS |= {"ademamix": 12, "paged_ademamix_32bit": 12, "lion_32bit": 4, "paged_lion_32bit": 4, "rmsprop_bnb": 4}
+MOMENTS |= {"rmsprop": 4, "rmsprop_bnb_32bit": 4, "adagrad": 4}
 ADAMW = 8  # bytes of optimizer state for each trained number
+MOST = "at most at one time"
+MOST_TOKENS = 2**31  # in one forward pass; with more, torch cannot count what they take
 PROMPT = 256  # tokens: no prompt of the katas is longer
 
 
@@ -42,7 +51,7 @@ class Plan:
 
     def fits(self, device: hardware.Device) -> bool:
         """Whether it does, with a tenth of the device left free."""
-        return self.peak <= (1 - FREE) * device.memory_gb * memory.GIB
+        return self.peak <= _usable(device)
 
     def rows(self) -> list[tuple[str, float]]:
         """(part, GiB) in the order they come, what is 0 left out."""
@@ -62,28 +71,46 @@ def of(config: configs.Phase, adapter: configs.Lora | None) -> Plan:
     adapter = None if whole else fresh or adapter
     dtype = getattr(torch, config.model.dtype)
     shape = architecture(config)
-    attention = "sdpa" if config.model.attention == "flash_attention_2" else config.model.attention  # as much memory
+    attention = config.model.attention
+    fitting.check(config.model, shape)
+    if shape.model_type in fitting.ONLY_EAGER:
+        attention = "eager"
+    elif attention in ("auto", "flash_attention_2"):  # sdpa takes as much memory
+        attention = "sdpa"
     model = footprint.empty_model(shape, dtype, attention, adapter)
     trained = sum(value.numel() for value in model.parameters() if value.requires_grad)
-    weights, largest, adapted = _weights(model, config.model.quantization == "nf4", trains and fresh is not None)
+    width = {"nf4": NF4, "fp8": FP8}.get(config.model.quantization)
+    weights, largest, adapted = _weights(model, width, trains and fresh is not None)
+    if config.model.quantization == "mxfp4":
+        if shape.model_type != "gpt_oss":
+            raise ValueError(
+                f"model.quantization is 'mxfp4', and {config.model.base or 'seedling'} is {shape.model_type}: only "
+                "gpt-oss has packed experts; set model.quantization to none or nf4"
+            )
+        packed = sum(value.numel() for value in experts.parameters(model).values())
+        weights -= round(packed * (dtype.itemsize - MXFP4))
     parts = {"weights": weights}
     if adapter is not None:
         parts["adapter, float32"] = 4 * trained
     step = 0
     if trains:
-        parts["optimizer"] = MOMENTS.get(str(config.trainer.get("optim")), ADAMW) * trained
+        if (tokens := config.rows_at_once * config.longest_row) > MOST_TOKENS:
+            raise ValueError(f"batch_size × length: {tokens:,} tokens in one forward pass; lower one of them")
+        parts["optimizer"] = MOMENTS.get(str(config.trainer.get("optim", config.optimizer)), ADAMW) * trained
         if config.has_reference and fresh is None:
             parts["reference adapter"] = 4 * trained
+        plain = config.logits_at_once is None and lora.needs_plain_loss(config.trainer.get("loss_type"), model)
         wanted = footprint.Step(
             rows=config.rows_at_once,
             length=config.longest_row,
             logits=config.logits_at_once,
+            plain=plain,
             reference=config.has_reference,
             checkpointing=config.gradient_checkpointing,
             gradients_kept=config.gradient_accumulation > 1,
         )
         step = footprint.beside_weights(shape, dtype, attention, adapter, wanted)
-    if config.model.quantization == "nf4":
+    if width is not None:
         parts["dequantising the largest matrix"] = largest * dtype.itemsize
     rollouts = _rollouts(shape, config, dtype.itemsize) if config.answers_at_once else 0
     if rollouts and trains and config.model.quantization == "none" and not (adapter and adapter.target_parameters):
@@ -91,21 +118,100 @@ def of(config: configs.Phase, adapter: configs.Lora | None) -> Plan:
     return Plan(parts, step, rollouts)
 
 
-def remedy(config: configs.Phase, adapter: configs.Lora | None, device: hardware.Device) -> tuple[dict, Plan] | None:
+def remedy(
+    config: configs.Phase, adapter: configs.Lora | None, device: hardware.Device, shorter: bool = False
+) -> tuple[dict, Plan] | None:
     """The first change of a config with which it fits, and its plan; None where none of those tried does.
 
     Tried in this order, each on top of the one before: gradient checkpointing, half the micro-batch with the same
-    effective batch, fewer answers side by side, a base in 4 bits.
+    effective batch, fewer answers side by side. Then the same again, and first without them, on a smaller base: in 4
+    bits, or with experts that stay packed. `shorter` has half the length tried at last, which trains something else.
     """
-    for changes in _changes(config):
-        changed = of(configs.load(config, changes), adapter)
-        if changed.fits(device):
-            return changes, changed
+    bases = []  # that leave room for a step
+    for base in less.bases(config):
+        began = configs.load(config, base)
+        planned = of(began, adapter)
+        if base and planned.fits(device):
+            return base, planned
+        if sum(planned.parts.values()) > _usable(device):
+            continue
+        bases.append(base)
+        for changes in less.at_once(began):
+            then = of(configs.load(began, changes), adapter)
+            if then.fits(device):
+                return base | changes, then
+    for base in bases if shorter else ():
+        smallest = base
+        for changes in less.at_once(configs.load(config, base)):
+            smallest = base | changes
+        for changes in less.length(configs.load(config, smallest)):
+            then = of(configs.load(config, smallest | changes), adapter)
+            if then.fits(device):
+                return smallest | changes, then
     return None
+
+
+def shown(run: runs.Run, device: hardware.Device | None = None) -> dict[str, str]:
+    """The plan of a run against a device, by default the one here: each part in GiB, whether they fit, and otherwise
+    the first change with which they do; what a notebook shows before anything is loaded."""
+    device = device or hardware.device()
+    config, adapter, told = run.config, None, {}
+    if not configs.TABLE[run.phase].from_scratch:
+        told, adapter = memory.sizes(run), memory.adapter(run)
+        config = configs.load(config, {"model.base": load.location(run, weights=False)})
+    try:
+        planned = of(config, adapter)
+    except (AttributeError, NotImplementedError, RuntimeError, TypeError) as error:
+        # A step that is counted runs the model's own code on tensors without memory, which not every model bears.
+        return told | {"no plan": f"{type(error).__name__}: {str(error).splitlines()[0]}"}
+    told |= {name: _size(size) for name, size in planned.rows()}
+    usable = _usable(device) / memory.GIB
+    told[MOST] = f"{_size(planned.peak / memory.GIB)}, of {usable:.1f} GiB on {device.name}"
+    if planned.fits(device):
+        return told | {"it fits": f"with {FREE:.0%} left free for the allocator"}
+    found = remedy(config, adapter, device, shorter=True)
+    if found is None:
+        return told | {"it does not fit": f"with any micro-batch, nor with {less.SHORTEST} tokens; take a smaller base"}
+    changes, then = found
+    return told | {"it does not fit": f"it does with overrides = {changes}: {_size(then.peak / memory.GIB)}"}
+
+
+def _size(gib: float) -> str:
+    return f"{gib:.2f} GiB" if gib >= 0.1 else f"{1024 * gib:.1f} MiB"
+
+
+def chosen(config: str, phase: str, device: hardware.Device | None = None) -> str | configs.Phase:
+    """The config that a notebook's `config` names. For "auto" it is the shipped one of the largest profile that fits
+    the device by its plan, with the first change that makes it fit where it takes one; the reason is printed.
+
+    Raises ValueError where no profile fits.
+    """
+    if config != "auto":
+        return config
+    device = device or hardware.device()
+    names = [name for name in hardware.PROFILES if hardware.obstacle(name, device) is None]
+    print(hardware.profile(device)[1])
+    for name in reversed(names):
+        path = environment.shipped_config(phase, name)
+        wanted, adapter = configs.load(path), inherited(path)
+        planned = of(wanted, adapter)
+        short = str(path.relative_to(environment.REPO))
+        if planned.fits(device):
+            return short
+        needs = f"{short} is planned to take {planned.peak / memory.GIB:.1f} GiB, and does not fit {device.name}"
+        if found := remedy(wanted, adapter, device):
+            changes, then = found
+            print(f"{needs}; with {changes} it takes {then.peak / memory.GIB:.1f} GiB, so that is what is taken")
+            return configs.load(short, changes)
+        print(f"{needs} with any micro-batch")
+    raise ValueError(f"config: 'auto': no profile fits {device}; name a config of your own, with a smaller base")
 
 
 def architecture(config: configs.Phase) -> Any:
     """The config of the base's architecture, from this disk alone. Raises ValueError where it is not there."""
+    if configs.TABLE[config.phase].from_scratch and config.start:
+        start = load.SEEDLING if config.start == "seedling" else Path(config.start).expanduser()
+        return AutoConfig.from_pretrained(start, local_files_only=True)
     if configs.TABLE[config.phase].from_scratch:
         if unknown := sorted(set(config.architecture) - set(LlamaConfig().to_dict())):
             raise ValueError(f"architecture: LlamaConfig has no {unknown[0]!r}; see transformers' documentation of it")
@@ -137,11 +243,11 @@ def inherited(path: Path) -> configs.Lora:
     return configs.load(beside).lora if beside.is_file() else configs.Lora()
 
 
-def _weights(model: Any, quantised: bool, prepared: bool) -> tuple[int, int, int]:
+def _weights(model: Any, width: float | None, prepared: bool) -> tuple[int, int, int]:
     """Bytes of the base, numbers in its largest quantised matrix, bytes of the matrices that have an adapter.
 
-    bitsandbytes leaves embeddings, norms and the output layer as they are. Where PEFT then makes a fresh adapter
-    (`prepared`), it turns those to float32.
+    `width`: bytes of a quantised weight, None where none is. Embeddings, norms and the output layer stay as they are.
+    Where PEFT then makes a fresh adapter (`prepared`) on a base of bitsandbytes, it turns those to float32.
     """
     head, total, largest, adapted, seen = model.get_output_embeddings(), 0, 0, 0, set()
     for name, module in model.named_modules():
@@ -152,10 +258,10 @@ def _weights(model: Any, quantised: bool, prepared: bool) -> tuple[int, int, int
             size = parameter.numel() * parameter.element_size()
             if name.endswith(".base_layer"):
                 adapted += size
-            if quantised and isinstance(module, torch.nn.Linear) and module is not head and parameter.dim() == 2:
+            if width and isinstance(module, torch.nn.Linear) and module is not head and parameter.dim() == 2:
                 largest = max(largest, parameter.numel())
-                size = round(parameter.numel() * NF4)
-            elif quantised and prepared:
+                size = round(parameter.numel() * width)
+            elif width == NF4 and prepared:
                 size = 4 * parameter.numel()
             total += size
     return total, largest, adapted
@@ -171,24 +277,5 @@ def _rollouts(shape: Any, config: Any, width: int) -> int:
     return cache + logits + prefill
 
 
-def _changes(config: configs.Phase) -> Iterator[dict[str, Any]]:
-    changes: dict[str, Any] = {}
-    trains = isinstance(config, configs.Training)
-    if trains:
-        if not config.gradient_checkpointing:
-            changes["gradient_checkpointing"] = True
-            yield dict(changes)
-        size = config.batch_size
-        while (size := memory.smaller(size, config.effective_batch) or 0) > 0:
-            changes |= {"batch_size": size, "gradient_accumulation": config.effective_batch // size}
-            yield dict(changes)
-    if "generation" in type(config).model_fields and "batch_size" in type(config.generation).model_fields:
-        side = config.generation.batch_size
-        while side > 1:
-            side //= 2
-            changes["generation.batch_size"] = side
-            yield dict(changes)
-    has_base = not configs.TABLE[config.phase].from_scratch
-    if has_base and config.model.quantization == "none" and not config.model.dequantize_mxfp4:
-        changes["model.quantization"] = "nf4"
-        yield dict(changes)
+def _usable(device: hardware.Device) -> float:
+    return (1 - FREE) * device.memory_gb * memory.GIB

@@ -8,9 +8,11 @@ no other module may touch such a name. Read in transformers 5.17.0, TRL 1.14.2, 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import contextmanager
 from typing import Any
 
 import torch
+from peft.tuners.lora.layer import ParamWrapper
 
 # Counting the tensors of a step, on real ones or on ones without memory, needs torch's own hooks for tools of that
 # kind; they have no public name (torch 2.13: tests/training/test_footprint.py fails where one of them has changed).
@@ -109,12 +111,30 @@ class Tokenised:
 
 
 class Generating:
-    """Beside GRPOTrainer: `generate(prompts, complete)` decides how the completions of one step are drawn.
+    """Beside GRPOTrainer: `generate(prompts, complete)` decides how the completions of one step are drawn, and
+    `part_ended(part)` is told where generation and grading end.
 
     `complete(some prompts)` is TRL's own way: a list of token ids for each of them. TRL offers no hook around its
     generation that would leave the rest of the step to it (TRL 1.14.2, GRPOTrainer._generate_single_turn, which returns
-    (completion ids, log-probabilities or None); they are None without vLLM).
+    (completion ids, log-probabilities or None); they are None without vLLM). Nor does it tell when rewards are asked
+    for: _generate draws a step's completions in whichever way, _calculate_rewards has them graded, and what stands
+    between them is the forward pass of an older policy or of the reference.
     """
+
+    def part_ended(self, part: str) -> None:
+        """The time since the last call belongs to this part of a step."""
+
+    def _generate(self, prompts):
+        self.part_ended("data")
+        drawn = super()._generate(prompts)
+        self.part_ended("generation")
+        return drawn
+
+    def _calculate_rewards(self, *arguments, **named):
+        self.part_ended("forward")
+        rewards = super()._calculate_rewards(*arguments, **named)
+        self.part_ended("grading")
+        return rewards
 
     def generate(self, prompts: list[list[int]], complete: Callable[[list], list[list[int]]]) -> list[list[int]]:
         return complete(prompts)
@@ -128,3 +148,24 @@ class Generating:
             return ids
 
         return self.generate(prompt_ids, complete), logps or None
+
+
+class ExpertUpdates(ParamWrapper):
+    """An adapter on a weight of PackedExperts, which is handed the factors in place of base + update.
+
+    PEFT would add the update to the whole stack of experts, which is not there to be added to (peft 0.21.2,
+    ParamWrapper._activate_lora).
+    """
+
+    @contextmanager
+    def _activate_lora(self, active_adapters):
+        experts, used = self.get_base_layer(), [name for name in active_adapters if name in self.lora_A]
+        experts.updates[self.parameter_name] = [self.get_delta_factors(name) for name in used]
+        try:
+            yield
+        finally:
+            del experts.updates[self.parameter_name]
+
+
+# By this name PEFT knows what takes a second adapter, such as IPO's reference (peft 0.21.2, BaseTuner).
+ExpertUpdates.__name__ = "ParamWrapper"

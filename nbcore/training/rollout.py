@@ -61,6 +61,7 @@ def solve(
             *(model, tokenizer, prompts, generation, seed),
             lambda done: doing(f"answering {count} tasks{what}", int(done), count),
             grading.add,
+            bare=form == prompt_form.COMPLETE,
         )
         doing(f"grading {answers}", 0, count)
         judged = grading.verdicts(count, lambda done: doing(f"grading {answers}", done, count))

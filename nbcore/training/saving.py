@@ -19,8 +19,9 @@ from nbcore import runs
 from nbcore.core.finite import NotFinite
 from nbcore.runs import checkpoints, pausing, pruning
 from nbcore.runs.mirror import publisher
-from nbcore.training import private
+from nbcore.training import experts, private
 from nbcore.training.divergence import Divergence
+from nbcore.training.profiling import Profile
 
 BEST = "best.safetensors"
 DROPPED = ("total_flos", "eval_runtime", "eval_samples_per_second", "eval_steps_per_second", "eval_num_tokens")
@@ -51,6 +52,8 @@ class CheckpointCallback(TrainerCallback):
         self.best_weights: dict[str, torch.Tensor] = {}
         self.mine: set[Path] = set()  # committed by this process, so not to be read again by every retention
         self.divergence = Divergence(run, trainer)
+        self.profile = Profile(trainer)
+        self.experts = experts.Watch(run, trainer.model)
         self.write = private.replace_save(trainer, self.save)
         trainer.create_model_card = lambda *_, **__: None  # a card for a folder that nobody publishes
 
@@ -77,7 +80,12 @@ class CheckpointCallback(TrainerCallback):
 
     def on_train_begin(self, args, state, control, **_):
         counted = [row["num_tokens"] for row in state.log_history if "num_tokens" in row]
-        private.set_trained_tokens(self.trainer, counted[-1] if counted else 0)
+        before = counted[-1] if counted else 0
+        private.set_trained_tokens(self.trainer, before)
+        self.profile.begin(before)
+
+    def on_train_end(self, args, state, control, **_):
+        self.run.log(step=state.global_step, **self.profile.row())  # the last evaluation and the last checkpoint
 
     def on_step_begin(self, args, state, control, **_):
         if self.resumed and state.global_step == self.resumed.step and self.resumed.facts["rng"] != _rng():
@@ -89,6 +97,8 @@ class CheckpointCallback(TrainerCallback):
 
     def on_pre_optimizer_step(self, args, state, control, **_):
         self.divergence.check_gradients()
+        if not self.divergence.skipped:
+            self.experts.gradients(self.divergence.rate)
 
     def on_log(self, args, state, control, logs=None, **_):
         numbers = {
@@ -99,10 +109,14 @@ class CheckpointCallback(TrainerCallback):
         numbers = self.divergence.checked(numbers)
         if "eval_loss" in numbers:
             numbers["eval_perplexity"] = math.exp(min(numbers["eval_loss"], 50))
-        self.run.log(step=state.global_step, **numbers)
+        stepped = "loss" in numbers
+        profile = self.profile.row(numbers.get("num_tokens")) if stepped else {}
+        self.run.log(step=state.global_step, **numbers, **profile)
         if self.live:
             self.live.note = self.run.mirror_status() if publisher.current() else ""
             self.live.update(state.global_step, state.max_steps, numbers)
+        if stepped:
+            self.profile.lap("logging")
 
     def on_prediction_step(self, args, state, control, eval_dataloader=None, **_):
         self.evaluated += 1
@@ -111,6 +125,7 @@ class CheckpointCallback(TrainerCallback):
     def on_evaluate(self, args, state, control, metrics, **_):
         loss, self.evaluated = metrics["eval_loss"], 0
         self.measured = (state.global_step, loss)
+        self.profile.lap("evaluation")
         if self.patience is None:
             return
         if self.best["loss"] is None or loss < self.best["loss"]:
@@ -120,9 +135,12 @@ class CheckpointCallback(TrainerCallback):
         else:
             self.best["stale"] += 1
             control.should_training_stop |= self.best["stale"] >= self.patience
+        self.profile.lap("evaluation")  # a copy of the best weights is part of it
 
     def on_step_end(self, args, state, control, **_):
         self.divergence.check_weights()
+        self.experts.changed(state.global_step)
+        self.profile.stepped()
         control.should_save |= state.global_step % self.save_steps == 0
         control.should_evaluate |= self.patience is not None and state.global_step >= state.max_steps
         if self.asked:
@@ -149,6 +167,7 @@ class CheckpointCallback(TrainerCallback):
         self.run.publish(checkpoint)
         pruning.prune(self.run.path, self.mine)
         self.seconds += time.monotonic() - began
+        self.profile.lap("saving")
 
     def _write(self, path: Path, model: Any, trial: Any, facts: dict[str, Any]) -> checkpoints.Checkpoint:
         self.write(model, trial)

@@ -11,8 +11,10 @@ from nbcore.view.comparison import compare, compared, outcomes, p_value, points
 from nbcore.view.config_table import Table, table
 from nbcore.view.corpus import accounts, corpus, examples
 from nbcore.view.episodes import episodes, repairs
+from nbcore.view.expert_proof import experts
 from nbcore.view.html import Html, Picture, plain
 from nbcore.view.live import Live
+from nbcore.view.profile import profile
 from nbcore.view.proof import parity
 from nbcore.view.viewers import (
     answers,
@@ -42,6 +44,7 @@ __all__ = [
     "data_report",
     "episodes",
     "examples",
+    "experts",
     "facts",
     "mask",
     "outcomes",
@@ -50,6 +53,7 @@ __all__ = [
     "parity",
     "plain",
     "points",
+    "profile",
     "rates",
     "repairs",
     "rows",

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from nbcore import stats
+from nbcore.config.evaluate import ACCURACIES
 from nbcore.view.html import Html, aligned, grid
 
 MEASURES = {"passed": "pass@1", "compiles": "compile rate"}
+GENERAL = {name: name for name in ACCURACIES}  # of the tasks of lm-evaluation-harness, which have no verdicts
 
 
 class Row(NamedTuple):
@@ -31,7 +33,7 @@ def outcomes(evaluation: Any, split: str, key: str = "passed") -> dict[str, floa
     """
     outcome: dict[str, list[float]] = {}
     for row in evaluation.samples():
-        if row["split"] == split and row["verdict"] != "infra_error":
+        if row["split"] == split and key in row and row.get("verdict") != "infra_error":
             outcome.setdefault(row["id"], []).append(float(row[key]))
     return {id_: sum(values) / len(values) for id_, values in outcome.items()}
 
@@ -49,8 +51,10 @@ def compared(before: Any, after: Any, taskset: str | None = None) -> list[Row]:
         raise ValueError(f"--on: no task set {taskset!r} in both evaluations; there are {', '.join(shared)}")
     rows = []
     for name in [taskset] if taskset else shared:
-        for key, measure in MEASURES.items():
+        for key, measure in (MEASURES | GENERAL).items():
             first, second = outcomes(before, name, key), outcomes(after, name, key)
+            if not first and not second:
+                continue  # a measure of other sets
             change = stats.compare(first, second, families=families)
             ids = [id_ for id_ in first if id_ in second]
             rates = [sum(side[id_] for id_ in ids) / len(ids) for side in (first, second)]
@@ -95,4 +99,4 @@ def p_value(p: float) -> str:
 
 def _sets(evaluation: Any) -> list[str]:
     """The sets of tasks that an evaluate run answered, in its own order."""
-    return list(dict.fromkeys(row["split"] for row in evaluation.samples() if "verdict" in row))
+    return list(dict.fromkeys(row["split"] for row in evaluation.samples() if {"verdict", *GENERAL} & row.keys()))

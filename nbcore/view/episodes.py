@@ -71,13 +71,14 @@ def difference(diff: str) -> Html:
 
 
 def repairs(measured: Mapping[str, Any]) -> Html:
-    """What was measured of a set of repairs: rates by kind of fault, and the ways of repairing compared in pairs."""
+    """What was measured of a set of repairs: rates by kind of fault and by crate, and the ways compared in pairs."""
     ways = [way for way in WAYS if way in next(iter(measured["by_kind"].values()), {})]
     head = ["fault", "n", *(WAYS[way] for way in ways)]
     overall = {way: measured["repair_rate" if way == "agent" else f"{way}_rate"] for way in ways}
     lines = [["all", str(measured["n"]), *(_rate(overall[way]) for way in ways)]]
-    for kind, rates in sorted(measured["by_kind"].items(), key=lambda item: -item[1]["n"]):
-        lines.append([kind, str(rates["n"]), *(_rate(rates[way]) for way in ways)])
+    for parts in (measured["by_kind"], measured.get("by_crate", {})):
+        for name, rates in sorted(parts.items(), key=lambda item: -item[1]["n"]):
+            lines.append([name, str(rates["n"]), *(_rate(rates[way]) for way in ways)])
     pairs = [["pair", "repaired by the first alone", "by the second alone", "exact McNemar p"]]
     for pair in measured["pairs"]:
         names = f"{WAYS[pair['of']]} against {WAYS[pair['against']]}"

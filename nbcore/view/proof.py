@@ -61,6 +61,7 @@ def figure(report: Mapping[str, Any]) -> Figure:
     """Left: kept share of each targeted tensor over the size of its update. Right: differences of the logits."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     rows = [row for row in report.get("tensors", ()) if row.get("kept") is not None and row.get("max_delta")]
     pairs = _pairs(report)
@@ -76,6 +77,9 @@ def figure(report: Mapping[str, Any]) -> Figure:
         left.set_xlabel("largest number of the update")
         if rows:
             left.set_xscale("log")
+            left.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            left.xaxis.set_major_formatter("{x:g}")
+            left.xaxis.set_minor_formatter(NullFormatter())  # else labels lie on each other
         right.set_title("logits apart, largest and mean")
         right.grid(axis="x")
         names = list(pairs)

@@ -70,6 +70,41 @@ WITHOUT_CARGO = {
         ("read_file", {"path": "src/lib.rs", "first": 10**30}),
         ("finish", "{}"),
     ],
+    "lines as fractions": [
+        ("replace_lines", '{"path": "src/lib.rs", "first": 1.0, "last": 2.5, "text": "x"}'),
+        ("replace_lines", '{"path": "src/lib.rs", "first": 9.0, "last": 9.0, "text": "x"}'),
+        ("read_file", '{"first": 1.0, "last": 1e2}'),
+        ("finish", "{}"),
+    ],
+    "names in other letters": [
+        *write("Tests/x.rs"),
+        *write("src/LIB.rs"),
+        *write("src/l\u0456b.rs"),
+        *write("\ufeffa.rs"),
+    ],
+    "reads of the machine": [*read("proc/self/environ")[:1], *read("/proc/self/fd/0")[:1], *read("src/lib.rs/x")],
+    "patches of manifest, script and tests": [
+        ("apply_patch", f"*** Begin Patch\n*** Add File: {path}\n+x\n*** End Patch")
+        for path in ("Cargo.toml", "build.rs", "tests/a.rs", "src/lib.rs/x.rs", "src/../x.rs")
+    ]
+    + [("finish", "{}")],
+    "patches of odd forms": [
+        ("apply_patch", text)
+        for text in (
+            *("", "\n", "*** End of File", "*** Begin Patch", "*** Begin Patch\n*** End Patch"),
+            "*** Begin Patch\n*** Begin Patch\n*** End Patch",
+            "*** Begin Patch\n*** Update File: src/lib.rs\n*** Move to: a.rs\n@@\n-    value * 3\n*** End Patch",
+            "--- a/src/lib.rs\n+++ b/src/lib.rs\n@@ -1 +1 @@\n-pub\n+fn",
+            "*** Begin Patch\n*** Add File: src/lib.rs\n+x\n*** Add File: ../x.rs\n+y\n*** End Patch",
+        )
+    ]
+    + [("finish", "{}")],
+    "a key twice": [("read_file", '{"path": "src/lib.rs", "path": "/etc/passwd"}'), ("finish", "{}")],
+    "names of functions as Harmony writes them": [
+        ("functions.read_file", "{}"),
+        ("read_file ", "{}"),
+        ("finish", "{}"),
+    ],
     "a search that matches everything": [("search", {"text": " "}), ("search", {"text": "e"}), ("finish", "{}")],
     "calls without an end": [("list_files", "{}")] * 100,
     "finishes at once": [("finish", '{"summary": "verdict: pass"}')],
@@ -105,5 +140,35 @@ WITH_CARGO = {
     ),
     "a hook": body("std::panic::set_hook(Box::new(|_| std::process::exit(0))); panic!()"),
     "threads": body("loop { std::thread::spawn(|| loop {}); }"),
+    "runs before main": whole(
+        'extern "C" fn f() { std::process::exit(0) }\n#[used]\n#[link_section = ".init_array"]\n'
+        f'static F: extern "C" fn() = f;\n{WRONG}'
+    ),
+    "exits by raw names": body("std::r#process::r#exit(0)"),
+    "a report in what fails": body(f'println!("\\n{REPORT}\\n"); value * 3'),
+    "a report past the harness": body(
+        f'use std::io::Write; std::io::stdout().write_all(b"\\n{REPORT}\\n").unwrap(); std::process::exit(0)'
+    ),
+    "exits as it is dropped": body(
+        "struct D; impl Drop for D { fn drop(&mut self) { std::process::exit(0) } } let _d = D; value * 3"
+    ),
+    "an attribute for what comes behind": whole(f"{WRONG}#[cfg(any())]"),
+    "includes what a name is made of": whole(f'include!(concat!("/proc/self/", "environ"));\n{WRONG}'),
+    "a constant without an end": whole(
+        f"pub const X: u64 = {{ let mut i = 0u64; while i < u64::MAX {{ i += 1; }} i }};\n{WRONG}"
+    ),
+    "a procedural macro": whole(
+        "extern crate proc_macro;\nuse proc_macro::TokenStream as T;\n#[proc_macro]\npub fn x(t: T) -> T { t }\n"
+        + WRONG
+    ),
+    "its own runner of tests": whole(
+        f"#![feature(custom_test_frameworks)]\n#![test_runner(r)]\npub fn r(_: &[&dyn Fn()]) {{}}\n{WRONG}"
+    ),
+    "its own allocator": whole(
+        "use std::alloc::*; struct A; unsafe impl GlobalAlloc for A { unsafe fn alloc(&self, _: Layout) -> *mut u8 "
+        "{ std::process::exit(0) } unsafe fn dealloc(&self, _: *mut u8, _: Layout) {} }\n#[global_allocator] "
+        f"static G: A = A;\n{WRONG}"
+    ),
+    "a file by assembly": whole(f'std::arch::global_asm!(".incbin \\"/etc/passwd\\"");\n{WRONG}'),
     "type recursion": whole(f"{WRONG}fn f<T>() {{ f::<Option<T>>() }} pub fn g() {{ f::<u8>() }}\n"),
 }

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from nbcore.agent import adapters
+from nbcore.grading import verdicts
 from nbcore.grading.grader import RustGrader
 from tests.agent.test_episode import PROBLEM, TASK
 
@@ -38,6 +39,16 @@ def test_trl_gets_a_method_for_each_tool_and_the_reward_of_the_hidden_tests(grad
     assert environment.list_files() == adapters.ENDED and environment.get_reward() == 1.0
     environment.reset(**row)
     assert environment.get_reward() == 0.0
+
+
+def test_a_fault_of_this_machine_is_no_reward_of_zero(grader, monkeypatch):
+    """A policy would learn from it that what it did was wrong."""
+    environment = adapters.RepairEnvironment(grader)
+    environment.reset(**adapters.rows([PROBLEM])[0])
+    environment.write_file("src/lib.rs", f"{TASK['solution']}// anew")
+    monkeypatch.setattr(grader.pool, "judge", lambda jobs: ((key, None) for key in jobs))
+    with pytest.raises(verdicts.Ungraded, match="could not be judged"):
+        environment.get_reward()
 
 
 def test_verifiers_gets_turns(grader):

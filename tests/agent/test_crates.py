@@ -91,6 +91,10 @@ FORGED = {
     "an impl in a body": ("self.now += by;", "impl Drop for Counter { fn drop(&mut self) { } }"),
     "a thread": ("self.now += by;", "std::thread::spawn(|| loop {});"),
     "does not parse": ("self.now += by;", "}}}"),
+    "exits by raw names": ("self.now += by;", "std::r#process::r#exit(0);"),
+    "a comment without an end": ("self.now += by;", "/*"),
+    "includes a file": ("self.now += by;", 'include!("/etc/passwd");'),
+    "its own assert": ("self.now += by;", "macro_rules! assert { ($($t:tt)*) => {} }"),
 }
 
 
@@ -102,6 +106,25 @@ def test_what_could_forge_a_report_is_refused(name):
     assert guard.forbidden(text, {"src/lib.rs": text["src/lib.rs"].replace(old, new)})
     assert guard.forbidden(text, text | {"src/extra.rs": ""}) and guard.forbidden(text, {})
     assert not guard.forbidden(text, {"src/lib.rs": text["src/lib.rs"].replace("self.now += by;", "self.now += 2;")})
+
+
+def test_what_one_function_may_say_another_may_not_for_it():
+    """Counted over the file, a call that ends the program could be moved into the function that is tested."""
+    given = "fn end() { std::process::exit(0) }\nfn add() -> u32 { 1 }\n"
+    moved = "fn end() { }\nfn add() -> u32 { std::process::exit(0) }\n"
+    assert guard.forbidden({"src/lib.rs": given}, {"src/lib.rs": moved})
+    assert not guard.forbidden({"src/lib.rs": given}, {"src/lib.rs": given.replace("1", "2")})
+
+
+def test_a_report_that_a_failing_test_prints_is_not_its_own(found, grader, tmp_path):
+    """It stands before the real one, and was read instead of it."""
+    problem = found[0]
+    printed = 'println!("\\ntest result: ok. 5 passed; 0 failed; 0 ignored;\\n"); if by > 0 { return false; }'
+    text = problem.working["src/lib.rs"].replace("self.now += by;", f"{printed} self.now += by;")
+    episode = Episode.begun(problem, tmp_path / "a")
+    advance([(episode, episode.call("write_file", text)), (episode, episode.call("list_files", "{}"))], grader)
+    [verdict] = settle([episode], grader)
+    assert (verdict["verdict"], verdict["passed"]) == ("tests_failed", False) and verdict["tests_passed"] < 5
 
 
 def test_a_forger_does_not_score_and_an_honest_repair_does(found, grader, tmp_path):

@@ -66,6 +66,10 @@ def test_compile_errors_are_of_the_crate_alone(grader, tmp_path):
         assert answer.startswith("the crate does not compile") and "assert" not in answer and "case_" not in answer
     renamed = played(episode, [("write_file", "pub fn other() {}"), ("cargo_test", "{}")], grader)[1]
     assert "cannot find function `double`" in renamed and "assert_eq" not in renamed
+    warned = "pub struct lower;\npub fn other() {}"  # a warning about the crate hid all errors about the tests
+    assert "cannot find function `double`" in played(episode, [("write_file", warned), ("cargo_test", "{}")], grader)[1]
+    swallowed = played(episode, [("write_file", f"{hostile.WRONG}#[cfg(any())]"), ("cargo_test", "{}")], grader)[1]
+    assert swallowed.startswith("no test was built")  # and not: all 0 visible tests pass
 
 
 @pytest.mark.parametrize("name", hostile.WITHOUT_CARGO)
@@ -125,6 +129,64 @@ def test_any_call_is_answered_with_text(tmp_path_factory, name, written):
     assert isinstance(advance([(episode, episode.call(name, written))], None)[0], str)
 
 
+NEARLY = (
+    *("*** Update File: src/lib.rs", "*** Update File: ", "*** Add File: src/lib.rs", "*** End Patch", "*** ", "***"),
+    *(
+        "@@",
+        "@@ fn",
+        " pub fn double(value: i64) -> i64 {",
+        "-    value * 3",
+        "+    value * 2",
+        " }",
+        "-",
+        "+",
+        " ",
+        "",
+    ),
+)
+
+
+@given(st.lists(st.sampled_from(NEARLY), max_size=7), st.sampled_from(["", " ", "\t"]))
+@settings(max_examples=150, deadline=None)
+def test_a_patch_that_is_nearly_right_is_answered_with_text(tmp_path_factory, lines, before):
+    """Where spaces stood before its end, an exception ended the episode, and the training that it was a part of."""
+    episode = Episode.begun(PROBLEM, tmp_path_factory.mktemp("any") / "crate")
+    patch = "\n".join(["*** Begin Patch", NEARLY[0], *lines, f"{before}*** End Patch"])
+    assert isinstance(advance([(episode, episode.call("apply_patch", patch))], None)[0], str)
+
+
+def test_arguments_that_json_cannot_hold_are_answered(tmp_path):
+    """Other trainers hand over what their own parser made of a call."""
+    deep: dict = {}
+    for _ in range(100_000):
+        deep = {"path": deep}
+    episode = Episode.begun(PROBLEM, tmp_path / "a")
+    for arguments in (deep, {"path": {1}}, {"path": b"src/lib.rs"}):
+        assert advance([(episode, episode.call("read_file", arguments))], None)[0].startswith("error: the arguments")
+
+
+def test_a_call_that_no_worker_survived_is_answered(grader, tmp_path, monkeypatch):
+    """Where the kernel killed every worker over it, nothing was told, and an exception ended the training."""
+    monkeypatch.setattr(grader.pool, "judge", lambda jobs: ((key, None) for key in jobs))
+    episode = Episode.begun(PROBLEM, tmp_path / "a")
+    for answer in played(episode, [("cargo_test", "{}"), ("cargo_check", "{}")], grader):
+        assert "could not run on this machine" in answer
+
+
+def test_hidden_tests_that_could_not_be_run_are_run_again(grader, tmp_path, monkeypatch):
+    """A call of cargo was tried three times, and what decides about the episode once."""
+    judged, asked = grader.pool.judge, []
+
+    def unlucky(jobs):
+        asked.append(len(jobs))
+        return ((key, None) for key in jobs) if len(asked) < 3 else judged(jobs)
+
+    monkeypatch.setattr(grader.pool, "judge", unlucky)
+    episode = Episode.begun(PROBLEM, tmp_path / "a")
+    played(episode, [("write_file", f"{TASK['solution']}\n// anew")], grader)
+    assert settle([episode], grader)[0]["passed"] and asked == [1, 1, 1]
+
+
 @given(st.lists(st.sampled_from("abc"), min_size=1, max_size=12), st.randoms())
 @settings(max_examples=50, deadline=None)
 def test_a_patch_of_whole_context_gives_what_it_says(lines, rng):
@@ -137,6 +199,33 @@ def test_a_patch_of_whole_context_gives_what_it_says(lines, rng):
     assert applied(patch, lambda _: text)["a.rs"] == "\n".join([*lines[:at], "new", *lines[at + 1 :]]) + "\n"
 
 
+@pytest.mark.parametrize(
+    ("patch", "made"),
+    [
+        ("@@ -1,2 +1,2 @@\n     a\n-    b\n+    c", "    a\r\n    c\r\n\td\r\n"),
+        ("@@\n a\n-b\n+    c\n    d\n*** End of File", "    a\r\n    c\r\n\td\r\n"),
+        ("@@ -2 +2 @@ a\n-b\n+    c", "    a\r\n    c\r\n\td\r\n"),
+        ("@@\n-a\n-b\n-d\n-", ""),
+    ],
+)
+def test_a_patch_of_other_spaces_changes_what_it_says_and_nothing_else(patch, made):
+    """Lines of context were written as the patch had them, and a file of Windows got lines of both kinds."""
+    text = "    a\r\n    b\r\n\td\r\n"
+    whole = f"*** Begin Patch\n*** Update File: a.rs\n{patch}\n*** End Patch"
+    assert applied(whole, lambda _: text)["a.rs"] == made
+
+
+def test_lines_are_those_of_rustc(tmp_path):
+    """A form feed or U+2028 in a comment moved the numbers that read_file and search told, not those of the tools."""
+    episode = Episode.begun(PROBLEM, tmp_path / "a")
+    code = hostile.WRONG.replace("3", "3 // a\x0cb\u2028c")
+    calls = [("write_file", code), ("read_file", {"first": 3, "numbers": True}), ("search", {"text": "c"})]
+    _, read, found = played(episode, calls, None)
+    assert read == "3 }" and found == "src/lib.rs:2: value * 3 // a\x0cb\u2028c"
+    replaced = '{"path": "src/lib.rs", "first": 3.0, "last": 3.0, "text": "} // end"}'
+    assert played(episode, [("replace_lines", replaced), ("read_file", {"first": 3})], None)[1] == "} // end"
+
+
 def test_budgets_end_an_episode(tmp_path):
     episode = Episode.begun(PROBLEM, tmp_path / "a", Budget(steps=2, tokens=100))
     look = episode.call("list_files", "{}")
@@ -147,6 +236,18 @@ def test_budgets_end_an_episode(tmp_path):
     other = Episode.begun(PROBLEM, tmp_path / "b", Budget(tokens=5))
     advance([(other, actions.Truncated())], None, [10])
     assert (other.done, other.valid) == ("tokens", 0)
+
+
+def test_an_endless_program_costs_the_same_on_a_busy_machine(tmp_path):
+    """By the clock it cost four seconds, or a minute and so the whole episode where others were at work."""
+    episode = Episode.begun(PROBLEM, tmp_path / "a")
+    spent = []
+    for wall_ms in (4_000.0, 60_000.0):
+        before = episode.seconds
+        verdict = {"compiles": True, "passed": False, "verdict": "run_timeout", "wall_ms": wall_ms, "cpu_ms": 4_000.0}
+        assert "never ends" in episode.told("cargo_test", verdict, Limits())
+        spent.append(episode.seconds - before)
+    assert spent[0] == spent[1] >= 4
 
 
 def test_a_problem_is_the_same_from_its_record():

@@ -1,19 +1,20 @@
 """A person's crate: what cannot be repaired is said in a line, and a repair is put back without touching the tests."""
 
 import shutil
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nbcore.agent import own_crate
+from nbcore.agent.episode import Episode, advance
+from nbcore.agent.problem import Problem
+from nbcore.agent.tools import FILE_LINE
+from nbcore.core import lines
 from nbcore.grading.grader import RustGrader
+from tests.agent.honest import CRATES, MANIFEST, UNIT, WRONG
 
-MANIFEST = '[package]\nname = "sums"\nversion = "0.1.0"\nedition = "2021"\n'
-UNIT = (
-    "#[cfg(test)]\nmod tests {\n    #[test]\n    fn doubles() {\n        assert_eq!(super::double(2), 4);\n    }\n}\n"
-)
-WRONG = "pub fn double(value: i64) -> i64 {\n    value * 3\n}\n"
 BESIDE = "#[test]\nfn doubles_beside() {\n    assert_eq!(sums::double(3), 6);\n}\n"
 
 
@@ -60,12 +61,15 @@ def test_no_crate_is_said(tmp_path, grader):
 def test_a_repair_is_put_back_and_the_tests_stay(beside, tmp_path, grader):
     """The agent's copy holds no tests. Written as it is, it would delete those of the person."""
     unit = UNIT if not beside else ""
-    folder = crate(tmp_path / "a", f"// sums\n{WRONG}\n{unit}".replace("\n", "\r\n"), beside=beside)
+    shown = "/// ```\n/// sums::double(2);\n/// ```\n" if not beside else ""
+    folder = crate(tmp_path / "a", f"// sums\n{shown}{WRONG}\n{unit}".replace("\n", "\r\n"), beside=beside)
     own = own_crate.opened(folder, grader)
     assert "0 of 1 tests pass" in own.said and "test" not in own.problem.files["src/lib.rs"]
     left = {"src/lib.rs": own.problem.files["src/lib.rs"].replace("value * 3", "let two = 2;\n    value * two")}
     changed = own_crate.repaired(own, left)
-    assert own_crate.judged(own, changed, grader)[0] and not own_crate.judged(own, {}, grader)[0]
+    passes, words = own_crate.judged(own, changed, grader)
+    assert passes and not own_crate.judged(own, {}, grader)[0]
+    assert ("doc tests are not run" in words) == (not beside), "nobody is told that what was not run passes"
     before = (folder / "src" / "lib.rs").read_bytes()
     own_crate.apply(own, changed)
     after = (folder / "src" / "lib.rs").read_bytes()
@@ -75,6 +79,84 @@ def test_a_repair_is_put_back_and_the_tests_stay(beside, tmp_path, grader):
     )
     with pytest.raises(ValueError, match="has changed since it was read"):
         own_crate.apply(own, changed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CRATES)
+def test_an_odd_crate_is_repaired_and_nothing_else_of_it_changes(name, tmp_path, grader):
+    """As a person's crate is: each was refused once, could not be built, or had other bytes of it rewritten."""
+    folder = tmp_path / "around" / "crate"
+    for path, text in CRATES[name].items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(text if isinstance(text, bytes) else text.encode())
+
+    def on_the_disk():
+        return {path: path.read_bytes() for path in folder.parent.rglob("*") if path.is_file()}
+
+    before = on_the_disk()
+    own = own_crate.opened(folder, grader)
+    episode = Episode.begun(own.problem, tmp_path / "episode")
+    [path] = [path for path, text in own.problem.files.items() if "value * 3" in text]
+    assert "assert" not in "".join(own.problem.files.values())  # no agent reads or edits the tests
+    right = own.problem.files[path].replace("value * 3", "value * 2")
+    for call, start in (("write_file", "wrote"), ("cargo_test", "all ")):
+        written = f"{FILE_LINE}{path}\n{right}" if call == "write_file" else "{}"
+        assert advance([(episode, episode.call(call, written))], grader)[0].startswith(start)
+    changed = own_crate.repaired(own, episode.folder.texts())
+    assert own_crate.judged(own, changed, grader)[0]
+    own_crate.apply(own, changed)
+    assert on_the_disk() == {path: text.replace(b"value * 3", b"value * 2") for path, text in before.items()}
+
+
+READING = """
+use std::path::Path;
+
+const BYTES: &[u8] = include_bytes!("data/bytes.bin");
+fn own() -> String { std::env::var("CARGO_MANIFEST_DIR").unwrap() }
+
+#[test] fn by_its_path() {
+    let text = std::fs::read_to_string("tests/data/three.txt").unwrap();
+    assert_eq!(sums::double(text.trim().parse().unwrap()), 6);
+}
+#[test] fn by_its_folder() { assert_eq!(Path::new(env!("CARGO_MANIFEST_DIR")), Path::new(&own())); }
+#[test] fn bytes() {
+    assert_eq!(BYTES, [255, 0, 13, 10]);
+    assert_eq!(std::fs::read(own() + "/tests/data/bytes.bin").unwrap(), BYTES);
+}
+#[test] fn a_folder() { assert_eq!(std::fs::read_dir("tests/data").unwrap().count(), 2); }
+#[test] fn nothing_else() {
+    for path in ["tests/beside.rs", "src/lib.rs", "/etc/passwd", "/proc/1/environ"] {
+        assert!(std::fs::read(path).is_err());
+    }
+    assert!(std::fs::write("tests/data/three.txt", "4").is_err() && std::fs::write("new", "").is_err());
+}
+#[test] fn folders() { panic!("{} and {}/x", env!("CARGO_MANIFEST_DIR"), own()) }
+"""
+
+
+def test_tests_read_the_files_of_their_crate_and_no_others(tmp_path, grader):
+    """Fixtures, files of bytes and the folder's name all failed: such a crate was told as broken, whatever was done."""
+    folder = crate(tmp_path / "a", WRONG, beside=READING)
+    (folder / "tests" / "data").mkdir()
+    (folder / "tests" / "data" / "three.txt").write_text("3\n")
+    (folder / "tests" / "data" / "bytes.bin").write_bytes(b"\xff\0\r\n")
+    own = own_crate.opened(folder, grader)
+    right = {"src/lib.rs": own.problem.files["src/lib.rs"].replace("3", "2")}
+    lines.append(tmp_path / "kept.jsonl", own.problem.record())
+    [kept] = lines.read(tmp_path / "kept.jsonl")
+    [said] = own_crate.run(grader, [Problem.of_record(kept).test(right)])
+    assert [name for name, passed in said["outcomes"].items() if not passed] == ["folders"], said["errors"]
+    assert said["errors"][0]["message"].endswith("\n. and x"), "the same words in every folder"
+
+
+def test_a_linker_names_what_is_missing_and_no_folder(tmp_path, grader):
+    """Its own words are a command with folders of this machine, other ones each time: no episode was replayed."""
+    missing = '#[link(name = "zork")]\nextern "C" {\n    fn zork() -> i64;\n}\n'
+    code = f"{missing}{WRONG.replace('value * 3', 'value * unsafe { zork() }')}"
+    problem = replace(own_crate.opened(crate(tmp_path / "a"), grader).problem, files={"src/lib.rs": code})
+    episode = Episode.begun(problem, tmp_path / "b")
+    [said] = advance([(episode, episode.call("cargo_test", "{}"))], grader)
+    assert "linking failed" in said and "-lzork" in said and "/" not in said
 
 
 @given(st.lists(st.sampled_from("abc"), max_size=8), st.lists(st.sampled_from("abxy"), max_size=8), st.data())

@@ -1,12 +1,16 @@
 """The repair agent in numbers, for tests/bench/agent.md: one store for each seed, each with its agent SFT and GRPO.
 
-python tests/bench/agent.py STORE [STORE …] [--n 300] [--stages sft,grpo] [--train PIPELINE.yaml] > tests/bench/agent.md
+python tests/bench/agent.py STORE [STORE …] [--n 300] [--stages sft,grpo] [--train PIPELINE.yaml] [--record FILE] >
+tests/bench/agent.md
 
 With --train each store is first filled by that pipeline, with the store's number as the seed. Each stage is evaluated
-greedily on n held-out faults, drawn with the same number; what is evaluated already is only read.
+greedily on n held-out faults, drawn with the same number; what is evaluated already is only read. --record also writes
+the rates of all seeds together as JSON, which is what README's numbers are held against.
 """
 
 import argparse
+import contextlib
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -32,6 +36,8 @@ def main() -> None:
             measured[stage].append(evaluate.results(run)["agent_faults"])
             rows[stage].append([row for row in run.samples() if "actions" in row])
     page(rows, measured, arguments)
+    if arguments.record:
+        Path(arguments.record).write_text(json.dumps(recorded(rows, arguments), indent=1) + "\n", encoding="utf-8")
 
 
 def evaluated(store: Path, stage: str, seed: int, count: int) -> runs.Run:
@@ -39,8 +45,9 @@ def evaluated(store: Path, stage: str, seed: int, count: int) -> runs.Run:
     sets = configs.load(CONFIG).model_dump(mode="json")["tasksets"]
     config = configs.load(CONFIG, {"seed": seed, "tasksets": [sets[0] | {"limit": count}]})
     run = runs.open(config, store, stage)
-    evaluate.run_tasks(run)
-    return evaluate.finish(run)
+    with contextlib.redirect_stdout(sys.stderr):  # what stands in stdout is the page
+        evaluate.run_tasks(run)
+        return evaluate.finish(run)
 
 
 def page(rows: dict[str, list[list[dict]]], measured: dict[str, list[dict]], arguments: argparse.Namespace) -> None:
@@ -50,7 +57,7 @@ def page(rows: dict[str, list[list[dict]]], measured: dict[str, list[dict]], arg
     print("# The repair agent\n")
     print(f"`python tests/bench/agent.py {' '.join(sys.argv[1:])}` prints this page.\n")
     print(
-        f"Held-out faults, {arguments.n} to each of {len(arguments.store)} seeds, greedy. Caps: {caps['steps']} actions"
+        f"Held-out faults, {arguments.n} to each seed of {len(arguments.store)}, greedy. Caps: {caps['steps']} actions"
         f" or {caps['tokens']} tokens an episode, {generation.max_new_tokens} an action; one go: one action of so many;"
         f" retries: {caps['attempts']} attempts in one go, the first greedy, the others at T = {caps['temperature']},"
         " chosen by the visible tests. Intervals are Wilson's, 95 %; p is exact McNemar over the same faults.\n"
@@ -81,6 +88,20 @@ def page(rows: dict[str, list[list[dict]]], measured: dict[str, list[dict]], arg
             chosen = [row for row in every if row["kind"] == kind]
             told = [share([passed(row, way) for row in chosen]) for way in ("agent", "one_shot", "retries")]
             print(f"| {stage} | {kind} | {len(chosen)} | {' | '.join(told)} |")
+
+
+def recorded(rows: dict[str, list[list[dict]]], arguments: argparse.Namespace) -> dict:
+    """Rate by stage and way, over the faults of all seeds."""
+    found: dict = {"what": f"{len(arguments.store)} seeds, {arguments.n} held-out faults to each, {CONFIG}"}
+    for stage, groups in rows.items():
+        every = [row for group in groups for row in group]
+        for way, name in WAYS.items():
+            key = {"one go": "one_shot"}.get(way, way)
+            values = [passed(row, key) for row in every]
+            found[f"{stage}_{name}"] = stats.wilson(sum(values), len(values))._asdict()
+        actions = [action["valid"] for row in every for action in row["actions"]]
+        found[f"{stage}_valid_calls"] = stats.wilson(sum(actions), len(actions))._asdict()
+    return found
 
 
 def pooled(groups: list[list[dict]]) -> str:
@@ -128,6 +149,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--n", type=int, default=300, help="faults for each seed")
     parser.add_argument("--stages", default="sft,grpo", help="whose newest runs are evaluated")
     parser.add_argument("--train", help="a pipeline that fills each store first")
+    parser.add_argument("--record", help="a JSON file for the rates of all seeds together")
     return parser.parse_args()
 
 

@@ -1,14 +1,18 @@
 """Messages to ids and back: what is trained is what the model emits, and no text can forge a turn."""
 
+import copy
 import os
 
 import pytest
+import tokenizers
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers import decoders, models, normalizers
+from transformers import PreTrainedTokenizerFast
 
-from nbcore.chat import template
+from nbcore.chat import dates, template
 from nbcore.training import load
-from tests.chat import templates
+from tests.chat import gptoss, templates
 
 TOKENIZER = load.tokenizer_at(str(load.SEEDLING))
 CONTROL = st.sampled_from(TOKENIZER.all_special_tokens)
@@ -68,8 +72,6 @@ def test_tools_are_refused_in_one_line(where):
 
 def test_a_template_that_does_not_continue_its_prompt_is_refused():
     """Its mask would cover the wrong tokens."""
-    import copy
-
     broken = copy.deepcopy(TOKENIZER)
     broken.chat_template = "{% if add_generation_prompt %}different{% endif %}" + TOKENIZER.chat_template
     with pytest.raises(ValueError, match="generation prompt"):
@@ -105,12 +107,106 @@ def test_what_is_trained_reads_back_under_every_template(name, question, answer)
         assert trained[-1] in template.stop_ids(tokenizer)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in templates.NAMES if name.startswith("gptoss")])
+def test_what_is_trained_reads_back_with_the_real_vocabulary_of_gpt_oss(name):
+    """A small tokenizer with added control tokens merges other pieces: Harmony's frame must hold on the real one."""
+    tokenizer = copy.deepcopy(gptoss.tokenizer())
+    tokenizer.chat_template = dates.freeze(templates.FILES[name].read_text("utf-8"))
+    for text in (CODE, "fn f() {}\n", " 漢字 & <tag>\t", "a<b|>c"):
+        ids, labels = template.render(tokenizer, talk("Write `f`.", text))
+        trained = [label for label in labels if label != template.IGNORED]
+        assert ids[: len(ids) - len(trained)] == template.prompt_ids(tokenizer, talk("Write `f`.", text)[:1])
+        read, truncated = template.answer(tokenizer, trained)
+        assert read.strip() == text.strip() and not truncated and template.answer(tokenizer, trained[:-1])[1]
+        assert {200002, trained[-1]} <= {*template.stop_ids(tokenizer)}, "<|return|> ends the answer"
+
+
 @pytest.mark.parametrize("name", sorted(UNTRAINABLE))
 def test_a_template_that_cannot_be_trained_with_is_refused_in_one_line(name):
     """Its rows would train the wrong tokens, or an answer that is not there; the person hears which template it is."""
     with pytest.raises(ValueError, match=f"chat template of '{name}': .*chat_template.jinja") as caught:
         template.render(templates.tokenizer(name), talk("q", CODE))
     assert "\n" not in str(caught.value)
+
+
+KEEP_REASONING = {
+    *("qwen3", "qwen3_training", "qwen3_5_think", "qwen3_5_think_training", "qwen3_6", "qwen3_6_training"),
+    *("qwen3_8", "qwen3_8_training", "gptoss", "gptoss_training", "muse_glimmer", "muse_glimmer_training"),
+    *("glm4moe_training", "lfm2_2_5", "lfm2_2_5_vl", "diffusion_gemma", "diffusion_gemma_training"),
+}
+
+
+@pytest.mark.parametrize("name", sorted(set(templates.NAMES) - UNTRAINABLE))
+@pytest.mark.parametrize("key", ["thinking", "reasoning_content"])
+def test_reasoning_beside_an_answer_is_trained_or_refused(name, key):
+    """Most templates know one name for it, or none, and passed over any other: a row that teaches to think was trained
+    as one that answers at once, and nobody was told."""
+    tokenizer = templates.tokenizer(name)
+    rows = talk("q", CODE)
+    rows[-1][key] = "nbcore thinks"
+    if name not in KEEP_REASONING:
+        with pytest.raises(ValueError, match=f"chat template of '{name}'") as caught:
+            template.render(tokenizer, rows)
+        assert not isinstance(caught.value, template.ForgedToken) and "\n" not in str(caught.value)
+        return
+    ids, labels = template.render(tokenizer, rows)
+    trained = [label for label in labels if label != template.IGNORED]
+    assert tokenizer.decode(trained).count("nbcore thinks") == tokenizer.decode(ids).count("nbcore thinks") == 1
+    turn = template.read(tokenizer, trained)
+    assert turn.text.strip() == CODE and "nbcore thinks" in turn.reasoning
+
+
+def test_an_answer_to_nothing_is_refused_in_one_line():
+    """Looking for instructions ahead of it ended in an IndexError."""
+    with pytest.raises(ValueError, match="empty conversation"):
+        template.render(templates.tokenizer("qwen2_5"), talk("q", "a")[1:])
+
+
+def test_instructions_that_a_template_passes_over_are_refused():
+    """The first template of Phi-3 wrote no system message: rows were trained as if nobody had given instructions."""
+    told = [{"role": "system", "content": "Answer in Latin."}, *talk("q", "a")]
+    for name in ("phi3", "qwen2_5", "llama3_2", "smollm2"):
+        ids, _ = template.render(templates.tokenizer(name), told)
+        assert "Answer in Latin." in templates.tokenizer(name).decode(ids)
+    old = templates.tokenizer("phi3_first")
+    for asks in (lambda: template.render(old, told), lambda: template.prompt_ids(old, told[:2])):
+        with pytest.raises(
+            ValueError, match=r"^messages: 'system' cannot be .* 'phi3_first', which leaves it out; take"
+        ):
+            asks()
+    blank = [{"role": "system", "content": " "}, *talk("q", "a")]  # what many exports write for none
+    assert template.render(old, blank) == template.render(old, talk("q", "a"))
+
+
+@pytest.mark.parametrize("name", ["idefics3", "idefics3_training"])
+def test_a_template_that_passes_over_the_question_is_refused(name):
+    """A base whose template wants parts, for images, was evaluated on empty questions and was worth 0 %."""
+    with pytest.raises(ValueError, match=f"chat template of '{name}': it leaves out what the user says"):
+        template.prompt_ids(templates.tokenizer(name), talk("q", "a")[:1])
+
+
+@pytest.mark.parametrize(
+    "source", ["{{ messages[0]['content'] + 3 }}", "{{ 1 // 0 }}", "{% macro a() %}{{ a() }}{% endmacro %}{{ a() }}"]
+)
+def test_whatever_a_template_fails_in_is_one_line(source):
+    """Only errors of Jinja itself were; a TypeError, a division by zero or a recursion came as a traceback."""
+    broken = copy.deepcopy(TOKENIZER)
+    broken.chat_template = source
+    with pytest.raises(
+        ValueError, match=r"^chat template of .*: it cannot render these messages \(.*\); choose"
+    ) as caught:
+        template.prompt_ids(broken, talk("q", "a")[:1])
+    assert "\n" not in str(caught.value)
+
+
+def test_an_answer_that_is_not_to_be_trained_carries_no_loss():
+    """Rows with tools kept to "train": false; without tools a wrong attempt so marked was learnt like any other."""
+    rows = talk("q", "wrong")
+    ids, labels = template.render(TOKENIZER, [rows[0], rows[1] | {"train": False}])
+    assert set(labels) == {template.IGNORED} and ids == template.render(TOKENIZER, rows)[0]
+    with pytest.raises(ValueError, match="messages: train is 'no'; it must be true or false"):
+        template.render(TOKENIZER, [rows[0], rows[1] | {"train": "no"}])
 
 
 def emitted(tokenizer, text, end=None):
@@ -139,6 +235,24 @@ def test_reasoning_that_the_prompt_has_opened_is_reasoning(name):
     tokenizer = templates.tokenizer(name)
     assert template.answer(tokenizer, emitted(tokenizer, f"fn draft() {{}}\n</think>\n\n{CODE}")) == (CODE, False)
     assert template.answer(tokenizer, emitted(tokenizer, CODE)) == ("", False)
+
+
+def test_what_goes_on_from_a_bare_text_is_all_of_it():
+    """Asked without a template, a model whose template opens <think> had every answer taken for reasoning: 0 %. And
+    SentencePiece took one space off a body's first line, which in Python is another indentation."""
+    tokenizer = templates.tokenizer("qwen3_5_think")
+    body = "    x + 1\n}\n"
+    ids = emitted(tokenizer, body)
+    assert template.gone_on(tokenizer, ids, [ids[-1]]) == (body, False, "")
+    assert template.gone_on(tokenizer, ids[:-1], [ids[-1]]) == (body, True, "")
+    pieces = {piece: place for place, piece in enumerate(["</s>", *"▁abcdefghijklmnopqrstuvwxyz"])}
+    made = tokenizers.Tokenizer(models.BPE(pieces, []))
+    made.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    made.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.Fuse(), decoders.Strip(" ", 1, 0)])
+    llama = PreTrainedTokenizerFast(tokenizer_object=made, eos_token="</s>")
+    indented = [pieces[piece] for piece in "▁▁▁▁return▁x"]
+    assert llama.decode(indented) == "   return x", "it decodes as Llama 2's does"
+    assert template.gone_on(llama, [*indented, 0], [0]).text == "    return x"
 
 
 def test_gemma_4_reasons_between_marks_of_its_own():

@@ -4,8 +4,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from nbcore.agent import record, tools
 from nbcore.cli import agent
 from nbcore.cli.main import main
+from nbcore.core import lines
+from nbcore.grading.grader import RustGrader
 from nbcore.training import load
 from tests.agent.test_own_crate import UNIT, WRONG, crate
 
@@ -60,3 +63,21 @@ def test_a_model_that_knows_nothing_is_shown_and_changes_nothing(folder, capsys)
     said = capsys.readouterr()
     assert said.out.count("(not valid)") == 2 and "error: " in said.out
     assert "the agent changed nothing in 2 actions (ended by steps)" in said.err
+
+
+@pytest.mark.slow
+def test_brief_rows_are_recorded_from_the_command_line(tmp_path, capsys):
+    """The form that a short context is trained in: without it, a person could record rows for long ones alone."""
+    out = tmp_path / "rows.jsonl"
+    assert main(["agent", "record", "--out", str(out), "--count", "2", "--brief", "--jobs", "1"]) == 0
+    assert "2 rows of" in capsys.readouterr().out
+    for row in lines.read(out):
+        assert row["messages"][0]["role"] == "user" and not any(
+            tool["function"]["description"] for tool in row["tools"]
+        )
+        assert [tool["function"]["name"] for tool in row["tools"]] == list(tools.FEW)
+    grader = RustGrader(jobs=1, lint=False)
+    try:
+        assert record.replay(out, grader) == []
+    finally:
+        grader.close()

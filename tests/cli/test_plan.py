@@ -43,6 +43,29 @@ def test_a_phase_without_a_model_has_nothing_to_plan(repo, capsys):
     assert code == 0 and "no model" in out
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--gpu", "t4", "--set", "model.attention=flash_attention_2", "--set", "model.dtype=float16"), "Ampere"),
+        (("--gpu", "a100-80", "--set", "model.quantization=fp8", "--set", "model.backend=unsloth"), "Hopper"),
+        (("--set", "model.backend=unsloth"), "--with unsloth"),
+        (("--set", "model.dtype=float16"), "model.dtype=float32"),
+    ],
+)
+def test_what_a_device_cannot_do_does_not_fit_it(repo, capsys, words, told):
+    """ "it fits" was said of runs that are refused as they are opened."""
+    code, _, error = call(capsys, "plan", repo / "configs/sft/tiny.yaml", *words)
+    assert code == 1 and told in error and len(error.splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_vllm_beside_the_training_has_to_fit_too(repo, capsys):
+    """GRPO of a 7B model fits an L4, and vLLM's own copy of its weights does not: the run was refused, not the plan."""
+    words = ("plan", repo / "configs/grpo/medium.yaml", "--gpu", "l4", "--set", "rollout_engine=vllm")
+    code, _, error = call(capsys, *words)
+    assert code == 1 and "vllm_server_base_url" in error and len(error.splitlines()) == 1
+
+
 def test_bfloat16_is_refused_on_a_card_without_it(repo, capsys):
     code, _, told = call(capsys, "plan", repo / "configs/pretrain/medium.yaml", "--gpu", "t4")
     assert code == 1 and "model.dtype=float16" in told

@@ -145,6 +145,16 @@ def test_a_secret_in_a_file_does_not_leave(place, tmp_path):
     assert TOKEN not in str(caught.value)
 
 
+def test_an_adapter_names_its_base_without_a_path_of_this_machine(place, tmp_path):
+    """Its config left as it was, with the folder of the base on the disk of whoever sent it."""
+    files = {name: place / "adapter" / name for name in ("adapter_config.json", "adapter_model.safetensors")}
+    assert str(place) in files["adapter_config.json"].read_text()
+    staged = publishing.staged(publishing.of(str(place / "merged"), place)._replace(files=files), tmp_path)
+    told = json.loads(staged["adapter_config.json"].read_text())
+    assert told["base_model_name_or_path"] == "base" and told["r"] == 4
+    assert all(str(place) not in path.read_text() for name, path in staged.items() if name.endswith((".json", ".md")))
+
+
 def test_sums_and_signature_are_verified_by_common_tools(place, tmp_path):
     """The command that push prints, given to a shell: true for what was signed, false for a changed byte."""
     if shutil.which("ssh-keygen") is None:

@@ -47,6 +47,11 @@ def test_dump_and_load_are_inverse(phase):
         ({"phase": "sft"}, ["lora.rank=[1"], ["'lora.rank=[1'", "not YAML"]),
         ({"phase": "sft"}, 5, ["5", "int", "mapping"]),
         ({"phase": "lang_adapter"}, {"lora": {"dropout": 0.1, "target_parameters": ["a"]}}, ["dropout is 0.1"]),
+        ({"phase": "sft"}, {"rows": "x" * 5000}, ["'rows' is 'xxx", "too long for the name of a file", "255 bytes"]),
+        ({"phase": "sft"}, {"model.base": "é" * 200}, ["'model.base' is 'éé", "too long"]),
+        ({"phase": "grpo"}, {"tasks.source": "a/" * 3000}, ["'tasks.source' is 'a/a/", "too long"]),
+        ({"phase": "lang_adapter"}, {"corpus.sources": {"y" * 300: 1}}, ["'corpus.sources' is {'yyy", "too long"]),
+        ({"phase": "data"}, {"sources": [{"name": "y" * 300}]}, ["'sources.0.name' is 'yyy", "too long"]),
     ],
 )
 def test_every_mistake_is_one_line_with_field_value_and_remedy(values, overrides, words):
@@ -54,7 +59,7 @@ def test_every_mistake_is_one_line_with_field_value_and_remedy(values, overrides
     with pytest.raises(ValueError) as caught:
         configs.load(values, overrides)
     message = str(caught.value)
-    assert "\n" not in message and all(word in message for word in words), message
+    assert "\n" not in message and all(word in message for word in words) and len(message) < 600, message
 
 
 def test_yaml_floats_without_a_dot_are_numbers():

@@ -231,7 +231,73 @@ def test_a_file_of_secrets_is_read_and_never_shown(tmp_path, monkeypatch, capsys
     assert environment.read_env_file(tmp_path / "none") == []
 
 
-@pytest.mark.parametrize("line", ["hf_aVeryRealToken", "HF TOKEN=hf_aVeryRealToken", "HF_TOKEN='hf_aVeryRealToken"])
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (b"\xef\xbb\xbfHF_TOKEN=hf_mine\r\n", "hf_mine"),
+        (b"HF_TOKEN=hf_mine # from the Hub's page", "hf_mine"),
+        (b"HF_TOKEN='hf_mine'  # from the Hub's page", "hf_mine"),
+        (b"HF_TOKEN=hf_mi#ne", "hf_mi#ne"),
+        (b"HF_TOKEN=   # paste it here", None),
+        (b"export\tHF_TOKEN=hf_mine", "hf_mine"),
+        (b'HF_TOKEN=""', None),
+    ],
+)
+def test_a_secret_is_the_value_alone(tmp_path, monkeypatch, text, value):
+    """A remark became part of the token, and the Hub then called the model gated; a byte order mark was "no NAME"."""
+    monkeypatch.setenv("HF_TOKEN", "")  # and is as it was after the test
+    file = tmp_path / ".env"
+    file.write_bytes(text)
+    assert environment.read_env_file(file) == (["HF_TOKEN"] if value else [])
+    assert environment.secret("HF_TOKEN") == value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "“hf_aVeryReal”",
+        "hf_aVery\u200bReal",
+        "hf_aVery Real",
+        "hf_aVeryReal ; mine",
+        "'hf_aVéryReal'",
+        "hf_aVery\0Real",
+    ],
+)
+def test_what_can_be_no_token_is_told_by_its_line_before_it_is_sent(tmp_path, monkeypatch, value):
+    """Curly quotes and invisible characters come with a copy from a document: the request ended in a traceback that
+    held the token, and a NUL in "embedded null byte", of no file and no line."""
+    monkeypatch.setenv("HF_TOKEN", "")
+    file = tmp_path / ".env"
+    file.write_text(f"# mine\nHF_TOKEN={value}\n", "utf-8")
+    with pytest.raises(ValueError, match=r"^\.env:2: what HF_TOKEN holds is no token") as error:
+        environment.read_env_file(file)
+    assert "hf_a" not in str(error.value) and not os.environ["HF_TOKEN"]
+
+
+def test_a_file_of_secrets_in_another_encoding_is_told_by_its_name(tmp_path):
+    file = tmp_path / ".env"
+    file.write_bytes("HF_TOKEN=hf_aVeryRealToken".encode("utf-16"))
+    with pytest.raises(ValueError, match=r"^\.env: not in UTF-8") as error:
+        environment.read_env_file(file)
+    assert "VeryReal" not in str(error.value)
+
+
+def test_half_a_name_of_a_gpu_is_told_the_whole_ones():
+    """ "a100" was answered with "did you mean 'h100'", another card."""
+    for name, told in (("a100", "'a100-40' or 'a100-80'"), ("H100 80GB", "'h100'"), ("l-4", "'l4'")):
+        with pytest.raises(ValueError, match=rf"did you mean {told}\?"):
+            hardware.gpu(name)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "hf_aVeryRealToken",
+        "HF TOKEN=hf_aVeryRealToken",
+        "HF_TOKEN='hf_aVeryRealToken",
+        "HF_TOKEN='hf_aVery'RealToken",
+    ],
+)
 def test_a_line_of_it_that_cannot_be_read_is_named_and_not_quoted(tmp_path, line):
     file = tmp_path / ".env"
     file.write_text(f"# mine\n{line}\n")

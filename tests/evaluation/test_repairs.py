@@ -9,9 +9,11 @@ from transformers import AutoModelForCausalLM
 from nbcore import config as configs
 from nbcore.agent.tools import schemas
 from nbcore.config import Generation, tasksets
-from nbcore.evaluation import repairs, written
+from nbcore.evaluation import crate_faults, repairs, written
 from nbcore.grading.grader import RustGrader
 from nbcore.training import agent_play, load
+from nbcore.view.episodes import repairs as table
+from tests.agent.honest import MANIFEST, UNIT, WRONG
 from tests.agent.test_episode import TASK
 
 SETTINGS = tasksets.Repairs(tools=["read_file", "write_file", "cargo_test"], steps=3, attempts=3).model_dump()
@@ -34,12 +36,48 @@ def row(id_, agent, one_shot, retries, kind="constant", **more):
     return {"id": id_, "kind": kind, "verdict": "pass", "passed": agent, "actions": actions, **used, **ways, **more}
 
 
+@pytest.mark.slow
+def test_faults_are_put_into_the_crates_of_a_folder(tmp_path):
+    """A person's own crates, whatever file has the fault: the scripted agent repairs them all, one that finishes at
+    once repairs none, and each crate has its rate."""
+    for name in ("one", "two"):
+        folder = tmp_path / "mine" / name
+        (folder / "src").mkdir(parents=True)
+        (folder / "Cargo.toml").write_text(MANIFEST.replace("sums", name))
+        (folder / "src" / "lib.rs").write_text("pub mod inner;\npub use inner::double;\n")
+        more = "    #[test]\n    fn of_nothing() {\n        assert_eq!(super::double(0), 0);\n    }\n}\n"
+        (folder / "src" / "inner.rs").write_text(WRONG.replace("3", "2 + 0") + UNIT.removesuffix("}\n") + more)
+    settings = SETTINGS | {"steps": 1, "attempts": 1, "tools": ["read_file", "write_file", "cargo_test"], "limit": 4}
+    wanted = tasksets.TaskSet(name="mine", kind="repairs", source=str(tmp_path / "mine"), limit=4)
+    found = crate_faults.of_set(wanted)
+    assert [task["id"] for task in found.tasks] == ["one-0.1.0", "two-0.1.0"]
+    with pytest.raises(ValueError, match=r"sha256 is 0+, and the crates of .* have "):
+        crate_faults.of_set(wanted.model_copy(update={"sha256": "0" * 64}))
+    tokenizer = load.tokenizer_at(str(load.SEEDLING))
+    assert "`one` has a fault" in repairs.example(tokenizer, found.tasks[0], settings)
+    model = AutoModelForCausalLM.from_pretrained(str(load.SEEDLING))
+    grader = RustGrader(jobs=1, lint=False)
+    try:
+        rows, measured = repairs.measure(
+            *(model, tokenizer, found.tasks, settings, Generation(max_new_tokens=4), 0, grader)
+        )
+    finally:
+        grader.close()
+    assert [row["crate"] for row in rows] == ["one-0.1.0", "two-0.1.0"] * 2 and measured["n"] == 4
+    assert measured["scripted_rate"]["value"] == 1 and measured["repair_rate"]["value"] == 0
+    assert {name: rates["n"] for name, rates in measured["by_crate"].items()} == {"one-0.1.0": 2, "two-0.1.0": 2}
+    assert "two-0.1.0" in table(measured).text
+
+
 def test_pairs_and_kinds_are_counted_fault_by_fault():
     """Seven faults that retries alone repair, and none the other way: exact McNemar says 2 / 2 ** 7."""
     rows = [row(str(n), agent=n < 3, one_shot=n < 3, retries=True, kind="borrow" if n < 3 else "") for n in range(10)]
     ours = row("x", False, False, False, verdict="infra_error")
     found = repairs.summary([*rows, ours], SETTINGS)
     assert (found["n"], found["infra_errors"]) == (10, 1)
+    lost = row("y", True, False, True)
+    lost["one_shot"] |= {"verdict": "infra_error"}  # a fault of this machine is no loss of one way in the pairs
+    assert repairs.summary([*rows, ours, lost], SETTINGS) == {**found, "infra_errors": 2}
     assert [found[name]["value"] for name in ("repair_rate", "one_shot_rate", "retries_rate")] == [0.3, 0.3, 1.0]
     pair = next(one for one in found["pairs"] if (one["of"], one["against"]) == ("retries", "one_shot"))
     assert (pair["won"], pair["lost"], pair["p"]) == (7, 0, 2 / 2**7)

@@ -13,7 +13,7 @@ from nbcore import runs
 from nbcore.cli import main as cli
 from nbcore.cli.watch import interval
 from nbcore.core import lines
-from nbcore.evaluation import watch
+from nbcore.evaluation import harness, watch
 from nbcore.phases import lang_adapter
 from nbcore.runs import checkpoints, layout, lease
 from tests.phases.short_runs import short
@@ -41,10 +41,19 @@ def test_another_interval_is_refused_with_the_remedy(text):
         interval(text)
 
 
-def test_a_run_that_trains_nothing_is_refused(store, capsys):
+def test_a_run_that_trains_nothing_is_refused(store, capsys, monkeypatch):
+    monkeypatch.setattr("os.nice", lambda by: None)  # it would hold for every test that comes after
     runs.open(short("evaluate"), store)
     assert cli.main(["watch", "evaluate", "--once", "--store", str(store)]) == 2
     assert "trains nothing" in capsys.readouterr().err
+
+
+def test_a_harness_that_is_absent_is_told_before_anything_is_watched(store, monkeypatch):
+    """The watch left the harness's tasks out without a word, so that what training made a model forget was not seen."""
+    monkeypatch.setattr(harness.importlib.util, "find_spec", lambda name: None)
+    run = runs.open(short("lang_adapter"), store)
+    with pytest.raises(ValueError, match=r"harness: .*not installed"):
+        watch.watch(run, 1, True, configs.load(few(), {"harness": {"tasks": ["mmlu"]}}))
 
 
 def few():

@@ -65,11 +65,11 @@ def prepared(store: Path, texts: list[str], config=None) -> runs.Run:
     return run.finish({"train": len(texts)}, base=None, data_hash="c" * 64)
 
 
-def exported(store: Path, parent: runs.Run, config=None, **proof) -> runs.Run:
-    """A finished export with the proof that it left."""
+def exported(store: Path, parent: runs.Run, config=None, folder="model", **proof) -> runs.Run:
+    """A finished export with the proof that it left; `folder`: model, or adapter where that leaves alone."""
     run = runs.open(config or configs.load({"phase": "export", "name": "tiny"}), store, parent)
-    (run.path / "model").mkdir()
-    weights(run.path / "model" / "model.safetensors", {"w": [1.0] * 9})
+    (run.path / folder).mkdir()
+    weights(run.path / folder / f"{'adapter_' * (folder == 'adapter')}model.safetensors", {"w": [1.0] * 9})
     if proof:
         (run.path / "parity.json").write_text(json.dumps(proof))
     return run.finish({"tensors": 1}, base="seedling", data_hash="d" * 64)
@@ -79,10 +79,12 @@ def adapter(run: Path, tensors: dict[str, list[float]]) -> None:
     weights(run / "adapter" / "adapter_model.safetensors", tensors)
 
 
-def evaluated(store: Path, parent, outcome, n: int = 300, isolation: str = "jailed", config=None, change=None):
+def evaluated(
+    store: Path, parent, outcome, n: int = 300, isolation: str = "jailed", config=None, change=None, named="heldout"
+):
     """A finished evaluation of n tasks: `outcome(number)` says pass, tests_failed, compile_error or infra_error.
 
-    `change` may alter each row.
+    `change` may alter each row; `named` is what the set of tasks is called.
     """
     run = runs.open(config or configs.load({"phase": "evaluate", "name": "tiny"}), store, parent)
     rows = []
@@ -98,7 +100,7 @@ def evaluated(store: Path, parent, outcome, n: int = 300, isolation: str = "jail
                 "completion": "",
                 "code": "fn f() {}",
                 "truncated": False,
-                "split": "heldout",
+                "split": named,
                 "sample": 0,
                 "flags": [],
                 "errors": [],
@@ -113,7 +115,7 @@ def evaluated(store: Path, parent, outcome, n: int = 300, isolation: str = "jail
     passed, compiled = (sum(row[key] for row in rows) for key in ("passed", "compiles"))
     rates = {"pass@1": stats.wilson(passed, n)._asdict(), "compile_rate": stats.wilson(compiled, n)._asdict()}
     metrics = {
-        "heldout": {"n": n, "clippy_warnings": 0.0, **rates},
+        named: {"n": n, "clippy_warnings": 0.0, **rates},
         "perplexity": stats.Interval(2.7, 2.6, 2.8, 100)._asdict(),
     }
     return run.finish(metrics, base=run.config.model.base or "seedling", device="CPU", data_hash="e" * 64)

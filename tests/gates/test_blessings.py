@@ -2,14 +2,17 @@
 
 import copy
 import json
+from datetime import datetime
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nbcore import config as configs
 from nbcore import gates, runs
 from nbcore.gates import blessings
 from nbcore.runs import layout
+from nbcore.tasks import katas
 from tests.gates import made
 
 GATE = gates.load({**copy.deepcopy(made.GATE), "integrity": ["weights_finite"]})
@@ -66,6 +69,34 @@ def test_any_changed_byte_of_a_record_is_noticed(store, sft):
             gates.current(sft)
 
 
+def test_the_remedy_for_a_damaged_record_is_one(sft):
+    """To gate the run anew changed nothing as long as the damaged record lay there."""
+    path = layout.blessing(sft.store, sft.id, decided(sft)["self"])
+    path.chmod(0o644)
+    path.write_bytes(b"{}")
+    with pytest.raises(ValueError, match="take it away and gate its run anew"):
+        gates.require_blessed(sft)
+    path.unlink()
+    record = decided(sft)
+    assert gates.require_blessed(sft) == record
+
+
+def test_a_clock_that_was_set_back_leaves_no_older_pass_in_force(sft, monkeypatch):
+    """The newest decision was the one with the latest time: a FAIL of another machine's clock opened the next phase."""
+    decided(sft)
+
+    class SetBack(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return cls(2001, 1, 1, tzinfo=tz)
+
+    monkeypatch.setattr(blessings, "datetime", SetBack)
+    failed = decided(sft, checks=[{"metric": "pass@1", "value": {"min": 0.9}}])
+    assert failed["verdict"] == "FAIL" and gates.current(sft) == failed
+    with pytest.raises(ValueError, match="its gate said FAIL"):
+        gates.require_blessed(sft)
+
+
 def test_a_record_under_another_name_is_none(store, sft):
     """Copied beside another run, the blessing of one would open the door for the other."""
     record = decided(sft)
@@ -92,6 +123,33 @@ def test_only_what_passed_or_was_waived_opens_the_next_phase(store):
     assert gates.require_blessed(sft) == record
     ipo = made.trained(store, "ipo", sft)
     assert [each["run"] for each in gates.waivers(ipo)] == [sft.id], "shown by every run that stands on it"
+
+
+def test_a_notebook_that_asks_for_it_opens_only_on_what_was_let_through(store):
+    """Gates that only a pipeline kept to were passed by, without a word, by whoever opened the next notebook."""
+    _, sft = made.chain(store, made.better, made.worse)
+    config = configs.load({"phase": "ipo", "name": "tiny"})
+    decided(sft)
+    with pytest.raises(ValueError, match=rf"parent: {sft.id} is not blessed: its gate said FAIL") as refused:
+        runs.open(config, store, "sft", gates.require_blessed)
+    assert "\n" not in str(refused.value) and runs.listing(store, "ipo") == [], "it leaves nothing behind"
+    assert runs.open(config, store, "sft", admits=False).parent == sft, "who does not ask for it is let in"
+    decided(sft, "the set was replaced")
+    assert runs.open(config, store, "sft", gates.require_blessed).parent == sft
+    base = configs.load({"phase": "sft", "name": "base"})
+    assert runs.open(base, store, "base", gates.require_blessed).parent is None, "no gate judges a base model"
+
+
+def test_data_that_failed_their_gate_are_not_trained_on_either(store):
+    """They are nobody's parent, so a door that looks at parents alone let contaminated data in."""
+    data = made.prepared(store, [katas.code(katas.load("heldout")[3])])
+    config = configs.load({"phase": "lang_adapter", "name": "tiny", "data_run": "data"})
+    gates.decide(data, gates.of_phase("data"))
+    with pytest.raises(ValueError, match=rf"data_run: {data.id} is not blessed: its gate said FAIL: no_contamination"):
+        runs.open(config, store, None, gates.require_blessed)
+    assert runs.listing(store, "lang_adapter") == []
+    gates.decide(data, gates.of_phase("data"), waive="to see how much it helps")
+    assert runs.open(config, store, None, gates.require_blessed)
 
 
 def test_a_pass_needs_no_waiver(store, sft):

@@ -34,7 +34,7 @@ def of_delta(n=300, discordance=0.2, **delta):
     return gate(eval_set=tasks, checks=[{"metric": "pass@1", "delta": delta}])
 
 
-@given(n=st.integers(1, 20_000), discordance=st.floats(0.01, 1.0), alpha=st.sampled_from([0.01, 0.05, 0.1]))
+@given(n=st.integers(20, 20_000), discordance=st.floats(0.01, 1.0), alpha=st.sampled_from([0.01, 0.05, 0.1]))
 def test_a_margin_below_the_detectable_effect_is_refused_and_one_above_is_taken(n, discordance, alpha):
     """vllm's gate had half a percent of power against the regression it was there for."""
     detectable = stats.minimum_detectable_effect(n, discordance, 0.8, alpha)
@@ -115,3 +115,24 @@ def test_integrity_is_whole_where_it_is_left_out():
 def test_equal_gates_have_equal_hashes():
     assert gate().sha256 == gate(integrity=made.GATE["integrity"]).sha256
     assert gate().sha256 != gate(baseline=None).sha256
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        {"metric": "pass@1", "value": {"min": 70}},
+        {"metric": "truncated", "value": {"max": 5}},
+        {"metric": "compile_rate", "delta": {"superior_by": 1.0}},
+        {"metric": "pass@1", "delta": {"non_inferior": -6}},
+    ],
+)
+def test_a_bound_that_no_share_can_break_or_keep_is_refused(check):
+    """At most 5 of a share passes whatever comes, and at least 70 nothing: both were meant in percent."""
+    with pytest.raises(ValueError, match=r"is a share from 0 to 1"):
+        gates.load({"phase": "sft", "checks": [check]})
+
+
+@pytest.mark.parametrize("metric", ["run.", ".", "heldout..n"])
+def test_a_path_with_nothing_in_it_is_no_metric(metric):
+    with pytest.raises(ValueError, match="is no metric"):
+        gates.load({"phase": "sft", "checks": [{"metric": metric, "value": {"min": 0.1}}]})

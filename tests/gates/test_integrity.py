@@ -1,13 +1,14 @@
 """Checks of the run itself: each can fail by itself, and nothing else turns red with it."""
 
 import copy
+import hashlib
 import json
 
 import pytest
 
 from nbcore import config as configs
 from nbcore import gates, runs
-from nbcore.core import lines
+from nbcore.core import environment, formats, lines
 from nbcore.tasks import katas
 from tests.gates import made
 
@@ -143,6 +144,41 @@ def test_rows_that_hold_a_task_of_the_gate(store, tmp_path, by):
     assert only("no_contamination", found) and task["id"] in decision.why and decision.verdict == "FAIL"
 
 
+@pytest.mark.parametrize("by", ["function", "instruction", "nothing but the way all ask"])
+def test_rows_that_hold_a_task_of_a_named_set(store, tmp_path, by):
+    """Of a benchmark's file the gate knew the first line of each prompt alone, which HumanEval-X leaves empty: its
+    published solutions could be trained on, and the gate passed."""
+    published = environment.REPO / "nbcore/assets/protected/humaneval_x_rust.jsonl.gz"
+    tasks = list(formats.read(published, "tasks", "tasks"))
+    asked = "Answer with the function alone, without a main, without tests and without a word of explanation."
+    for task in tasks:
+        task["prompt"] += asked
+    named = tmp_path / "named.jsonl"
+    lines.append(named, *tasks)
+    leak = {
+        "function": row(1, code=tasks[20]["signature"] + tasks[20]["solution"]),
+        "instruction": row(1, tasks[20]["prompt"]),
+        "nothing but the way all ask": row(1, f"Add one to `x`. {asked}"),
+    }[by]
+    rows = tmp_path / "rows.jsonl"
+    lines.append(rows, row(0), leak)
+    where, first, sft = chain(store, tmp_path, rows)
+    config = {"phase": "evaluate", "name": "tiny", "tasksets": [{"name": "public", "source": str(named)}]}
+    config = configs.load(config, {"model.base": str(where)})
+
+    def as_published(answer):
+        return {**answer, **{key: tasks[int(answer["id"][1:])][key] for key in ("id", "prompt")}}
+
+    for run, outcome in ((first, made.worse), (sft, made.better)):
+        made.evaluated(store, run, outcome, n=len(tasks), config=config, change=as_published, named="public")
+    changes = {"eval_set": {"name": "public", "n_min": 80}, "checks": made.GATE["checks"][:1]}
+    found, decision = findings(sft, **changes)
+    if by in ("function", "instruction"):
+        assert only("no_contamination", found) and tasks[20]["id"] in decision.why
+    else:
+        assert found["no_contamination"] == "PASS", decision.why
+
+
 def test_a_child_of_contaminated_data_is_contaminated(store, tmp_path):
     rows = tmp_path / "rows.jsonl"
     lines.append(rows, {**row(1), "id": "t5"})
@@ -186,6 +222,36 @@ def test_a_sandbox_that_was_degraded(store, tmp_path):
     measured(store, first, sft, isolation="degraded")
     found, decision = findings(sft)
     assert only("sandbox_not_degraded", found) and "degraded" in decision.why
+
+
+def test_an_evaluation_without_proof_of_its_sandbox_decides_nothing(store, tmp_path):
+    """It passed as "jailed in 0 runs"."""
+    _, first, sft = chain(store, tmp_path)
+    measured(store, first, sft)
+    for run in runs.listing(store, "evaluate"):
+        (run.path / "sandbox.json").unlink()
+        made.recommit(run)
+    found, decision = findings(sft)
+    assert found["sandbox_not_degraded"] == "INVESTIGATE" == decision.verdict and "sandbox.json" in decision.why
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [("infra_errors", {"verdict": "infra_error"}), ("hack_rate", {"flags": ["forged_report"]})],
+)
+def test_a_set_that_a_check_is_about_is_looked_at_as_well(store, tmp_path, name, change):
+    """Only eval_set was: of another set every second answer could go ungraded, or round its tests."""
+    _, first, sft = chain(store, tmp_path)
+
+    def half(answer):
+        number = int(answer["id"][1:])
+        return {**answer, "split": "other", **(change if number % 4 == 1 else {})} if number >= 150 else answer
+
+    for run, outcome in ((first, made.worse), (sft, made.better)):
+        made.evaluated(store, run, outcome, change=half)
+    checks = [{"metric": "pass@1", "on": "other", "value": {"min": 0.1}}]
+    found, decision = findings(sft, checks=checks, eval_set={"name": "heldout", "n_min": 50})
+    assert only(name, found) and "on other" in decision.why
 
 
 def test_answers_that_get_round_their_tests(store, tmp_path):
@@ -244,6 +310,18 @@ def test_an_export_has_to_be_what_was_trained(store, tmp_path, proof, verdict, w
     found = {each.name: each for each in decision.findings}
     assert found["parity"].verdict == verdict and words in found["parity"].why, found["parity"]
     assert decision.verdict == ("RUBBER_STAMP" if verdict == "PASS" else "FAIL"), decision.why
+
+
+def test_an_adapter_that_was_exported_alone_is_judged_by_its_own_weights(store, tmp_path):
+    """Its gate looked into model/, found no weights and failed it, and a record of it would have vouched for none."""
+    _, _, sft = chain(store, tmp_path)
+    run = made.exported(store, sft, folder="adapter", ok=True, problems=[], tensors=[{}])
+    decision = gates.judge(run, gates.of_phase("export"))
+    found = {each.name: each for each in decision.findings}
+    assert found["weights_finite"].verdict == "PASS" and decision.verdict == "RUBBER_STAMP", decision.why
+    kinds = {link.kind for link in gates.verify_chain(run) if link.of == run.id}
+    _, record = gates.decide(run, gates.of_phase("export"))
+    assert "adapter" in kinds and record["chain"]["adapter"] != hashlib.sha256(b"{}").hexdigest()
 
 
 def test_what_a_check_finds_is_in_the_record(store, tmp_path):

@@ -1,10 +1,14 @@
 """What a gate makes of a run: the four verdicts, on equal terms, paired, corrected, and the same each time."""
 
 import copy
+import shutil
 
 import pytest
 
+from nbcore import config as configs
 from nbcore import gates, runs
+from nbcore.evaluation import measures
+from nbcore.gates import chain
 from tests.gates import made
 
 
@@ -78,6 +82,83 @@ def test_evaluations_on_other_terms_are_no_baseline(store):
         judged(sft, eval_set={"name": "heldout", "sha256": "f" * 12, "n_min": 300})
 
 
+def test_another_seed_is_no_way_round_the_baseline(store):
+    """A worse model, evaluated with settings of its own, was compared with nothing and let through."""
+    _, sft = made.chain(store, made.better, made.worse)
+    assert judged(sft).verdict == "FAIL"
+    other = made.trained(store, "sft", sft.parent, seed=3, limit=9)
+    made.evaluated(store, other, made.worse, config=configs.load({"phase": "evaluate", "name": "tiny", "seed": 7}))
+    decision = judged(other)
+    assert decision.verdict == "INVESTIGATE" and "of other terms than" in decision.why
+    assert not gates.opens(gates.decide(other, gates.load(made.GATE))[1])
+
+
+def test_a_run_is_no_baseline_of_itself(store):
+    """Against itself every run is not worse: such a gate passes anything."""
+    _, sft = made.chain(store, made.better, made.worse)
+    for ref in (sft.id, runs.listing(store, "evaluate")[-1].id):
+        with pytest.raises(ValueError, match=r"baseline\.ref: \S+ is the run itself"):
+            judged(sft, baseline={"ref": ref})
+
+
+def test_a_base_model_that_was_replaced_is_another_baseline(store, tmp_path):
+    where = made.base(tmp_path / "base")
+    made.evaluated(store, None, made.worse, config=configs.load({"phase": "evaluate", "model": {"base": str(where)}}))
+    made.weights(where / "model.safetensors", {"w": [2.0] * 50})
+    sft = made.trained(store, "sft", None, **{"model.base": str(where)})
+    evaluation = configs.load({"phase": "evaluate", "model": {"base": str(where)}})
+    made.evaluated(store, sft, made.better, config=evaluation)
+    assert judged(sft, baseline="base").baseline is None, "what was measured then is not what it was trained on"
+    again = made.evaluated(store, None, made.worse, config=evaluation)
+    assert judged(sft, baseline="base").baseline == again
+
+
+def test_a_run_without_its_parent_is_not_compared_with_the_base_instead(store, tmp_path):
+    """Moved alone to another store, it was judged as if the base were its parent, and failed for want of that."""
+    made.evaluated(store, None, made.worse)
+    _, sft = made.chain(store)
+    shutil.rmtree(store / sft.parent.id)
+    decision = judged(sft)
+    found = {each.name: each.verdict for each in decision.findings}
+    assert decision.baseline is None and decision.verdict == "INVESTIGATE"
+    assert found["adapter_changed"] == found["no_contamination"] == found["hashes_verified"] == "INVESTIGATE"
+
+
+def test_perplexities_over_other_tokens_are_not_compared(store):
+    """Nats a token fall when a tokenizer cuts finer, whatever the model knows."""
+    first = made.trained(store, "lang_adapter")
+    sft = made.trained(store, "sft", first)
+    made.evaluated(store, first, made.worse)
+    evaluation = made.evaluated(store, sft, made.better)
+    check = [{"metric": "perplexity", "delta": {"non_inferior": -0.25}}]
+    assert judged(sft, checks=check).rows[0].verdict == "PASS"
+    path = evaluation.path / "samples.jsonl"
+    path.write_text(path.read_text().replace('"tokens": 20}', '"tokens": 40}'))
+    made.recommit(evaluation)
+    row = judged(sft, checks=check).rows[0]
+    assert row.verdict == "INVESTIGATE" and "other tokens" in row.why
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), None, "many"])
+def test_a_number_that_is_none_decides_nothing(store, value):
+    """cannot convert float NaN to integer was all that a person read."""
+    _, sft = made.chain(store)
+    sft = made.trained(store, "sft", sft.parent, seed=3, limit=9)
+    made.evaluated(store, sft, made.better, change=lambda row: {**row, "clippy_warnings": value})
+    checks = [{"metric": "clippy_warnings", "delta": {"non_inferior": -0.5}}]
+    decision = judged(sft, checks=checks)
+    assert decision.verdict == "INVESTIGATE" and "recorded no number for clippy_warnings of t0" in decision.why
+
+
+def test_a_model_of_which_nothing_could_be_graded_fails_for_that(store):
+    _, sft = made.chain(store)
+    sft = made.trained(store, "sft", sft.parent, seed=3, limit=9)
+    made.evaluated(store, sft, lambda number: "infra_error")
+    decision = judged(sft)
+    assert decision.verdict == "FAIL" and decision.why.startswith("infra_errors: infra errors 100.0 %")
+    assert "no answer to heldout could be graded" in decision.rows[0].why
+
+
 def test_a_run_without_an_evaluation_is_answered_with_the_notebook_that_makes_one(store):
     sft = made.trained(store, "sft", made.trained(store, "lang_adapter"))
     with pytest.raises(ValueError, match="07_evaluate"):
@@ -119,6 +200,39 @@ def test_slices_are_judged_one_by_one(store):
         judged(sft, checks=[{**check, "slices": ["f1x"]}])
 
 
+@pytest.mark.parametrize(
+    "check",
+    [
+        {"metric": "tests_passed", "value": {"min": 0.4}},
+        {"metric": "clippy_warnings", "value": {"max": 1.5}},
+        {"metric": "clippy_warnings", "delta": {"non_inferior": -0.1}},
+        {"metric": "tests_passed", "delta": {"superior_by": 0.0, "test": "paired_bootstrap"}},
+    ],
+)
+def test_a_slice_of_one_task_decides_nothing(store, check):
+    """Drawn anew, one task is itself for ever: its interval had no width, and passed any bound."""
+    first = made.trained(store, "lang_adapter")
+    sft = made.trained(store, "sft", first)
+    for run, passed, warnings in ((first, 2, 3), (sft, 3, 1)):
+
+        def alone(row, passed=passed, warnings=warnings):
+            family = "rare" if row["id"] == "t0" else row["family"]
+            return {**row, "family": family, "tests_passed": passed, "clippy_warnings": warnings}
+
+        made.evaluated(store, run, made.better, change=alone)
+    decision = judged(sft, checks=[{**check, "slices": ["rare"]}])
+    assert decision.verdict == "INVESTIGATE" and "too few" in decision.why
+    assert judged(sft, checks=[check]).verdict == "PASS"
+
+
+def test_a_gate_states_the_intervals_that_the_report_states(store):
+    """The gate drew tasks for a number beside a difference, and families for the same number beside a bound."""
+    _, sft = made.chain(store)
+    row = judged(sft).rows[0]
+    rows = [each for each in chain.evaluations(sft)[-1].samples() if "verdict" in each]
+    assert row.candidate._asdict() == measures.over_tasks(rows, lambda each: float(each["passed"]))
+
+
 def test_one_family_for_all_tasks_is_no_certainty(store):
     """Drawn as a whole, one family gives an interval without width: every difference was 'significant'."""
 
@@ -154,3 +268,12 @@ def test_lower_is_better_where_it_is(store):
     made.evaluated(store, sft, made.worse, change=warned)
     row = judged(sft, checks=[{"metric": "clippy_warnings", "delta": {"non_inferior": 0.1}}]).rows[0]
     assert row.verdict == "FAIL" and row.delta.value == 1.0 and row.margin == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", "", None])
+def test_a_damaged_manifest_is_a_verdict_and_no_traceback(store, text):
+    _, sft = made.chain(store)
+    path = sft.path / "manifest.json"
+    path.unlink() if text is None else path.write_text(text)
+    decision, record = gates.decide(sft, gates.load(made.GATE))
+    assert decision.verdict == record["verdict"] == "FAIL" and "manifest.json" in decision.why

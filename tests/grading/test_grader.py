@@ -579,6 +579,21 @@ def memory_kb(pid):
     return int(next(line for line in open(f"/proc/{pid}/status") if line.startswith("VmRSS")).split()[1])
 
 
+LONG = ("a literal without end", "a text that is slow to read", "a large table", "prints 2 MB")
+
+
+@pytest.mark.slow
+def test_a_worker_gives_back_what_a_long_answer_took():
+    """It kept 10 MB of the second round for good: memory that had been freed lay under small things that were not."""
+    grader, places = RustGrader(jobs=1), [at for at, one in enumerate(QUICK) if one[0] in LONG]
+    after = []
+    for start in range(0, 3 * len(CODES), len(CODES)):
+        grader.grade([one for at in places for one in mixed(start + at, start + at + 1)])
+        after.append(memory_kb(grader.pool.workers[0].pid))
+    grader.close()
+    assert len(places) == len(LONG) and after[-1] < 1.1 * after[0], after
+
+
 @pytest.mark.slow
 def test_soak(monkeypatch):
     """Memory, descriptors, processes and files are flat, sample after sample, in the worker and in its grader."""

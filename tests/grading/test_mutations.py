@@ -108,9 +108,30 @@ MUTATIONS = {
     "shown as it likes": Mutation(
         f"{RUST}/signatures.py",
         "_type_edits",
-        "_whose(node)[1] == name",
+        "kind == name and trait in missing",
         "False",
         "test_grader.py::test_a_value_is_told_as_the_task_shows_it",
+    ),
+    "derived by whatever has the name": Mutation(
+        f"{RUST}/signatures.py",
+        "_type_edits",
+        "asked_for & there.keys() & _DERIVED.keys()",
+        "()",
+        "test_given.py::test_what_the_task_gives_is_the_tasks",
+    ),
+    "a method stands ahead": Mutation(
+        f"{RUST}/ahead.py",
+        "probes",
+        'f"#[no_implicit_prelude] mod ahead {{ {asks} }}" if found else ""',
+        '""',
+        "test_given.py::test_what_the_task_gives_is_the_tasks",
+    ),
+    "a result becomes the right type": Mutation(
+        f"{RUST}/pins.py",
+        "_exactly",
+        'f"let it = [{value}]; let [it]: [{kind}; 1] = it; it"',
+        "value",
+        "test_given.py::test_what_the_task_gives_is_the_tasks",
     ),
     "attributes that link": Mutation(
         f"{RUST}/forbidden.py",

@@ -12,14 +12,7 @@ CONTEXT = multiprocessing.get_context("forkserver")  # the imports cost five sec
 CONTEXT.set_forkserver_preload(["nbcore.phases.pretrain", "nbcore.phases.sft", "nbcore.phases.ipo"])
 
 
-def train(
-    store: Path,
-    id_: str,
-    end_at: tuple | None = None,
-    log: Path | None = None,
-    oom_at: tuple = (),
-    threads: int | None = None,
-) -> None:
+def train(store: Path, id_: str, end_at: tuple | None = None, log: Path | None = None, oom_at: tuple = ()) -> None:
     """Train the run `id_` to its commit, or to (step, micro-batch) or "leave", where SIGKILL ends the process.
 
     What each micro-batch held goes to `log`; at the `oom_at` micro-batches torch's own error for a lack of memory is
@@ -27,8 +20,7 @@ def train(
     """
     import torch
 
-    if threads:
-        torch.set_num_threads(threads)
+    torch.set_num_threads(1)  # with two, a sum's last bit hangs on how many processors the machine gives this process
     from nbcore import runs
     from nbcore.training import fit
 

@@ -10,7 +10,7 @@ sys.path[:0] = [".", "tests"]
 
 from nbcore import runs
 from nbcore.phases import grpo, ipo, lang_adapter, pretrain, sft
-from tests.phases.short_runs import losses, short, walk, write_pairs
+from tests.phases.short_runs import AGENT, losses, short, walk, write_pairs
 
 found = {}
 with tempfile.TemporaryDirectory() as store:
@@ -26,4 +26,7 @@ with tempfile.TemporaryDirectory() as store:
             write_pairs(run)
         walk(module, run)
         found[phase] = losses(run)
+    agent = runs.open(short("grpo", **AGENT), store, "base")
+    walk(grpo, agent)
+    found["grpo_agent"] = losses(agent)
 Path("tests/phases/golden.json").write_text(json.dumps(found, indent=1) + "\n")

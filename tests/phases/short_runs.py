@@ -18,6 +18,14 @@ SHORT = {
     "evaluate": {"heldout": 6, "unseen": 2, "perplexity_documents": 6, "generation.max_new_tokens": 48},
 }
 
+AGENT = {  # over short("grpo"): whole repairs by the seedling's second stage, which calls tools from the first step on
+    "name": "agent",
+    "model.base": "nbcore/assets/seedling_calls",
+    "episodes.tools": ["read_file", "write_file", "cargo_test"],
+    **{"episodes.brief": True, "episodes.steps": 3, "episodes.tokens": 256, "episodes.length": 640},
+    **{"episodes.faults": 4, "tasks.limit": 6, "batch_size": 8, "group_size": 4, "generation.max_new_tokens": 96},
+}
+
 
 def short(phase, **more):
     """The shipped tiny config, cut to four steps."""
@@ -52,9 +60,10 @@ def losses(run):
     return [row["loss"] for row in run.metrics() if "loss" in row]
 
 
-def same_losses(run, golden):
+def same_losses(run, golden, name=None):
     """Four steps on this machine against the recorded ones; other processors round differently, hence the tolerance."""
-    assert losses(run) == pytest.approx(golden[run.phase], rel=2e-3, abs=1e-5), (
-        f"the first four losses of {run.phase} changed; if that is meant, say why in the commit and "
+    name = name or run.phase
+    assert losses(run) == pytest.approx(golden[name], rel=2e-3, abs=1e-5), (
+        f"the first four losses of {name} changed; if that is meant, say why in the commit and "
         "record them anew with `python tests/phases/record_golden.py`"
     )

@@ -18,7 +18,7 @@ def test_a_fresh_adapter_on_the_base(tmp_path, phase):
     """A notebook opened alone ended at "no finished lang_adapter run", whatever a person had set up before."""
     run = runs.open(short(phase, max_steps=2, **{"lora.rank": 4}), tmp_path, "base")
     assert run.parent is None and load.base_of(run) == "seedling"
-    assert not memory.plan(run)["adapter"].startswith("0 ")
+    assert not memory.sizes(run)["adapter"].startswith("0 ")
     if phase == "ipo":
         write_pairs(run, train=8)
     walk(PHASES[phase], run)

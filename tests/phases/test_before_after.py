@@ -22,9 +22,9 @@ def test_it_says_what_it_does_all_along_and_answers_as_ever(run, monkeypatch):
     """Two cores need ten minutes for a model of real size, and the seedling's samples are compared to the digit."""
     shown, real, asked = [], rollout.generate, []
 
-    def generate(model, tokenizer, prompts, generation, *more):
+    def generate(model, tokenizer, prompts, generation, *more, **options):
         asked.append(generation.max_new_tokens)
-        return real(model, tokenizer, prompts, generation, *more)
+        return real(model, tokenizer, prompts, generation, *more, **options)
 
     monkeypatch.setattr(rollout, "generate", generate)
     rows = rollout.before_after(run, count=2, show=shown.append)

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from nbcore import config as configs
 from nbcore import runs
@@ -56,6 +57,13 @@ def test_a_learning_rate_far_too_high_stops_the_run_and_leaves_the_last_good_che
         assert runs.open(configs.load(config, {"learning_rate": 1e-4, "name": "again"}), chain).id != run.id
 
 
+def test_the_rate_that_is_advised_can_train(store):
+    """At 1e300 the remedy was 1e299: a tenth, over and over, for three hundred runs."""
+    run = runs.open(short("lang_adapter", learning_rate=1e300, max_steps=3), store)
+    usual = type(run.config).model_fields["learning_rate"].default
+    assert f'"learning_rate": {usual:.3g}, "name": "…"' in stopped(lang_adapter, run)
+
+
 @pytest.fixture
 def run(store):
     return runs.open(short("lang_adapter", max_steps=3, save_steps=1), store)
@@ -97,6 +105,17 @@ def test_each_kind_is_met_at_its_own_step(monkeypatch, store, settings, number):
 
     words, saved = trained_with(monkeypatch, run, loss)
     assert f"the loss is {number} at step 2" in words and saved == 1
+
+
+def test_a_base_that_is_not_finite_is_named(store, tmp_path):
+    """The only remedy told was a lower learning rate, which no step had used yet."""
+    model = AutoModelForCausalLM.from_pretrained(runs.SEEDLING)
+    model.model.layers[0].mlp.down_proj.weight.data[0, 0] = math.nan
+    model.save_pretrained(tmp_path / "base")
+    AutoTokenizer.from_pretrained(runs.SEEDLING).save_pretrained(tmp_path / "base")
+    config = short("lang_adapter", max_steps=3, **{"model.base": str(tmp_path / "base")})
+    words = stopped(lang_adapter, runs.open(config, store))
+    assert "the loss is nan at step 1," in words and "look at the numbers of model.base" in words
 
 
 def test_a_gradient_or_a_weight_without_a_bad_loss(monkeypatch, run, store):

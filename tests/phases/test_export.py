@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from transformers import AutoModelForCausalLM
 from nbcore import config as configs
 from nbcore import runs, view
 from nbcore.phases import export
+from nbcore.report import cards
 from nbcore.training import asking, load
 from nbcore.training.export import gguf, gguf_parity, llama_cpp, ollama, parity, talking
 from tests.training import small_adapters as small
@@ -75,6 +77,8 @@ def test_the_adapter_alone(chain):
     saved = json.loads((run.path / "adapter" / "adapter_config.json").read_text())
     assert saved["base_model_name_or_path"] == "seedling" and (run.path / "adapter" / "tokenizer.json").is_file()
     assert export.finish(run).verify() == []
+    card = cards.card(run)  # said "transformers" and "finetune", and who loads it so gets no model
+    assert "library_name: peft" in card and "base_model_relation: adapter" in card
     with pytest.raises(ValueError, match="form: 'adapter', and the parent has none"):
         export.write(opened(chain, "base", form="adapter", seed=9))
 
@@ -88,6 +92,38 @@ def test_without_llama_cpp_one_line_says_how_to_get_it(chain, monkeypatch, tmp_p
     said = [line for line in capsys.readouterr().out.splitlines() if "LLAMA_CPP_DIR" in line]
     assert len(said) == 1 and "clone of llama.cpp" in said[0] and "skipped" in report["gguf"]["f16"]
     assert export.finish(run).verify() == []
+
+
+@pytest.mark.parametrize("settings", [{"form": "adapter"}, {"gguf": []}])
+def test_a_gguf_file_of_the_adapter_alone_is_asked_for_beside_no_other(chain, monkeypatch, tmp_path, capsys, settings):
+    """gguf_lora was passed over without a word where no file of a whole model was made."""
+    monkeypatch.setenv("LLAMA_CPP_DIR", str(tmp_path))
+    run = opened(chain, gguf_lora=True, **{"prompts": 0, "seed": 14, **settings})
+    export.write(run)
+    report = export.convert(run)
+    assert "clone of llama.cpp" in capsys.readouterr().out and list(report["gguf"]) == ["lora"]
+    export.finish(run)
+
+
+def test_another_rounding_of_the_base_than_in_the_training_is_refused(chain):
+    """An adapter trained on the whole base was merged into one rounded to 4 bits, and the proof compared with that."""
+    run = opened(chain, prompts=0, seed=18, **{"model.quantization": "nf4"})
+    with pytest.raises(ValueError, match=r"model\.quantization: 'nf4', and sft/\S+ was trained with 'none'; set"):
+        export.write(run)
+    assert not (run.path / "model").exists()
+
+
+def test_a_gguf_file_that_was_wrong_is_made_anew(chain, monkeypatch, tmp_path):
+    """It was kept, and each attempt found the same fault in the same file, whatever had been mended meanwhile."""
+    monkeypatch.setenv("LLAMA_CPP_DIR", str(tmp_path))
+    run = opened(chain, gguf=["f16"], prompts=0, seed=16)
+    report = export.write(run)
+    (run.path / "gguf").mkdir()
+    (run.path / "gguf" / "model-f16.gguf").write_bytes(b"GGUF")
+    parity.write(run.path, report | {"gguf": {"f16": {"problems": ["model-f16.gguf: other tokens"]}}})
+    export.convert(run)
+    assert not (run.path / "gguf" / "model-f16.gguf").exists()
+    export.finish(run)
 
 
 def test_a_lost_update_ends_the_export_and_is_named(chain, monkeypatch):
@@ -154,6 +190,78 @@ def test_llama_cpp_says_what_the_model_says(chain):
     rows = export.see(run)
     assert rows[0]["answered_by"] == "llama.cpp" and "<|" not in rows[0]["completion"]
     assert export.finish(run).verify() == []
+
+
+@pytest.mark.slow
+@needs_llama_cpp
+def test_the_adapter_alone_says_the_same_beside_its_base(chain, run, tmp_path):
+    """The base's GGUF file with the adapter's must answer as the merged one; alone it must not, or nothing is shown."""
+    made = opened(chain, gguf=["f32"], gguf_lora=True, seed=13)
+    export.write(made)
+    export.convert(made)
+    rows, base = export.data(made), tmp_path / "base.gguf"
+    llama_cpp.convert(runs.SEEDLING, base, "f32", gguf.pre_tokenizer(runs.SEEDLING))
+    merged = gguf_parity.Reference(made.path / "model", rows, made.config, "cpu")
+    quiet, lora = export.folder.merge.quiet, made.path / "gguf" / export.LORA
+    with llama_cpp.serving(base, 1024, lora=lora) as server:
+        beside = gguf_parity.greedy_parity(server, rows["prompts"], merged, quiet, lora.name)
+        change = gguf_parity.perplexity_change(server, merged, quiet, lora.name)["change"]
+    with llama_cpp.serving(base, 1024) as server:
+        alone = gguf_parity.perplexity_change(server, merged, quiet, base.name)["change"]
+    assert beside["agreement"] == 1.0 and abs(change) < 1e-4 < abs(alone)
+
+
+@pytest.mark.slow
+@needs_llama_cpp
+@pytest.mark.parametrize("settings", [{"form": "adapter"}, {"gguf": []}])
+def test_the_adapters_file_is_made_beside_no_other(chain, settings):
+    run = opened(chain, gguf_lora=True, **{"prompts": 0, "seed": 15, **settings})
+    export.write(run)
+    export.convert(run)
+    export.finish(run)
+    assert f"gguf/{export.LORA}" in export.files(run) and gguf.metadata(run.path / "gguf" / export.LORA)["tensors"]
+
+
+@pytest.mark.slow
+@needs_llama_cpp
+def test_the_adapters_file_holds_no_path_of_this_machine(tmp_path):
+    """The converter takes the base's name out of the adapter's config, which is a path where the base is a folder."""
+    base = small.base(tmp_path / "base", "qwen3")
+    gguf.make_lora(small.adapter(tmp_path / "adapter", base), base, str(base), tmp_path / "lora.gguf")
+    held = (tmp_path / "lora.gguf").read_bytes().lower()
+    assert gguf.metadata(tmp_path / "lora.gguf")["tensors"] == 8 and tmp_path.name.lower().encode() not in held
+
+
+def test_experts_that_llama_cpp_knows_no_lora_of_do_not_end_the_export(chain, monkeypatch, capsys):
+    """The merge of a 20B was made and proved, and could not be finished for an option that cannot be."""
+    run = opened(chain, gguf_lora=True, prompts=0, seed=17)
+    export.write(run)
+
+    def refused(*_):
+        raise ValueError("gguf: llama.cpp's converter refused the model: Can not map tensor")
+
+    monkeypatch.setattr(gguf, "make_lora", refused)
+    assert "Can not map" in export.convert(run)["gguf"]["lora"]["skipped"] and export.finish(run).verify() == []
+    assert f"{export.LORA} is left out" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@needs_llama_cpp
+def test_a_tokenizer_on_bytes_with_a_fallback_is_no_sentencepiece(run, tmp_path):
+    """SmolLM2's, as read back from a GGUF file, is such a one. The converter wrote it as SentencePiece's, without a
+    merge, and llama.cpp could not tokenise one text with it."""
+    model = shutil.copytree(run.path / "model", tmp_path / "model")
+    path = model / "tokenizer.json"
+    written = json.loads(path.read_text())
+    written["model"]["byte_fallback"] = True
+    written["decoder"] = {"type": "Sequence", "decoders": [{"type": "ByteFallback"}, written["decoder"]]}
+    path.write_text(json.dumps(written))
+    gguf.make(model, tmp_path / "gguf", ["f32"])
+    file = tmp_path / "gguf" / "model-f32.gguf"
+    rows = export.data(run)
+    with llama_cpp.serving(file, 512) as server:
+        found = gguf_parity.tokens_parity(server, rows["tokenizer"], rows["chats"], file.name, gguf.metadata(file))
+    assert found[1] == [] and found[0]["same"] == found[0]["of"] >= 200
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from nbcore import runs
 from nbcore.grading import reward, verdicts
 from nbcore.grading.grader import RustGrader
 from nbcore.phases import grpo
+from nbcore.runs import profile
 from nbcore.tasks import katas
 from tests.phases.short_runs import same_losses, short, walk
 
@@ -42,6 +43,15 @@ def test_every_component_is_logged(run):
     """A reward whose parts are not seen cannot be debugged, and a rising sum can hide a cheat."""
     logged = {key for row in run.metrics() for key in row}
     assert {f"rewards/{name}/mean" for name in ("compiles", "tests", "passed")} <= logged
+
+
+def test_generation_and_grading_have_their_own_seconds(run):
+    """Most of a step is these two; in one number with the forward pass, nobody knows what to make faster."""
+    found = profile.of(run)
+    assert {"generation", "grading", "forward", "backward"} <= set(found.seconds)
+    waited = sum(row["grading_seconds"] for row in run.metrics() if "grading_seconds" in row)
+    assert found.seconds["grading"] == pytest.approx(waited, abs=0.1)
+    assert found.seconds["generation"] > found.seconds["optimizer"]
 
 
 def test_trl_adds_up_the_reward_that_reward_py_defines(run):

@@ -20,7 +20,7 @@ from nbcore.runs import checkpoints, lease
 from nbcore.tasks import katas, sets
 from nbcore.training import load, probe, stopping
 from tests.phases.children import CONTEXT, go, train
-from tests.phases.short_runs import losses, short, walk, write_pairs
+from tests.phases.short_runs import AGENT, losses, short, walk, write_pairs
 
 # 8 steps of 4 rows, 16 rows to an epoch: steps 4 and 8 are the edges of epochs.
 BASE = {"max_steps": 8, "batch_size": 4}
@@ -128,6 +128,20 @@ def test_grpo_goes_on_with_its_prompts_counters_and_weights(parents, tmp_path):
     assert losses(straight)[:2] == losses(broken)[:2] and len(losses(broken)) == 6
     rates = [[row["learning_rate"] for row in run.metrics() if "learning_rate" in row] for run in (straight, broken)]
     assert rates[0] == rates[1]
+
+
+@pytest.mark.slow
+def test_an_agent_killed_and_resumed_is_bitwise_the_straight_run(tmp_path):
+    """Episodes are drawn by seed and step, so what the policy sampled before a kill it samples again after it."""
+    made = [runs.open(short("grpo", **AGENT), tmp_path / name, "base") for name in ("straight", "broken")]
+    for run in made:
+        lease.release(run.path)
+    straight, broken = made
+    assert go(straight.store, straight.id) == 0
+    assert go(broken.store, broken.id, end_at=(3, 0)) == -9
+    assert checkpoints.newest(broken.path)[0].step == 2
+    assert go(broken.store, broken.id) == 0
+    same(state(straight), state(broken))
 
 
 @pytest.mark.slow

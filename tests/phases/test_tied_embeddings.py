@@ -58,7 +58,7 @@ def test_an_adapter_on_a_tied_embedding_is_refused(wanted):
 def test_it_is_refused_before_anything_is_loaded(store):
     """The seedling is tied; the plan of the notebook's model cell tells, and so does training."""
     run = runs.open(short("lang_adapter", **{"lora.targets": ["q_proj", "lm_head"]}), store)
-    for step in (memory.plan, lang_adapter.model, lang_adapter.train):
+    for step in (memory.sizes, lang_adapter.model, lang_adapter.train):
         with pytest.raises(ValueError, match=r"lora\.targets: 'lm_head' is lm_head, and .*seedling uses one weight"):
             step(run)
 
@@ -91,7 +91,7 @@ def test_untied_every_layer_may_have_an_adapter_and_what_is_evaluated_is_what_wa
     targets = ["q_proj", "lm_head", "model.embed_tokens"]
     config = short("lang_adapter", learning_rate=0.05, **{"model.base": base, "lora.targets": targets, "lora.rank": 2})
     run = runs.open(config, store)
-    assert memory.plan(run)["adapter"].startswith(f"{2 * (2 * (32 + 32) + 2 * (2048 + 32)):,} ")
+    assert memory.sizes(run)["adapter"].startswith(f"{2 * (2 * (32 + 32) + 2 * (2048 + 32)):,} ")
     built, kept = lang_adapter.trainer, []
     lang_adapter.trainer = lambda run: kept.append(built(run)) or kept[-1]
     try:

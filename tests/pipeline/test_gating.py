@@ -105,7 +105,7 @@ def test_a_rolled_back_run_opens_nothing(tmp_path, store, skill):
     go(tmp_path, store, only="lang_adapter,adapter_eval,sft,sft_eval")
     sft = runs.find(store, "sft")
     other = made.trained(store, "sft", sft.parent, seed=5, limit=9)
-    made.evaluated(store, other, made.better)
+    made.evaluated(store, other, made.better, config=configs.load(REPO / "configs/evaluate/tiny.yaml"))
     gates.decide(other, gates.of_phase("sft"))
     gates.rollback(store, "sft", to=sft.id)
     gating.require("ipo", sft, progress.Show(Console(file=io.StringIO())))

@@ -83,6 +83,12 @@ def go(path, store, only=None, set_=()):
         go.text = text.getvalue()
 
 
+def test_a_switch_may_stand_in_the_overrides_of_a_stage(tmp_path):
+    """Every boolean anywhere in a pipeline was refused as what YAML makes of `on`, which no field of it takes."""
+    path = write(tmp_path / "chain.yaml", [stage("lang_adapter", gradient_checkpointing=True)])
+    assert pipelines.load(path).stages[0].load().gradient_checkpointing is True
+
+
 def test_the_shipped_pipeline_loads_and_goes_through_every_phase():
     loaded = pipelines.load(TINY)
     assert [s.id for s in loaded.stages if s.phase != "evaluate"] == [
@@ -190,6 +196,17 @@ def test_stages_run_in_order_each_from_its_parent(chain, store, executed):
     assert [run.parent and run.parent.id for run in finished] == [None, finished[0].id, finished[1].id]
     assert "[2/3] sft finished · loss 1" in text
     assert all((run.path / "notebook.ipynb").is_file() and run.verify() == [] for run in finished)
+
+
+def test_what_the_machine_lacks_for_a_late_stage_is_told_before_the_first(tmp_path, store, executed):
+    """A chain trained for hours, and ended at the stage that asks for a package which was never there."""
+    path = write(
+        tmp_path / "chain.yaml", [*CHAIN[:1], stage("sft", parent="lang_adapter", model={"backend": "unsloth"})]
+    )
+    with pytest.raises(ValueError, match=r"^stage sft: model\.backend is 'unsloth'.*--with unsloth"):
+        pipelines.run(pipelines.load(path), store)
+    assert not executed
+    assert len(pipelines.run(pipelines.load(path, only="lang_adapter"), store)) == 1
 
 
 def test_finished_stages_are_skipped_and_a_changed_one_takes_its_children_along(chain, store, executed):

@@ -1,11 +1,16 @@
 """configs/pipeline/gated_tiny.yaml with one fault planted: its gate stops it, exit code 1, and the report says why."""
 
+import random
+
 import pytest
+import yaml
 
 from nbcore import config as configs
 from nbcore import gates, runs
 from nbcore.cli.main import main
+from nbcore.core import lines
 from nbcore.core.environment import REPO
+from nbcore.data import sources
 from nbcore.pipeline import notebook
 from nbcore.tasks import katas
 from tests.gates import made
@@ -109,6 +114,16 @@ def test_a_fault_is_stopped_by_its_gate(store, plant, capsys, fault, stage, why,
 
 
 @pytest.mark.slow
+def test_a_part_that_reads_data_meets_the_gate_of_the_data(store, plant, capsys):
+    """Data are nobody's parent: `--only lang_adapter` trained on what had failed its gate."""
+    plant.texts = (katas.code(katas.load("heldout")[3]),)
+    assert ran(store, capsys, "--only", "data")[0] == 1
+    code, err, _, phases = ran(store, capsys, "--only", "lang_adapter")
+    assert code == 1 and err.startswith("error: stage lang_adapter: the gate of data/"), err
+    assert "lang_adapter" not in phases
+
+
+@pytest.mark.slow
 def test_only_a_part_of_it_meets_the_same_gate_and_a_waiver_lets_it_go_on_in_red(store, plant, capsys):
     plant.broken = ("sft",)
     assert ran(store, capsys)[0] == 1
@@ -132,3 +147,37 @@ def test_after_a_rollback_nothing_starts_from_what_it_left(store, plant, capsys)
     code, err, *_ = ran(store, capsys, "--only", "ipo", *other)
     assert code == 1 and "withdrawn by a rollback" in err
     assert ran(store, capsys, "--only", "ipo")[0] == 0 and runs.find(store, "ipo").parent == first
+
+
+@pytest.mark.slow
+def test_an_sft_that_was_really_trained_on_shuffled_answers_is_stopped(store, tmp_path, capsys):
+    """Shuffled answers still look like Rust: their loss falls as that of good ones does, and only answers that are
+    graded tell. Nothing is planted here: the notebooks train, generate and grade, and the shipped gate judges."""
+    rows = sources.rows("katas", None, 0)
+    answers = [row["messages"][-1] for row in rows]
+    random.Random(0).shuffle(answers)
+    shuffled = [{**row, "messages": [*row["messages"][:-1], answer]} for row, answer in zip(rows, answers, strict=True)]
+    lines.append(tmp_path / "shuffled.jsonl", *shuffled)
+    evaluate = {"phase": "evaluate", "config": "configs/evaluate/tiny.yaml"}
+    evaluate["overrides"] = {"unseen": 0, "perplexity_documents": 20, "generation.max_new_tokens": 64}
+    trained = {"rows": str(tmp_path / "shuffled.jsonl"), "max_steps": 20}
+    stages = [
+        {"id": "base_eval", **evaluate},
+        {"id": "sft", "phase": "sft", "config": "configs/sft/tiny.yaml", "parent": "base", "overrides": trained},
+        {"id": "sft_eval", "parent": "sft", **evaluate},
+        {"id": "ipo", "phase": "ipo", "config": "configs/ipo/tiny.yaml", "parent": "sft"},
+    ]
+    path = tmp_path / "shuffled.yaml"
+    path.write_text(yaml.safe_dump({"name": "shuffled", "gates": True, "stages": stages}))
+    assert main(["run", str(path), "--store", str(store)]) == 1
+    sft = runs.find(store, "sft")
+    losses = [row["eval_loss"] for row in sft.metrics() if "eval_loss" in row]
+    assert losses[-1] < losses[0], "by its loss it learned"
+    err = capsys.readouterr().err.splitlines()[-1]
+    assert err.startswith(f"error: stage sft_eval: the gate of {sft.id} says FAIL: pass@1 on heldout: [-0."), err
+    page = (store / "report.html").read_text()
+    assert "Stopped by a gate" in page and "is below what is asked" in page
+    assert not runs.listing(store, "ipo")
+    assert {each.verdict for each in gates.judge(sft, gates.of_phase("sft")).findings} == {"PASS"}, (
+        "else it proves less"
+    )

@@ -201,3 +201,10 @@ def test_numbers_of_a_json_record(text):
     marks = [("19.7 %", "rate value"), ("7", "- n"), ("19.8 %", "rate value"), ("1", "- yes"), ("1", "- name")]
     path.write_text("".join(f"{said} <!-- audit record.json {key} -->\n" for said, key in marks))
     assert [each.state for each in audit.text(path)] == ["verified"] * 2 + ["differs"] + ["unsupported"] * 2
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path):
+    path = tmp_path / "README.md"
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(ValueError, match=r"README\.md is no text in UTF-8"):
+        audit.text(path)

@@ -9,6 +9,7 @@ import pytest
 
 from nbcore import gates, runs
 from nbcore.cli.main import main
+from nbcore.evaluation import written
 from nbcore.report import cards
 from nbcore.runs import commit, layout
 from tests.gates import made
@@ -74,3 +75,56 @@ def test_a_card_says_what_the_tests_are_worth(store):
     commit.commit(run.path, layout.RUN, info, without=layout.OUTSIDE)
     text = cards.card(runs.Run(run.path))
     assert "at most 19.7 % wrong programs" in text and "1647 one-edit mutants" in text and "was not measured" in text
+
+
+def test_a_reader_is_not_misled(store):
+    """222 records of files beside the word contamination was read as 222 hits, and 299 of 300 failures as all."""
+    first = made.trained(store, "lang_adapter")
+    sft = made.trained(store, "sft", first)
+    made.evaluated(store, first, made.better)
+    made.evaluated(store, sft, lambda number: "pass" if number == 5 else "tests_failed")
+    unjudged = cards.card(sft)
+    assert "No gate has judged it" in unjudged and "nobody has looked for them" in unjudged
+    gates.decide(sft, gates.load({**made.GATE, "integrity": ["no_contamination"]}))
+    text = cards.card(sft)
+    assert "PASS by its gate, which looked through: 0 records" in text
+    assert "it fails 99.7 % of 300 tasks" in text and "Its gate said FAIL: pass\\@1 on heldout" in text
+    assert "| pass\\@1 | heldout | better by 0 | 0.700 | 0.003 | -0.697" in text and "intervals at 95%" in text
+    assert f"| in all |  | {sum(run.info['seconds'] for run in (first, sft)) / 3600:.3f} |  |" in text
+
+
+def test_an_evaluation_card_says_where_programs_ran_and_what_the_model_saw(store):
+    made.chain(store)
+    run = runs.listing(store, "evaluate")[-1]
+    part = {"kind": "tasks", "prompt_form": "{prompt}", "sha256": "ab" * 32, "infra_errors": 2}
+    path = run.path / layout.EVALUATED[0]
+    path.write_text(json.dumps({"sets": {"heldout": {**part, "prompt_example": "<|user|>Add\none.```"}}}))
+    made.recommit(run)
+    text = cards.card(runs.Run(run.path))
+    assert "| programs were | jailed |" in text and "ab" * 32 in text and "| hours |" in text
+    assert "````text\n<|user|>Add\none.```\n````" in text, "as it was, in a fence that it cannot leave"
+    assert f"torch {run.info['versions']['torch']}" in text.replace("\\", "")
+
+
+def test_the_card_of_data_is_the_one_that_they_left(store):
+    """It ended in a traceback: data have no base model whose licence could be looked up."""
+    run = made.prepared(store, ["fn main() {}"])
+    with pytest.raises(ValueError, match=r"holds data and left no card\.md"):
+        cards.card(run)
+    (run.path / "data" / "card.md").write_text("# mine\n")
+    made.recommit(run)
+    assert cards.card(runs.Run(run.path)) == "# mine\n"
+
+
+def test_a_card_has_the_intervals_of_the_report(store):
+    """It had those over tasks, narrower than report.json's over families, for the same number."""
+    sft = made.trained(store, "sft")
+    run = made.evaluated(store, sft, made.better, change=lambda row: {**row, "lints": {}})
+    part = {"kind": "tasks", "source": "katas", "prompt_form": "bare", "sha256": "e" * 64, "k": [1]}
+    written.write(run, {"heldout": part}, run.info["metrics"])
+    made.recommit(run)
+    told = json.loads((run.path / layout.EVALUATED[0]).read_bytes())["sets"]["heldout"]["metrics"]["pass@1"]
+    over_tasks = run.info["metrics"]["heldout"]["pass@1"]
+    assert f"{told['low']:.3f}" != f"{over_tasks['low']:.3f}"
+    for text in (cards.card(sft), cards.card(run)):
+        assert f"{told['low']:.3f} to {told['high']:.3f}" in text and "over families" in text

@@ -8,6 +8,7 @@ from nbcore import config, runs, view
 from nbcore.cli.main import main
 from nbcore.report import comparing
 from tests import fake_store
+from tests.gates import made
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +42,16 @@ def test_models_are_compared_by_their_evaluations_task_by_task(store, capsys, tm
 def test_a_base_is_compared_by_its_own_evaluation(store):
     before, after = comparing.evaluations(store, "base", "sft")
     assert before.info["parent"] is None and after.parent.phase == "sft"
+
+
+def test_a_few_tasks_that_all_got_better_show_nothing(tmp_path):
+    """Their interval has no width, and was called a difference beside an exact p of 0.125."""
+    first = made.trained(tmp_path, "lang_adapter")
+    second = made.trained(tmp_path, "sft", first)
+    made.evaluated(tmp_path, first, lambda number: "tests_failed", n=4)
+    made.evaluated(tmp_path, second, lambda number: "pass", n=4)
+    row = view.compared(*comparing.evaluations(tmp_path, "lang_adapter", "sft"))[0]
+    assert row.change.delta.low == 1 and comparing.sentence(row).startswith("No difference shown")
 
 
 def test_a_model_and_itself_show_no_difference(store, capsys):
@@ -90,3 +101,10 @@ def test_evaluations_with_other_settings_are_not_compared(tmp_path):
     lone.finish({"loss": 1.0}, base="seedling", data_hash="0" * 64)
     with pytest.raises(ValueError, match="07_evaluate"):
         comparing.evaluations(store, adapter.id, lone.id)
+
+
+@pytest.mark.parametrize("name", [".", "x.txt", "no/x.png"])
+def test_a_figure_that_cannot_be_written_is_refused_before_anything_else(tmp_path, capsys, name):
+    """A folder's name was written beside the folder, and a missing folder was told after everything was computed."""
+    assert main(["compare", "base", "sft", "--figure", str(tmp_path / name), "--store", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.startswith("error: --figure: ")

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from nbcore import report, runs
-from nbcore.report import chains, lineage
+from nbcore.report import chains, lineage, profiles
 from nbcore.runs import commit
 from nbcore.stats import paired
 from tests import fake_store
@@ -183,3 +183,18 @@ def test_named_task_sets_stand_in_a_section_of_their_own(tmp_path):
     (evaluation.path / "report.json").write_text(json.dumps({"sets": {"<b>mine</b>": of_set}}))
     assert "&lt;b&gt;mine&lt;/b&gt;: boundary" in report.build(tmp_path).read_text("utf-8"), "by kind of fault"
     assert "&lt;b&gt;mine" in page and "pass@10 25 % [10–50]" in page and "refusal rate 25 % [10–50]" in page
+
+
+def test_where_the_time_went_is_told_of_the_runs_that_know(page, store):
+    """A table of runs without a profile would be a table of zeros."""
+    head, lines = profiles.table(chains.chain(store))
+    assert head == [
+        *("phase", "steps", "data", "generation", "grading", "forward", "backward"),
+        *("together", "tokens/s", "MFU", "resident, GiB"),
+    ]
+    assert lines == [
+        ["SFT", "150", "0.5", "–", "–", "1", "2", "3.5", "143", "–", "1.00"],
+        ["GRPO", "120", "0.5", "1.5", "0.5", "1", "2", "5.5", "91", "–", "1.00"],
+    ]
+    assert page.count("Where the time went") == 1
+    assert profiles.section([stage for stage in chains.chain(store) if stage.label not in ("SFT", "GRPO")]) == ""

@@ -113,7 +113,7 @@ def test_every_point_leaves_a_store_that_verifies_and_a_run_that_resumes(nursery
         run = only_run(store)
         (run.path / "lease.json").unlink(missing_ok=True)
         # In one thread, as the nursery has it: on some processors two threads add up otherwise.
-        assert go(store, run.id, threads=1) == 0
+        assert go(store, run.id) == 0
         assert run.verify() == []
         assert commit.sha256(run.path / "adapter" / "adapter_model.safetensors") == reference["adapter"]
     with capsys.disabled():

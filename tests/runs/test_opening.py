@@ -4,7 +4,7 @@ import shutil
 
 from nbcore import config as configs
 from nbcore import runs
-from nbcore.runs import lease, opening
+from nbcore.runs import layout, lease, opening
 from nbcore.training import fit
 from tests.runs.helpers import SFT, opened, saved
 
@@ -34,3 +34,13 @@ def test_the_furthest_run_goes_on_and_a_finished_one_wins(tmp_path):
     far.finish({"loss": 1.0})
     saved(near, 90)
     assert runs.matching(SFT, tmp_path, None) == far
+
+
+def test_a_neighbour_without_its_config_does_not_keep_others_from_opening(store):
+    """One deleted config.yaml, and no run of that name could be opened any more."""
+    config = configs.load({"phase": "evaluate", "name": "tiny"})
+    lost = runs.open(config, store)
+    lost.finish({"n": 1}, base="seedling")
+    (lost.path / layout.CONFIG).unlink()
+    again = runs.open(config, store)
+    assert again.id != lost.id and not again.finished

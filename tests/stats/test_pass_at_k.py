@@ -1,7 +1,11 @@
 """pass@k against the product form that its authors published, on real answers and at the sizes of their paper."""
 
+import itertools
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from nbcore import stats
 from nbcore.evaluation import measures
@@ -20,6 +24,20 @@ def test_every_count_of_two_hundred_answers(k):
     """HumanEval's 200 samples a task: binomials of that size overflow a float where they are computed as floats."""
     for c in range(201):
         assert stats.pass_at_k(200, c, k) == pytest.approx(reference(200, c, k), abs=1e-9)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_any_count_of_any_number_of_answers(data):
+    """Between the corners: every n up to 400, c and k drawn freely."""
+    n = data.draw(st.integers(1, 400))
+    c, k = data.draw(st.integers(0, n)), data.draw(st.integers(1, n))
+    found = stats.pass_at_k(n, c, k)
+    assert 0 <= found <= 1 and found == pytest.approx(reference(n, c, k), abs=1e-9)
+    assert (found == 0) == (c == 0) and (k > n - c) <= (found == 1)
+    if n < 12:
+        draws = [sum(drawn) > 0 for drawn in itertools.combinations([1] * c + [0] * (n - c), k)]
+        assert found == pytest.approx(sum(draws) / len(draws), abs=1e-12)
 
 
 @pytest.mark.parametrize("k", [1, 2, 5, 10])

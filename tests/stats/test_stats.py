@@ -227,3 +227,30 @@ def test_a_model_is_seldom_superior_to_itself_and_a_planted_regression_is_found(
     assert stats.false_alarms(outcomes, repetitions=20, effect=0.2).value == 1.0
     with pytest.raises(ValueError, match="problem 1 has 1 samples"):
         stats.false_alarms([[0, 1], [1]])
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        lambda: stats.mean_bootstrap([1.0, float("nan")]),
+        lambda: stats.compare({"a": float("nan"), "b": 0.0}, {"a": 1.0, "b": 1.0}),
+        lambda: stats.crossed([[0.1, float("nan")]]),
+        lambda: stats.holm([float("nan"), 0.01]),
+        lambda: stats.mcnemar_exact(1.5, 2.5),
+        lambda: stats.wilson(2.7, 5),
+        lambda: stats.minimum_detectable_effect(10, power=0.01),
+    ],
+)
+def test_what_is_no_number_or_no_count_is_refused(asked):
+    """A NaN went through to an interval of NaN and to Holm's order; half a success was cut down to none."""
+    with pytest.raises(ValueError):
+        asked()
+
+
+@pytest.mark.parametrize("families", [1, 9])
+def test_a_few_families_are_no_certainty(families):
+    """All of HumanEval is one family: drawn as a whole it gave any difference an interval without width."""
+    before = {str(number): float(number % 2) for number in range(60)}
+    after = before | {"0": 1.0}
+    found = stats.compare(before, after, families={id_: int(id_) % families for id_ in before})
+    assert found.delta.low <= 0 < found.delta.high

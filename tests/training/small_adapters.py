@@ -1,9 +1,11 @@
 """Small models with adapters that have learned something: random factors, none of them zero."""
 
+import json
 import shutil
 
 import torch
 from peft import LoraConfig, get_peft_model
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, GptOssConfig, GptOssForCausalLM, Qwen3Config, Qwen3ForCausalLM, set_seed
 
 from nbcore import runs
@@ -42,4 +44,24 @@ def adapter(folder, of, **settings):
         if "modules_to_save" in name:
             torch.nn.init.normal_(parameter, std=0.1)
     model.save_pretrained(folder)
+    return folder
+
+
+def pack(folder):
+    """Give a saved gpt_oss base experts in MXFP4, as the published ones are: random blocks of 32 numbers, 4 bits each.
+
+    Its sizes must be multiples of 32.
+    """
+    path = folder / "model.safetensors"
+    held = load_file(path)
+    draw = torch.Generator().manual_seed(4)
+    for name in [name for name in held if name.endswith(("experts.gate_up_proj", "experts.down_proj"))]:
+        experts, inner, outer = held.pop(name).shape
+        shape = (experts, outer, inner // 32)
+        held[f"{name}_blocks"] = torch.randint(0, 256, (*shape, 16), dtype=torch.uint8, generator=draw)
+        held[f"{name}_scales"] = torch.randint(120, 124, shape, dtype=torch.uint8, generator=draw)  # 2^-7 to 2^-4
+    save_file(held, path, {"format": "pt"})
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    config["quantization_config"] = {"quant_method": "mxfp4", "modules_to_not_convert": ["lm_head"]}
+    (folder / "config.json").write_text(json.dumps(config), "utf-8")
     return folder

@@ -1,18 +1,26 @@
 """A policy in the repair environment: its ids stay as sampled, and whatever it emits is answered."""
 
+import copy
+import itertools
+
 import pytest
 import torch
+from tokenizers import AddedToken
 from transformers import AutoModelForCausalLM
 
+from nbcore import runs
 from nbcore.agent import problems, scripted
 from nbcore.agent.episode import Budget
 from nbcore.chat import renderer
 from nbcore.chat.template import IGNORED
 from nbcore.config import Generation
+from nbcore.core import lines
 from nbcore.grading.grader import RustGrader
-from nbcore.training import agent_play, load
+from nbcore.runs import layout
+from nbcore.training import agent_play, agent_rollout, load, once
 from tests.agent.test_episode import TASK
 from tests.chat import templates
+from tests.phases.short_runs import AGENT, short
 
 FEW = ("read_file", "write_file", "cargo_test")
 PROBLEM = problems.of_task(TASK, "double-1", "constant", TASK["solution"].replace("2", "3"))
@@ -67,6 +75,37 @@ def test_what_is_played_is_what_is_trained(way, model, grader, tmp_path, monkeyp
         ]
         told = [message["content"] for message in game.messages if message["role"] == "tool"]
         assert told == [message["content"] for message in row["messages"] if message["role"] == "tool"]
+
+
+def test_a_call_that_ends_as_its_publisher_alone_says_is_a_call(model, grader, tmp_path, monkeypatch):
+    """Llama 3 ends a call in <|eom_id|>, which only its generation config names: it was generated up to there, read as
+    one that had been cut, and closed a second time."""
+    tokenizer = copy.deepcopy(templates.tokenizer("llama3_1"))
+    tokenizer.add_tokens([AddedToken("<|eom_id|>", special=True, normalized=False)])
+    speaker, end = renderer.Template(tokenizer), tokenizer.convert_tokens_to_ids("<|eom_id|>")
+    [row] = scripted.demonstrate([(PROBLEM, "direct")], grader, tmp_path, raw=False, names=FEW)
+    [sample] = speaker.render(row)
+    speaks(model, monkeypatch, [[*ids[:-1], end] for ids in templates.emitted(sample)])
+    monkeypatch.setattr(model.config, "max_position_embeddings", 4096)
+    monkeypatch.setattr(model.generation_config, "eos_token_id", [end])
+    [game] = agent_play.play(model, tokenizer, speaker, [PROBLEM], grader=grader, names=FEW)
+    assert game.episode.verdict["passed"] and game.episode.done == "finish"
+    own = tokenizer.convert_tokens_to_ids("<|eot_id|>")
+    for turn, after in itertools.pairwise(game.turns):
+        behind = after.prompt_ids[len(turn.prompt_ids + turn.completion_ids) :]
+        assert turn.completion_ids[-1] == end and behind[0] != own
+
+
+def test_the_same_faults_under_another_template_are_other_data(tmp_path):
+    """Its hash told of the faults alone: a mended template showed the model other words, and the data seemed the
+    same."""
+    run = runs.open(short("grpo", **AGENT), tmp_path, "base")
+    once.write(run, run.path / layout.PROBLEMS, [PROBLEM.record()], "problems")
+    tokenizer = load.tokenizer(run)
+    mended = copy.deepcopy(tokenizer)
+    mended.chat_template += "{#- mended -#}"
+    own, other = (agent_rollout.crates(run, [], each, lambda doing: None)[2] for each in (tokenizer, mended))
+    assert own["sha256"] == lines.digest([PROBLEM.record()]) != other["sha256"] and own["faults"] == 1
 
 
 def test_a_model_that_knows_nothing_is_answered_and_plays_the_same_again(model, grader):

@@ -1,14 +1,17 @@
 """What a model is asked: the same words in training and evaluation, chosen by one rule, shown, and part of the data."""
 
+import contextlib
 import json
 
 import pytest
+from transformers import AutoModelForCausalLM
 
 from nbcore import config as configs
 from nbcore import runs
 from nbcore.chat import template
 from nbcore.config import prompt_form
 from nbcore.core import lines
+from nbcore.grading.grader import RustGrader
 from nbcore.phases import evaluate, grpo, ipo, sft
 from nbcore.tasks import katas, sets
 from nbcore.training import asking, generate, load, rollout
@@ -150,3 +153,12 @@ def test_models_made_here_keep_the_hashes_they_had():
     assert asking.as_rendered(load.tokenizer_at(str(load.SEEDLING))) == []
     (known,) = asking.as_rendered(templates.tokenizer("phi3"))
     assert known["rendered"].endswith("hello<|end|>") and len(known["chat_template"]) == 64
+
+
+def test_a_text_to_go_on_from_is_read_without_the_template():
+    """A base whose template opens <think> was worth 0 % in the form 'complete': all it wrote was taken for thought."""
+    model = AutoModelForCausalLM.from_pretrained(str(load.SEEDLING))
+    tokenizer, settings = templates.tokenizer("qwen3_5_think"), configs.Generation(max_new_tokens=12)
+    with contextlib.closing(RustGrader(jobs=1, lint=False)) as grader:
+        (row,) = rollout.solve(model, tokenizer, [TASK], settings, 0, grader, form=prompt_form.COMPLETE)
+    assert row["completion"].strip() and "reasoning" not in row

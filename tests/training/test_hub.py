@@ -34,6 +34,8 @@ class Hub(BaseHTTPRequestHandler):
         path = self.path.split("?")[0]
         self.asked.append((self.command, path, self.headers.get("Range")))
         parts = path.split("/")
+        if self.headers.get("Authorization") == "Bearer hf_expired":
+            return self.answer(401, b"{}", {"X-Error-Message": "Invalid credentials in Authorization header"})
         if "gated" in path and not self.headers.get("Authorization"):
             return self.answer(403, b"{}", {"X-Error-Code": "GatedRepo"})
         if "small/model" not in path and "gated" not in path:
@@ -133,6 +135,17 @@ def test_a_broken_download_goes_on_where_it_broke_off(server, monkeypatch):
     ]
 
 
+def test_what_another_program_fetched_in_part_is_completed(server, monkeypatch):
+    """Whoever had looked at the tokenizer alone, with transformers, could never train from that commit: the folder was
+    taken for the model, and had no weights."""
+    huggingface_hub.hf_hub_download("small/model", "config.json", revision=OLD)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(ValueError, match=r"^model\.base: 'small/model' is not on this disk"):
+        hub.folder("small/model", OLD)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    assert (hub.folder("small/model", OLD) / "model.safetensors").read_bytes() == FILES["model.safetensors"]
+
+
 @pytest.mark.parametrize(
     ("base", "changes", "told"),
     [
@@ -152,6 +165,14 @@ def test_what_the_hub_refuses_is_one_line_that_names_the_field(server, store, ba
 def test_a_gated_model_is_had_with_a_token(server, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_mine")
     assert hub.folder("some/gated").name == OLD
+
+
+def test_a_token_that_the_hub_does_not_take_is_named(server, monkeypatch):
+    """It refuses the most public model then, and "the Hub cannot be reached" sent people to look at their network."""
+    monkeypatch.setenv("HF_TOKEN", "hf_expired")
+    with pytest.raises(ValueError, match=r"^model\.base: the Hub does not take the HF_TOKEN .*settings/tokens") as told:
+        hub.folder("small/model")
+    assert "hf_expired" not in str(told.value)
 
 
 def test_without_a_network_and_a_copy_it_says_what_to_do(server, monkeypatch, store, capsys):

@@ -123,6 +123,8 @@ def test_forgotten_metrics_are_gone(tmp_path):
         (Trainer, "_clip_grad_norm", ["self", "model"]),
         (Trainer, "_get_grad_norm", ["self", "model", "grad_norm"]),
         (DPOTrainer, "_prepare_dataset", ["self", "dataset", "processing_class", "args", "dataset_name"]),
+        (GRPOTrainer, "_generate", ["self", "prompts"]),
+        (GRPOTrainer, "_calculate_rewards", ["self", "inputs", "prompts", "completions", "completion_ids_list"]),
         (
             GRPOTrainer,
             "_generate_single_turn",
@@ -144,6 +146,8 @@ def test_the_mixins_stand_before_what_they_replace():
     """Behind TRL's class their methods would never be asked, and nothing would say so."""
     grpo, ipo = (importlib.import_module(f"nbcore.phases.{name}") for name in ("grpo", "ipo"))
     assert grpo.FoldedTrainer._generate_single_turn is private.Generating._generate_single_turn
+    assert grpo.FoldedTrainer._generate is private.Generating._generate
+    assert grpo.FoldedTrainer._calculate_rewards is private.Generating._calculate_rewards
     assert ipo.PairTrainer._prepare_dataset is private.Tokenised._prepare_dataset
     assert not issubclass(GRPOTrainer, private.Generating) and "generate" not in dir(GRPOTrainer), READ
 

@@ -106,10 +106,10 @@ def test_half_precision_on_a_cpu_is_refused(tmp_path):
         load.base_model(run)
 
 
-def test_memory_plan_counts_what_is_loaded(run):
+def test_sizes_are_those_of_what_is_loaded(run):
     """A plan that is wrong about the model it describes is worse than none."""
-    plan = memory.plan(run)
-    assert plan["parameters"] == f"{load.base_model(run).num_parameters():,}" and plan["base"] == "seedling"
+    sizes = memory.sizes(run)
+    assert sizes["parameters"] == f"{load.base_model(run).num_parameters():,}" and sizes["base"] == "seedling"
 
 
 def test_documents_that_carry_no_loss_are_left_out_counted_and_shown(capsys):

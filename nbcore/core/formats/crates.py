@@ -47,6 +47,27 @@ def records(source: str | Path) -> Iterator[tuple[Path, Task | BadRecord]]:
             yield folder, BadRecord(f"cannot be read ({error})", "unreadable")
 
 
+def packages(source: str | Path) -> list[Path]:
+    """The folders of ordinary crates in a folder, or itself; none where it is no such folder, or one of exercises."""
+    root = Path(source).expanduser()
+    found: list[Path] = []
+    if not root.is_dir():
+        return found
+    for manifest in sorted(root.rglob("Cargo.toml"), key=lambda path: len(path.parts)):
+        inside = {"target", "vendor"} & {*manifest.relative_to(root).parts}
+        known = any(manifest.is_relative_to(folder) for folder in found)  # a crate to test with is of the one around it
+        if not inside and not known and "[package]" in manifest.read_text("utf-8", errors="replace"):
+            found.append(manifest.parent)
+    exercises = any((folder / ".meta" / "example.rs").is_file() for folder in found)
+    return [] if exercises else sorted(found)
+
+
+def sources(source: str | Path) -> list[Path]:
+    """Every file of those crates that something is made of."""
+    kept = ("*.rs", "Cargo.toml")
+    return sorted(path for folder in packages(source) for name in kept for path in folder.rglob(name))
+
+
 def _parts(folder: Path) -> list[Path]:
     meta = folder / ".meta"
     fixed = [folder / "Cargo.toml", folder / "src" / "lib.rs", meta / "example.rs", meta / "config.json"]

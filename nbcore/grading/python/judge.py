@@ -13,6 +13,7 @@ from typing import Any
 
 from nbcore.core.records import python_function
 from nbcore.grading import verdicts
+from nbcore.grading.patience import load
 from nbcore.grading.python.answer import program_of
 from nbcore.grading.sandbox import supervisor
 from nbcore.grading.sandbox.jail import Jail
@@ -51,7 +52,7 @@ def judge(jail: Jail, limits: supervisor.Limits, here: Path, job: dict[str, Any]
             [*call, "check"],
             env={},
             cpu_s=limits.run_cpu_s,
-            wall_s=limits.run_wall_s,
+            wall_s=limits.run_wall_s * load(),
             output_kb=limits.output_kb,
             stdin=answers,
             stdout=ask,

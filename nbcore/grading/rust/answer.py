@@ -27,6 +27,10 @@ _CONTROL = re.compile(
 )
 _BEGIN = re.compile(r"\A\s*(?:<s>|<bos>)")
 _ROLE = re.compile(r"\A\s*(?:assistant|model)\s*\n")
+# A model without a chat's tokens goes on to ask itself the next question, and answers that.
+_ASKS = re.compile(r"^(?:(?:User|Human):|#{1,6} *(?:Instruction|User|Human)\b)", re.MULTILINE)
+_REPLIES = re.compile(r"^(?:(?:Assistant|AI):|#{1,6} *(?:Response|Assistant)\b)", re.MULTILINE)
+_TAGS = re.compile(r"(?m:^[ \t]*<answer>)(?=\S)|(?<=\S)(?=</answer>[ \t\r]*$)", re.MULTILINE)
 _HEADER = re.compile(r"\s*(?:assistant|model|user|system)?\s*")
 _SIGN = re.compile(r"[()\[\]{;]")
 _NOTHING = re.compile(r"\{\s*(?:(?:todo|unimplemented)\s?!\s*[(\[{]\s*[)\]}]\s*;?|\.\.\.|…)?\s*\}")
@@ -35,11 +39,13 @@ _NOTHING = re.compile(r"\{\s*(?:(?:todo|unimplemented)\s?!\s*[(\[{]\s*[)\]}]\s*;
 def extract(completion: str, signature: str | None = None, tests: str = "") -> str | None:
     """The program in a completion; None where it has none.
 
-    Without reasoning, it is the last block of Rust that defines what was asked, with a body, joined with what it needs
-    of other blocks. What was asked is the last function of `signature`, or, without one, what `tests` call. Where no
-    block defines that, the first one counts, for the compiler to refuse. A bare body is never completed.
+    Without reasoning, it is the last block of Rust that defines what was asked, with a body that is not cut off, joined
+    with what it needs of other blocks. What was asked is the last function of `signature`, or, without one, what
+    `tests` call. Where no block defines that, the first one counts, for the compiler to refuse. A bare body is never
+    completed.
     """
-    found = blocks(final(completion))
+    answer = final(completion)
+    found = blocks(answer)
     rust = [block.text for block in found if block.tag in RUST] or [block.text for block in found]
     if not rust:
         return None
@@ -49,6 +55,9 @@ def extract(completion: str, signature: str | None = None, tests: str = "") -> s
     defining = [index for index, text in enumerate(texts) if any(_heads(text, name) for name in names)]
     written = [index for index in defining if any(_has_body(texts[index], name) for name in names)]
     chosen = (written or defining or [0])[-1]
+    cut = texts[-1].count("{") > texts[-1].count("}") and answer.rstrip().endswith(rust[-1].split()[-1])
+    if cut and len(written) > 1 and chosen == len(rust) - 1:  # the same again, cut off by the end of the answer
+        rust, chosen = rust[:-1], written[-2]
     return joining.join(rust, chosen) if defining else rust[chosen]
 
 
@@ -61,7 +70,10 @@ def final(completion: str) -> str:
             return ""  # only thoughts, or a call of a tool
     for begin, end, lone_end in _MARKS:
         text = _without(text, begin, end, lone_end)
-    return _turn(text)
+    text = _TAGS.sub(lambda tag: f"{tag[0]}\n", _turn(text))
+    first = re.search(r"\bfn\b", text)
+    asked = _ASKS.search(text, first.end()) if first else None
+    return text[: asked.start()] if asked and _REPLIES.search(text, asked.end()) else text
 
 
 def target(signature: str | None) -> str | None:

@@ -6,7 +6,7 @@ Its text stays in the program, behind `if false`: the compiler checks the types 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ from nbcore.grading.rust.expected import expected
 from nbcore.grading.rust.likeness import Like
 from nbcore.grading.rust.literals import Expected
 from nbcore.grading.rust.reached import Step
-from nbcore.grading.rust.shapes import Shape
+from nbcore.grading.rust.shapes import Shape, Shown
 from nbcore.grading.rust.syntax import arguments, expression, part_of, text_of
 from nbcore.grading.rust.tables import Names, Scope
 from nbcore.grading.rust.tolerance import Near
@@ -63,7 +63,7 @@ class Reader:
     """Reads the assertions of one text. `coins` counts the truth values to be drawn; `likens`: some value is told that
     must be like another."""
 
-    def __init__(self, constants: Names, shapes: Mapping[str, Shape], pinned: frozenset[str], shown: frozenset[str]):
+    def __init__(self, constants: Names, shapes: Mapping[str, Shape], pinned: frozenset[str], shown: Shown):
         self.coins, self.likens = 0, False
         self._constants, self._shapes, self._pinned, self._shown = constants, shapes, pinned, shown
 
@@ -89,11 +89,12 @@ class Reader:
         """Of two sides that must be equal, or must not. shown: both are shown by Debug."""
         value, other, sign = f"*told_{KEY}", f"*other_{KEY}", "==" if equal else "!="
         for told, wanted in ((0, 1), (1, 0)):
-            if (values := self._values(sides[wanted], names)) is None:
+            crossed = self._shown.crossed and not self._is_call(sides[told], self._shown.of_std)
+            if crossed or (values := self._values(sides[wanted], names)) is None:
                 continue
             tells = [Told(known if equal else likeness.unlike(known)) for known in values]
             named = any(mentions(sides[wanted], name) for name in names[0])
-            if equal and not said and not named and self._is_call(sides[told]):
+            if equal and not said and not named and self._is_call(sides[told], self._pinned):
                 return Text("", _tell(f"({sides[told]})"), tells)  # its type is known already, and that is cheaper
             check = f"let _ = {f' {sign} '.join((value, sides[1]) if told == 0 else (sides[0], value))};"
             run = f"match (&({sides[told]}),) {{ (told_{KEY},) => {{ {CHECKED} {_tell(f'told_{KEY}')} }} }}"
@@ -147,24 +148,25 @@ class Reader:
         """What an expression is known to be where these names are."""
         return expected(text, {**self._constants, **names}, self._shapes)
 
-    def _is_call(self, text: str) -> bool:
-        """Whether an expression is a call of a function whose type the signature fixes."""
-        node = expression(text) if self._pinned else None
-        return node is not None and node.type == "call_expression" and part_of(node, "function") in self._pinned
+    def _is_call(self, text: str, names: frozenset[str]) -> bool:
+        """Whether an expression is a call of one of these functions."""
+        node = expression(text) if names else None
+        return node is not None and node.type == "call_expression" and part_of(node, "function") in names
 
-    def _shows(self, scope: Scope) -> Callable[[Any], bool]:
-        """Whether an expression is what a function returned whose values Debug shows as it shows std's."""
+    def _shows(self, scope: Scope) -> likeness.Shows:
+        """Whether an expression is what a function returned, or a part of it, that is shown as a test reads it; and, if
+        so asked, whether it is of std's types alone."""
 
-        def shown(node: Any) -> bool:
+        def shown(node: Any, of_std: bool) -> bool:
             if node.type == "identifier":
                 value = scope.bound.get(text_of(node))
-                return value is not None and value.type == "call_expression" and shown(value)
+                return value is not None and value.type == "call_expression" and shown(value, of_std)
             if node.type != "call_expression":
                 return False
             called = node.child_by_field_name("function")
             if called.type == "field_expression" and part_of(called, "field") in ("len", "unwrap", "unwrap_err"):
-                return shown(called.child_by_field_name("value"))
-            return text_of(called) in self._shown
+                return shown(called.child_by_field_name("value"), of_std)
+            return text_of(called) in (self._shown.of_std if of_std else self._shown.as_read)
 
         return shown
 

@@ -16,10 +16,11 @@ RUST = ("rust", "rs", "")
 """Tags of blocks that may be Rust; "" has none."""
 
 _MOST_LEXED = 50  # blocks that are read as Rust to find their end, for each may be read to the end of the text
-_CONTAINER = r"(?P<container>[ \t]*+(?:(?:>|[-*+]|\d{1,9}[.)])[ \t]*+)*+)"  # quotes and items of lists
+# Quotes and items of lists, behind what nobody sees.
+_CONTAINER = r"[\ufeff\u200b\xa0]*+(?P<container>[ \t]*+(?:(?:>|[-*+]|\d{1,9}[.)])[ \t]*+)*+)"
 # Words before a fence are words of the answer where the fence is tagged as Rust's or closed on the same line.
 _OPENING = re.compile(
-    rf"^{_CONTAINER}(?:[^`~\n]*[^`~\s][ \t]+(?=```(?:[^`\n]+```|[ \t]*(?:rust|rs)\b)))?"
+    rf"^{_CONTAINER}(?:[^`~\n]*(?:[^`~\s][ \t]+|[>:])(?=```(?:[^`\n]+```|[ \t]*(?:rust|rs)\b)))?"
     r"(?P<fence>`{3,}|~{3,})(?P<info>[^\n]*)",
     re.MULTILINE | re.IGNORECASE,
 )
@@ -32,8 +33,11 @@ _BEGINS = re.compile(
     r"|(?:pub(?:\([^)\n]*\))?\s+)?(?:(?:const|async|unsafe|extern\s*\"[^\"\n]*\")\s+)*"
     r"(?:fn|mod|struct|enum|union|trait|type|const|static|use)\s+[\w:{(*]+\s*[<({;:=]?)"
 )
-# A sentence, a heading, or a mark such as <answer> on a line of its own.
-_PROSE = re.compile(r"[ \t]*(?:(?:[#>*-]+\s+|\d+[.)]\s+)?[*_\"'(]*[A-Za-z](?:[^{}=;]*[^{}=;,(])?|(?:</?\w[^<>\n]*>)+)")
+# A sentence, a heading, a rule, or a mark such as <answer> or [/INST] on a line of its own.
+_PROSE = re.compile(
+    r"[ \t]*(?:(?:[#>*-]+\s+|\d+[.)]\s+)?[*_\"'(]*[A-Za-z](?:[^{}=;]*[^{}=;,(])?"
+    r"|(?:</?\w[^<>\n]*>)+|\[/?[A-Z]+\]|---+|\*\*\*+)"
+)
 
 
 class Block(NamedTuple):
@@ -98,7 +102,9 @@ def without_words(text: str) -> str:
         return text[start or 0 :]
     behind = [line.rstrip() for line in lines[last + 1 :] if line.strip()]
     words = all(_PROSE.fullmatch(line) and not _BEGINS.match(line) for line in behind)
-    words = words and all(line[-1] in ":.!?>" or (line[0].isupper() and len(line.split()) > 2) for line in behind)
+    words = words and all(
+        line[-1] in ":.!?>]" or line[0] in "#-*" or (line[0].isupper() and len(line.split()) > 2) for line in behind
+    )
     return "\n".join(lines[: last + 1]) + "\n" if words else text[start or 0 :]
 
 
@@ -122,13 +128,13 @@ def _fenced(text: str) -> Iterator[Block]:
             at = opening.end()
             continue
         close = _close(text, content, fence, tag if lexed < _MOST_LEXED else None)
-        lexed += 1
+        closed, lexed = close is not None and close.end < len(text), lexed + 1
         at = close.next if close else len(text)
         inside = _uncontained(text[content : close.end if close else len(text)], opening["container"])
         if tag in _MARKDOWN:
             yield from _fenced(inside)
         else:
-            yield from _kept(tag, inside)
+            yield from _kept(tag, without_words(inside) if tag in RUST and not closed else inside)
 
 
 def _kept(tag: str, text: str) -> Iterator[Block]:

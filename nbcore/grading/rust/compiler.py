@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from nbcore.grading.rust import diagnostics
 from nbcore.grading.sandbox import supervisor
 
 _REMEDY = "install Rust with `bash colab_setup.sh`, or with rustup (https://rustup.rs)"
@@ -188,10 +189,9 @@ def read_report(stderr: bytes, ours: range, module: str) -> Report:
                     flags.append("signature_mismatch")
             if "unlinked crate" in json.dumps(message["spans"]) or code == "E0463":
                 flags.append("missing_crate")
-            text = message["message"].splitlines()[0] if message["message"] else ""
-            text = text.replace(module, "tests")[:_MAX_MESSAGE]
+            text = diagnostics.in_a_line(message).replace(module, "tests")[:_MAX_MESSAGE]
             errors.append({"code": code or None, "message": text, "line": line})
-            linking |= not message["spans"] and text.startswith("linking with")
+            linking |= diagnostics.of_linker(message)
     once = () if real else tuple(sorted(set(denied)))
     counted = Counter(name.removeprefix("clippy::") for name, _ in sorted(lints))
     return Report(errors[:_MAX_ERRORS], dict(counted), once, sorted(set(flags)), linking)

@@ -6,17 +6,20 @@ rustc's own rendering can quote files of the machine, so it is not used; these a
 from __future__ import annotations
 
 import json
-from collections.abc import Container
+import re
+from collections.abc import Container, Mapping
 from typing import Any
 
 _MOST_NOTES = 4
 _MOST_TEXT = 600  # characters of one message
+_MISSING = re.compile(r"(?:undefined (?:symbol: |reference to )|unable to find library |cannot find )([^\s:]+)")
+_LINKING = "linking failed"
 _LEVELS = ("error", "warning", "error: internal compiler error")
 
 
-def read(stderr: bytes, files: Container[str], crate: str) -> list[dict[str, Any]]:
+def read(stderr: bytes, files: Container[str]) -> list[dict[str, Any]]:
     """The compiler's messages from its JSON lines: {"level", "file", "line", "text"}; `file` and `line` are None where
-    it is about none of `files`. `crate` is the path of the crate's folder there, which no message shows."""
+    it is about none of `files`."""
     found, seen = [], set()
     for row in stderr.split(b"\n"):
         if not row.startswith(b"{"):
@@ -29,15 +32,29 @@ def read(stderr: bytes, files: Container[str], crate: str) -> list[dict[str, Any
             continue
         if not message["spans"] and "aborting due to" in message["message"]:
             continue
-        told = _told(message, files, crate)
+        told = _told(message, files)
         if told["text"] not in seen:
             seen.add(told["text"])
             found.append(told)
     return found
 
 
-def _told(message: dict[str, Any], files: Container[str], crate: str) -> dict[str, Any]:
+def of_linker(message: Mapping[str, Any]) -> bool:
+    """Whether a message is the linker's failure, which spells out the folders of this machine."""
+    return not message["spans"] and message["message"].startswith("linking with")
+
+
+def in_a_line(message: Mapping[str, Any]) -> str:
+    """The first line of a message, and none of the linker's."""
+    return _LINKING if of_linker(message) else (message["message"].splitlines() or [""])[0]
+
+
+def _told(message: dict[str, Any], files: Container[str]) -> dict[str, Any]:
     code = (message["code"] or {}).get("code")
+    if of_linker(message):
+        missing = dict.fromkeys(_MISSING.findall(" ".join(child["message"] for child in message["children"])))
+        what = f": {', '.join(list(missing)[:_MOST_NOTES])} cannot be found" if missing else ""
+        return {"level": "error", "file": None, "line": None, "text": f"error: {_LINKING}{what}"}
     words = message["message"].strip()[:_MOST_TEXT]
     lines = [f"{message['level']}{f'[{code}]' if code else ''}: {words}"]
     own = [span for span in message["spans"] if span["file_name"] in files]
@@ -54,4 +71,4 @@ def _told(message: dict[str, Any], files: Container[str], crate: str) -> dict[st
                 lines.append(f"    {span['file_name']}:{span['line_start']}: {put[:200] or '(nothing)'}")
     first = own[0] if own and own[0]["is_primary"] else None
     place = {"file": first["file_name"], "line": first["line_start"]} if first else {"file": None, "line": None}
-    return {"level": message["level"], **place, "text": "\n".join(lines).replace(f"{crate}/", "")}
+    return {"level": message["level"], **place, "text": "\n".join(lines)}

@@ -24,7 +24,7 @@ import secrets
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from nbcore.grading.rust import hidden, shapes, signatures
+from nbcore.grading.rust import ahead, hidden, shapes, signatures
 from nbcore.grading.rust.lexer import blank
 from nbcore.grading.rust.pins import pins
 from nbcore.grading.rust.syntax import (
@@ -114,7 +114,7 @@ def build(code: str, tests: str, signature: str | None, edition: str, telling: b
     module, real, secret = f"hidden_{key}", f"std_{key}", secrets.token_hex(16)
     asked = signatures.parsed(signature or "")
     mentioned, theirs, bound = _named(tests, signature or "")
-    own_code = signatures.as_given(asked, signature or "", code[at:], mentioned)
+    own_code = signatures.as_given(asked, signature or "", code[at:])
     head, rest = top, _rename_main(signatures.same_types(asked, own_code, real), f"own_main_{key}")
     uses, own = signatures.uses(asked, real)
     given, written = signatures.given(asked, signature or "")
@@ -140,6 +140,7 @@ mod {module} {{
 {f"use super::{{{', '.join(from_candidate)}}};" if from_candidate else ""}
 {given}
 {pinned}
+{ahead.probes(asked, mentioned, own.union(std, from_candidate), real)}
 {body}
 {prepared.main(key, secret, real)}
 }}

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from nbcore.grading.rust.asserted import COIN, KEY, Told, Wanted
 from nbcore.grading.rust.expected import Expected
-from nbcore.grading.rust.shapes import Shape
+from nbcore.grading.rust.shapes import NOTHING, Shape, Shown
 from nbcore.grading.rust.syntax import attributes, edited, introduced, name_of, parse, part_of, text_of, walk
 from nbcore.grading.rust.telling import HOLES, Rewriter
 
@@ -126,13 +126,12 @@ def functions(
     pinned: frozenset[str] = frozenset(),
     shapes: tuple[Shape, ...] = (),
     constants: tuple[tuple[str, str], ...] = (),
-    shown: frozenset[str] = frozenset(),
+    shown: Shown = NOTHING,
 ) -> Prepared:
     """What is built of the hidden tests; `telling`: their assertions tell their values, rather than panic.
 
     pinned: functions whose types the signature fixes. shapes: how values of the program's own types are shown.
-    constants: the task's own, by name, with the text of their values. shown: those of the functions whose values are
-    shown as std's are.
+    constants: the task's own, by name, with the text of their values. shown: what is known of the functions' values.
     """
     tests = _moved(tests)
     rewriter = Rewriter(tests, pinned, shapes, constants, shown)

@@ -12,16 +12,16 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-from nbcore.grading.rust.literals import Expected, plain
+from nbcore.grading.rust.literals import NUMBER, Expected, kind_of, plain
 from nbcore.grading.rust.syntax import AHEAD, COMMENTS, expression, parse, part_of, text_of, walk
 
 Value = Callable[[str], Expected | None]
 Test = Callable[[str], bool]
+Shows = Callable[[Any, bool], bool]
 
 _COMPARED = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 _TURNED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 _STARTS = {"is_some": "Some(", "is_none": "None", "is_ok": "Ok(", "is_err": "Err("}
-_NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e-?\d+)?")
 _OF_STD = ("Some", "None", "Ok", "Err", "Less", "Equal", "Greater")
 _PART = re.compile(
     r""""(?:[^"\\]|\\.)*(?:"|\\?$)|'(?:[^'\\]|\\.[^']*)'|[\[({]|[\])}]|,\s|[^\[\](){},"']+|.""", re.DOTALL
@@ -54,24 +54,17 @@ class Read(NamedTuple):
     like: Like
 
 
-def kind_of(shown: str) -> str:
-    """Whether a text is of a truth, a number, a text or a list; "" for others."""
-    for kind, form in (("truth", "true|false"), ("number", _NUMBER.pattern), ("text", r'".*"'), ("list", r"\[.*\]")):
-        if re.fullmatch(form, shown, re.DOTALL):
-            return kind
-    return ""
-
-
 def unlike(value: Expected) -> Like:
     """Any other value; of the same kind, so that a word that is no value at all does not do."""
     kind = "number" if value.numbers and value.pattern.startswith("(-?") else kind_of(value.pattern)
     return Like(value.fits, False, kind)
 
 
-def read(text: str, is_shown: Callable[[Any], bool], value: Value, named: Callable[[Any], bool]) -> Read | None:
+def read(text: str, is_shown: Shows, value: Value, named: Callable[[Any], bool]) -> Read | None:
     """The expression to be told, and what it must be like; None for other conditions.
 
-    is_shown: whether an expression's value is known to be shown as a test reads it. named: the same of a variant.
+    is_shown: whether an expression's value is known to be shown as a test reads it, and, where its methods are asked,
+    to be of std's types alone. named: the same of a variant.
     """
     node, must, shift = expression(text), True, AHEAD
     while (
@@ -92,7 +85,7 @@ def read(text: str, is_shown: Callable[[Any], bool], value: Value, named: Callab
         found = _compared(node, value)
     elif node.type == "call_expression":
         found = _asked(node, value)
-    if found is None or not is_shown(found[0]):
+    if found is None or not is_shown(found[0], node.type != "macro_invocation"):
         return None
     raw, (start, end) = text.encode(), (found[0].start_byte - shift, found[0].end_byte - shift)
     return Read(text_of(found[0]), (raw[:start].decode(), raw[end:].decode()), Like(found[1], must))
@@ -113,7 +106,7 @@ def _compared(node: Any, value: Value) -> tuple[Any, Test] | None:
 def _holds(compared: Callable[[Any, Any], bool], number: int | float, shown: str) -> bool:
     """Whether a number as shown compares so with another of its kind."""
     kind = type(number)
-    return re.fullmatch(r"-?\d+" if kind is int else _NUMBER, shown) is not None and compared(kind(shown), number)
+    return re.fullmatch(r"-?\d+" if kind is int else NUMBER, shown) is not None and compared(kind(shown), number)
 
 
 def _asked(node: Any, value: Value) -> tuple[Any, Test] | None:
@@ -130,12 +123,15 @@ def _asked(node: Any, value: Value) -> tuple[Any, Test] | None:
     if len(given) != 1 or (part := value(text_of(given[0]))) is None:
         return None
     said = part.said
+
+    def in_list(shown: str) -> bool:
+        return name == "contains" and shown[:1] in "[{" and any(map(part.fits, parts(shown[1:-1])))
+
     if name in ("contains", "starts_with", "ends_with") and said is not None and part.pattern[0] in "\"'":
         held = {"contains": str.__contains__, "starts_with": str.startswith, "ends_with": str.endswith}[name]
-        if name != "contains" or given[0].type != "reference_expression":
-            return whose, lambda shown: shown[:1] == '"' and held(plain(shown[1:-1]), said)
+        return whose, lambda shown: held(plain(shown[1:-1]), said) if shown[:1] == '"' else in_list(shown)
     if name == "contains" and given[0].type == "reference_expression":
-        return whose, lambda shown: shown[:1] in "[{" and any(map(part.fits, parts(shown[1:-1])))
+        return whose, in_list
     return None
 
 

@@ -13,6 +13,7 @@ from nbcore.grading.rust.syntax import COMMENTS, text_of
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "0": "\0", "\\": "\\", "'": "'", '"': '"'}
 _SHOWN = {character: f"\\{letter}" for letter, character in _ESCAPES.items()}
 _ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u\{([0-9a-fA-F_]+)\}|\n\s*|(.))", re.DOTALL)
+NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e-?\d+)?")
 _LARGEST_SINGLE = 3.4e38
 _FLOAT = re.compile(r"([0-9][0-9_]*(?:\.[0-9][0-9_]*|\.)?(?:[eE][+-]?[0-9_]+)?)(?:_?(f32|f64))?")
 
@@ -132,3 +133,11 @@ def only(node: Any) -> Any:
     if len(inside) != 1:
         raise Unknown
     return inside[0]
+
+
+def kind_of(shown: str) -> str:
+    """Whether a text is of a truth, a number, a text or a list; "" for others."""
+    for kind, form in (("truth", "true|false"), ("number", NUMBER.pattern), ("text", r'".*"'), ("list", r"\[.*\]")):
+        if re.fullmatch(form, shown, re.DOTALL):
+            return kind
+    return ""

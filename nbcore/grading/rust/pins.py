@@ -47,11 +47,11 @@ def _module(name: str, body: Any, signature: str, real: str, where: str) -> str:
 def _parts(item: Any, name: str) -> Iterator[str]:
     """Pins of a struct's fields and an enum's variants: functions that give one, or make the other."""
     parameters = item.child_by_field_name("type_parameters")
-    whole = name + _applied(parameters)
-    body, where = item.child_by_field_name("body"), _where(item)
+    whole = name + applied(parameters)
+    body, where = item.child_by_field_name("body"), where_of(item)
 
     def pin(takes: str, gives: str, does: str, number: int) -> str:
-        inside = part_of(item, "type_parameters")[1:-1]
+        inside = declared(item)[1:-1]
         given = ", ".join(part for part in ("'pin" if "'pin" in takes else "", inside) if part)
         text = f"fn pin_{number}<{given}>({takes}) -> {gives} {where} {{ {does} }}"
         return re.sub(r"\bSelf\b", whole, text)
@@ -68,7 +68,7 @@ def _parts(item: Any, name: str) -> Iterator[str]:
             yield pin(takes, whole, made, number)
         return
     for number, (field, kind) in enumerate(_fields(body)):
-        yield pin(f"whole: &'pin {whole}", f"&'pin {kind}", f"&whole.{field}", number)
+        yield pin(f"whole: &'pin {whole}", f"&'pin {kind}", _exactly(f"&whole.{field}", f"&'pin {kind}"), number)
 
 
 def _fields(body: Any) -> list[tuple[str, str]]:
@@ -88,7 +88,8 @@ def _parameters(node: Any) -> list[str]:
     return [part_of(child, "type") for child in _of(node.child_by_field_name("parameters"), "parameter")]
 
 
-def _where(node: Any) -> str:
+def where_of(node: Any) -> str:
+    """The where clause of an item."""
     return " ".join(text_of(child) for child in _of(node, "where_clause"))
 
 
@@ -103,7 +104,7 @@ def _wrapper(node: Any, name: str, where: str) -> str:
     given = ", ".join(f"p{number}" for number in range(len(kinds)))
     generic = part_of(node, "type_parameters")
     call = f"{where}::{name}{_turbofish(node)}({given})" + ".await" * ("async" in modifiers)
-    return f"{' '.join([*modifiers, 'fn'])} {name}{generic}({takes}){gives} {_where(node)} {{ {call} }}"
+    return f"{' '.join([*modifiers, 'fn'])} {name}{generic}({takes}){gives} {where_of(node)} {{ {call} }}"
 
 
 def _turbofish(function: Any) -> str:
@@ -112,29 +113,46 @@ def _turbofish(function: Any) -> str:
     return f"::<{names}>" if names else ""
 
 
-def _named(parameters: Any, lifetimes: bool) -> Iterator[str]:
+def _named(parameters: Any, lifetimes: bool, any_of: bool = False) -> Iterator[str]:
     for child in parameters.named_children if parameters is not None else ():
-        if child.type in ("type_parameter", "const_parameter"):
+        if child.type == "const_parameter":
             yield name_of(child)
-        elif child.type == "type_identifier":
-            yield text_of(child)
+        elif child.type in ("type_parameter", "type_identifier"):
+            yield "_" if any_of else name_of(child) or text_of(child)
         elif lifetimes and child.type in ("lifetime", "lifetime_parameter"):
-            yield text_of(child).split(":")[0].strip()
+            yield "'_" if any_of else text_of(child).split(":")[0].strip()
 
 
-def _applied(parameters: Any) -> str:
-    names = ", ".join(_named(parameters, lifetimes=True))
+def applied(parameters: Any, any_of: bool = False) -> str:
+    """The parameters by name, as a type takes them; `any_of`: whatever they may be, but for constants."""
+    names = ", ".join(_named(parameters, lifetimes=True, any_of=any_of))
     return f"<{names}>" if names else ""
+
+
+def declared(item: Any) -> str:
+    """The parameters of a type as an impl declares them: without what they are where nobody says."""
+    parameters = item.child_by_field_name("type_parameters")
+    parts = []
+    for child in parameters.named_children if parameters is not None else ():
+        default = child.child_by_field_name("default_type") or child.child_by_field_name("value")
+        end = default.start_byte - child.start_byte if default is not None else len(child.text)
+        parts.append(child.text[:end].decode(errors="replace").rstrip(" ="))
+    return f"<{', '.join(parts)}>" if parts else ""
+
+
+def _exactly(value: str, kind: str) -> str:
+    """An expression of this very type: what is in an array becomes no other, as `&Mine` would a `&str` elsewhere."""
+    return f"let it = [{value}]; let [it]: [{kind}; 1] = it; it"
 
 
 def _impl(block: Any) -> str:
     """A trait with the block's functions, implemented by calling the candidate's: nothing of it is left in scope."""
     whose, of = part_of(block, "type"), part_of(block, "trait")
     parameters = block.child_by_field_name("type_parameters")
-    declared, defined, static = [], [], []
+    heads, defined, static = [], [], []
     for node, _ in introduced(block.child_by_field_name("body")):
         if node.type == "type_item":
-            declared.append(f"type {name_of(node)};")
+            heads.append(f"type {name_of(node)};")
             defined.append(text_of(node))
         elif node.type == "function_item":
             own = [text_of(child) for child in _of(node.child_by_field_name("parameters"), "self_parameter")]
@@ -143,15 +161,16 @@ def _impl(block: Any) -> str:
             bare = [re.sub(r"^mut\s+", "", text) for text in takes]
             gives = f" -> {part_of(node, 'return_type')}" if part_of(node, "return_type") else ""
             given = ", ".join([*(["self"] if own else []), *(f"p{number}" for number in range(len(kinds)))])
-            head = f"fn {name_of(node)}{part_of(node, 'type_parameters')}({', '.join(bare)}){gives} {_where(node)}"
+            head = f"fn {name_of(node)}{part_of(node, 'type_parameters')}({', '.join(bare)}){gives} {where_of(node)}"
             called = f"<{whose}{f' as {of}' if of else ''}>::{name_of(node)}{_turbofish(node)}({given})"
-            declared.append(f"{head};")
-            defined.append(f"{head} {{ {called} }}")
+            heads.append(f"{head};")
+            inherent = gives and not of and not signatures.is_opaque(node)
+            defined.append(f"{head} {{ {_exactly(called, part_of(node, 'return_type')) if inherent else called} }}")
             plain = parameters is None and node.child_by_field_name("type_parameters") is None
             if of and not own and plain and "Self::" not in head:  # an inherent function would be called instead
                 kind = re.sub(r"\bSelf\b", whose, f"fn({', '.join(kinds)}){gives}")
                 static.append(f"const _: {kind} = <{whose}>::{name_of(node)};")
-    generic, where = part_of(block, "type_parameters"), f" {_where(block)}".rstrip()
-    trait = f"trait Pin{generic}: Sized{where} {{ {' '.join(declared)} }}"
-    fits = f"impl{generic} Pin{_applied(parameters)} for {whose}{where} {{ {' '.join(defined)} }}"
+    generic, where = part_of(block, "type_parameters"), f" {where_of(block)}".rstrip()
+    trait = f"trait Pin{generic}: Sized{where} {{ {' '.join(heads)} }}"
+    fits = f"impl{generic} Pin{applied(parameters)} for {whose}{where} {{ {' '.join(defined)} }}"
     return f"const _: () = {{ {trait} {fits} }};\n{' '.join(static)}"

@@ -113,7 +113,7 @@ class Follower:
         elif node.type == "macro_invocation" and part_of(node, "macro") in ASSERTS:
             if plain and not _panics(node):
                 self._steps.append(Step(node, scope.copy(), function))
-        elif node.type == "block":
+        elif node.type == "block" and node.children[0].type != "label":  # which `break` may leave
             self._block(node, scope, function, depth + 1)
         elif node.type == "for_expression":
             self._loop(node, scope, function, depth + 1)

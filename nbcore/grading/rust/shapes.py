@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from nbcore.grading.rust.syntax import attributes, conditional, introduced, name_of, text_of, walk
+from nbcore.grading.rust.syntax import attributes, conditional, introduced, name_of, part_of, text_of, walk
 
 _SHOWN = {"Option", "Result", "Vec", "String", "Box", "HashMap", "HashSet", "BTreeMap", "BTreeSet", "VecDeque"}
 _SHOWN |= {"str", "bool", "char"}
@@ -59,9 +59,30 @@ def shapes(roots: Iterable[Any], tests: Any, mentioned: set[str]) -> tuple[Shape
     return tuple(sorted([shape for whole in found.values() for shape in whole] + imported))
 
 
-def shown(asked: Any, names: frozenset[str], known: tuple[Shape, ...]) -> frozenset[str]:
-    """Those of a signature's functions whose values are shown as std's and derived types are."""
-    plain = _SHOWN | {shape.path.partition("::")[0] for shape in known}
+class Shown(NamedTuple):
+    """What is known of the values that a signature's functions return, by the functions' names."""
+
+    as_read: frozenset[str] = frozenset()
+    """They are shown as std's and derived types are."""
+    of_std: frozenset[str] = frozenset()
+    """They are of std's types alone, and so are their methods, such as `is_empty`."""
+    crossed: bool = False
+    """The task compares some type with another by hand: what is equal there may be shown otherwise."""
+
+
+NOTHING = Shown()
+
+
+def shown(asked: Any, names: frozenset[str], known: tuple[Shape, ...]) -> Shown:
+    """What is known of those of a signature's functions that have these names."""
+    own = {shape.path.partition("::")[0] for shape in known}
+    traits = [re.sub(r"\s", "", part_of(node, "trait")) for node in walk(asked) if node.type == "impl_item"]
+    crossed = any("PartialEq<" in trait for trait in traits)
+    return Shown(_returning(_SHOWN | own, asked, names), _returning(_SHOWN - own, asked, names), crossed)
+
+
+def _returning(plain: set[str], asked: Any, names: frozenset[str]) -> frozenset[str]:
+    """The functions whose types name nothing else."""
     found = set()
     for node in asked.children:
         if node.type == "function_item" and name_of(node) in names:

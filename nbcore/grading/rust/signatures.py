@@ -23,16 +23,8 @@ from nbcore.grading.rust.syntax import (
 
 TYPES = ("struct_item", "enum_item", "trait_item", "union_item")
 _VALUES = ("const_item", "static_item", "type_item")
-# Methods that std's traits bring, by trait. Of Iterator's those that a test is likely to call.
-_STD_METHODS = {
-    "Display": "to_string", "PartialEq": "eq ne", "PartialOrd": "partial_cmp lt le gt ge",
-    "Ord": "cmp max min clamp", "Clone": "clone clone_from", "Default": "default", "From": "from", "Hash": "hash",
-    "FromStr": "from_str", "IntoIterator": "into_iter", "Deref": "deref", "AsRef": "as_ref", "TryFrom": "try_from",
-    "Add": "add", "Sub": "sub", "Mul": "mul", "Div": "div", "Neg": "neg", "Not": "not", "Index": "index",
-    "Iterator": "next size_hint count last nth step_by chain zip map for_each filter filter_map enumerate peekable"
-    " skip_while take_while skip take scan flat_map flatten fuse inspect by_ref collect partition fold all any find"
-    " find_map position max min max_by_key min_by_key rev unzip copied cloned cycle sum product eq ne lt le gt ge",
-}  # fmt: skip
+_DERIVED = {"PartialEq": "cmp", "Eq": "cmp", "PartialOrd": "cmp", "Ord": "cmp", "Debug": "fmt", "Clone": "clone"}
+_DERIVED |= {"Copy": "marker", "Hash": "hash", "Default": "default"}
 
 
 class Mismatch(ValueError):
@@ -73,18 +65,17 @@ def constants(asked: Any) -> tuple[tuple[str, str], ...]:
     return tuple((name_of(node), part_of(node, "value")) for node in asked.children if node.type == "const_item")
 
 
-def as_given(asked: Any, signature: str, code: str, called: set[str]) -> str:
+def as_given(asked: Any, signature: str, code: str) -> str:
     """`code` with what the task has written already as the task wrote it: constants, and methods of given impls.
 
-    Raises Mismatch where such a method is not there, and where a method of the candidate's own stands ahead of one
-    that a trait of the task's brings and that the tests call.
+    Raises Mismatch where such a method is not there, and where one that returns `impl Trait` returns a type by name,
+    whose own methods the tests would call.
     """
     if not any(node.type in ("impl_item", "const_item", "static_item", "mod_item") for node in asked.children):
         return code
     tree, edits = parse(code), []
     for part, theirs in _scopes(asked, tree):
         edits += _written_edits(part, theirs, signature)
-        _no_shadows(part, tree, called)
     return edited(code.encode(errors="replace"), edits).decode()
 
 
@@ -92,18 +83,21 @@ def _written_edits(asked: Any, tree: Any, signature: str) -> list[tuple[int, int
     """What puts the task's constants, and the methods that it has written, in place of the candidate's."""
     impls = [node for node in asked.children if node.type == "impl_item"]
     values = {name_of(node): node for node in asked.children if node.type in ("const_item", "static_item")}
-    written = [(block, part) for block in impls for part in _members(block) if _is_written(part, signature)]
     pairs = [pair for pair in introduced(tree) if not conditional(pair[1])]
     edits = [
         _instead(node, values[name_of(node)]) for node, _ in pairs if node.type in _VALUES and name_of(node) in values
     ]
     theirs = [node for node, _ in pairs if node.type == "impl_item"]
-    for block, part in written:
-        same = [own for one in theirs if _whose(one) == _whose(block) for own in _members(one)]
+    parts = [(block, part) for block in impls for part in _members(block)]
+    for block, part in [pair for pair in parts if _is_written(pair[1], signature) or is_opaque(pair[1])]:
+        same = [own for one in theirs if whose(one) == whose(block) for own in _members(one)]
         found = [own for own in same if (own.type, name_of(own)) == (part.type, name_of(part))]
         if not found:
             raise Mismatch("signature_mismatch", f"`{name_of(part)}` must be there as the task has it")
-        edits += [_instead(own, part) for own in found if _body(own) != _body(part)]
+        if is_opaque(part) and not all(map(is_opaque, found)):
+            raise Mismatch("signature_mismatch", f"`{name_of(part)}` must return `impl` as the task has it")
+        if _is_written(part, signature):
+            edits += [_instead(own, part) for own in found if _body(own) != _body(part)]
     return edits
 
 
@@ -138,26 +132,13 @@ def _is_written(node: Any, signature: str) -> bool:
     return whole and not stub and name_of(node) != target(signature)
 
 
-def _no_shadows(asked: Any, tree: Any, called: set[str]) -> None:
-    traits: dict[str, set[str]] = {}  # of each type of the task, the methods that traits bring
-    own: dict[str, set[str]] = {}
-    brought = {name_of(node): _functions(node) for node in asked.children if node.type == "trait_item"}
-    for node, before in introduced(asked):
-        if node.type in TYPES:
-            for trait in derived(before):
-                traits.setdefault(name_of(node), set()).update(_STD_METHODS.get(text_of(trait), "").split())
-        elif node.type == "impl_item":
-            trait, kind = _whose(node)
-            base = trait.partition("<")[0]
-            methods = _functions(node) | set(_STD_METHODS.get(base, "").split()) | brought.get(base, set())
-            (traits if trait else own).setdefault(kind, set()).update(methods)
-    for node in walk(tree) if traits else ():
-        trait, kind = _whose(node) if node.type == "impl_item" else ("-", "")
-        if not trait and (ahead := _functions(node) & called & traits.get(kind, set()) - own.get(kind, set())):
-            raise Mismatch("signature_mismatch", f"`{min(ahead)}` of `{kind}` would stand ahead of the trait's")
+def is_opaque(function: Any) -> bool:
+    """Whether a function returns a type without a name, `impl Trait`."""
+    kind = function.child_by_field_name("return_type")
+    return kind is not None and any(node.type == "abstract_type" for node in walk(kind))
 
 
-def _whose(block: Any) -> tuple[str, str]:
+def whose(block: Any) -> tuple[str, str]:
     """Trait, with its arguments, and type of an impl, by their last names."""
     trait = re.sub(r"\s|[\w\s]+::\s*(?=\w)", "", part_of(block, "trait"))
     return trait, re.sub(r"\s|<.*|[\w\s]+::\s*(?=\w)", "", part_of(block, "type"), flags=re.DOTALL)
@@ -169,7 +150,8 @@ def _members(block: Any) -> list[Any]:
     return [node for node in body.children if node.type in wanted] if body is not None else []
 
 
-def _functions(block: Any) -> set[str]:
+def functions(block: Any) -> set[str]:
+    """The names of an impl's or a trait's functions."""
     body = block.child_by_field_name("body")
     kinds = ("function_item", "function_signature_item")
     return {name_of(node) for node in body.children if node.type in kinds} if body is not None else set()
@@ -183,8 +165,8 @@ def same_types(asked: Any, code: str, real: str) -> str:
     """`code` with the types of the task as the task has them, or Mismatch.
 
     Each must be there once, unconditionally, with the same body: else a variant could be a function, a trait have one
-    method more. Where the task derives equality it must be derived, and of the real PartialEq: one written by hand may
-    call all things equal. Where it derives Debug, one written by hand gives way to that: it is how values are told.
+    method more. What the task derives is derived, of the real traits: an order or a default written by hand, which may
+    say what it likes, gives way to it. Equality by hand is refused.
     """
     if not any(node.type in (*TYPES, "mod_item") for node in asked.children):
         return code
@@ -195,29 +177,31 @@ def same_types(asked: Any, code: str, real: str) -> str:
 def _type_edits(asked: Any, tree: Any, real: str) -> list[tuple[int, int, bytes]]:
     wanted = {name_of(node): (node, before) for node, before in introduced(asked) if node.type in TYPES}
     given: dict[str, list[tuple[Any, list[Any]]]] = {}
-    shown = []  # impls of Debug
+    by_hand = []
     for node, before in introduced(tree):
         if node.type.endswith("_item"):
             given.setdefault(name_of(node), []).append((node, before))
-        if node.type == "impl_item" and _whose(node)[0] == "Debug":
-            shown.append(node)
+        if node.type == "impl_item" and whose(node)[0] in _DERIVED:
+            by_hand.append((whose(node), node))
     edits = []
     for name, (node, before) in wanted.items():
         found = given.get(name, [])
-        if len(found) != 1 or conditional(found[0][1]) or _body(found[0][0]) != _body(node):
+        if len(found) != 1 or conditional(found[0][1]) or not _same(node, found[0][0]):
             raise Mismatch("signature_mismatch", f"`{name}` must be defined once, as the task has it")
         asked_for = {text_of(trait) for trait in derived(before)}
         there = {text_of(trait): trait for trait in derived(found[0][1])}
         if "PartialEq" in asked_for and "PartialEq" not in there:
             raise Mismatch("signature_mismatch", f"`{name}` must derive PartialEq, as the task has it")
-        for trait, home in (("PartialEq", "cmp"), ("Debug", "fmt")):
-            if trait in asked_for and trait in there:
-                edits.append((_path_start(there[trait]), there[trait].end_byte, f"::{real}::{home}::{trait}".encode()))
-        by_hand = [node for node in shown if _whose(node)[1] == name]
-        if "Debug" in asked_for - there.keys() and by_hand:
+        edits += [
+            (_path_start(there[trait]), there[trait].end_byte, f"::{real}::{_DERIVED[trait]}::{trait}".encode())
+            for trait in asked_for & there.keys() & _DERIVED.keys()
+        ]
+        if missing := sorted(asked_for & _DERIVED.keys() - there.keys()):
             start = found[0][0].start_byte
-            edits.append((start, start, f"#[derive(::{real}::fmt::Debug)] ".encode()))
-            edits += [(node.start_byte, node.end_byte, b"\n" * node.text.count(b"\n")) for node in by_hand]
+            paths = ", ".join(f"::{real}::{_DERIVED[trait]}::{trait}" for trait in missing)
+            edits.append((start, start, f"#[derive({paths})] ".encode()))
+            written = [node for (trait, kind), node in by_hand if kind == name and trait in missing]
+            edits += [(node.start_byte, node.end_byte, b"\n" * node.text.count(b"\n")) for node in written]
     return edits
 
 
@@ -231,11 +215,19 @@ def _path_start(name: Any) -> int:
     return first.start_byte
 
 
-def _body(item: Any) -> str:
-    """An item's tokens, without visibility, attributes, comments and trailing commas."""
+def _same(asked: Any, own: Any) -> bool:
+    """Whether a type has the same body, and the same variant as its default where the task names one."""
+    default = "#[default]" in _body(asked, True)
+    return _body(asked, default) == _body(own, default)
+
+
+def _body(item: Any, default: bool = False) -> str:
+    """An item's tokens, without visibility, comments, trailing commas, and attributes but for `#[default]`."""
     tokens, waiting = [], [item]
     while waiting:
         node = waiting.pop()
+        if default and node.type == "attribute_item" and re.sub(r"\s", "", text_of(node)) == "#[default]":
+            tokens.append("#[default]")
         if node.type in ("visibility_modifier", "attribute_item", "line_comment", "block_comment"):
             continue
         if node.child_count:

@@ -16,7 +16,7 @@ from typing import Any
 from nbcore.grading.rust.asserted import CHECKED, COIN, KEY, Reader, Text, Told, mentions
 from nbcore.grading.rust.expected import expected
 from nbcore.grading.rust.reached import ASSERTS, Follower, Step
-from nbcore.grading.rust.shapes import Shape
+from nbcore.grading.rust.shapes import NOTHING, Shape, Shown
 from nbcore.grading.rust.syntax import bindings, edited, name_of, parse, walk
 from nbcore.grading.rust.tables import Names, Part, Slot
 
@@ -44,7 +44,7 @@ class Rewriter:
         pinned: frozenset[str] = frozenset(),
         shapes: tuple[Shape, ...] = (),
         constants: tuple[tuple[str, str], ...] = (),
-        shown: frozenset[str] = frozenset(),
+        shown: Shown = NOTHING,
     ):
         self.coins, self.uses = 0, False
         self._raw, self._root = tests.encode(errors="replace"), parse(tests)
@@ -58,7 +58,8 @@ class Rewriter:
             if name not in taken and (value := expected(text, known, by_path)) is not None:
                 known[name] = value
         own_names = bindings(self._root)  # a helper's parameter `f` is not the task's function `f`
-        self._reader = Reader(known, by_path, pinned - own_names, shown - own_names)
+        shown = Shown(shown.as_read - own_names, shown.of_std - own_names, shown.crossed)
+        self._reader = Reader(known, by_path, pinned - own_names, shown)
 
     def rewrite(self, tests: list[Any]) -> tuple[list[tuple[int, int, bytes]], dict[int, tuple[Told, ...]]]:
         """Edits of these test functions and of what they call, as (start, end, text) in bytes; and what each

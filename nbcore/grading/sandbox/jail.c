@@ -158,7 +158,7 @@ static void limit(int which, const char *text, uint64_t above) {
 /* Reads OPTION VALUE pairs up to "--", goes to jail, and returns what follows. `*program` is its file, when this has
  * yet to be executed. */
 static char **enter(char **arg, int *program) {
-    const char *root = NULL, *uid = NULL, *filter = NULL;
+    const char *root = NULL, *home = "/", *uid = NULL, *filter = NULL;
     int keep = 0;
     char **rest = arg;
     while (*rest && strcmp(*rest, "--")) rest++;
@@ -182,6 +182,7 @@ static char **enter(char **arg, int *program) {
         else if (!strcmp(*arg, "stack")) limit(RLIMIT_STACK, value, 0);
         else if (!strcmp(*arg, "cwd")) { if (chdir(value)) die(value); }
         else if (!strcmp(*arg, "chroot")) root = value;
+        else if (!strcmp(*arg, "home")) home = value; /* where it starts, in its root */
         else if (!strcmp(*arg, "uid")) uid = value;
         else if (!strcmp(*arg, "seccomp")) filter = value;
         else if (!strcmp(*arg, "keep")) continue;
@@ -192,7 +193,7 @@ static char **enter(char **arg, int *program) {
         else errno = EINVAL, die(*arg);
     }
     limit(RLIMIT_CORE, "0", 0);
-    if (root && (chroot(root) || chdir("/"))) die("chroot");
+    if (root && (chroot(root) || chdir(home))) die("chroot");
     if (rules >= 0 && root) landlock_path("/", READ | EXECUTE);
     if (rules >= 0 && program) landlock_allow(*program, READ | EXECUTE);
     if (uid) {

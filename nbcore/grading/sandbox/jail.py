@@ -17,7 +17,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,11 +43,18 @@ class Jail:
     """The limit on a program's memory: what it writes to ("data"), where the kernel counts that, so that the stacks
     of a hundred threads cost what is used of them; else all that it has a name for ("as")."""
 
-    def candidate(self, program: Path, args: Iterable[str], limits: dict[str, int], uid: int | None) -> list[str]:
-        """The call that runs a built program; `limits` are options of jail.c."""
+    def candidate(
+        self, program: Path, args: Iterable[str], limits: dict[str, int], uid: int | None, home: Path | None = None
+    ) -> list[str]:
+        """The call that runs a built program; `limits` are options of jail.c. `home`: a folder that `furnished` made,
+        which it starts in and may read."""
         options = {**limits, "stack": _STACK_BYTES, "nofile": 32}
         if "chroot" in self.layers:
             options["chroot"] = str(self.folder / "root")
+            if home:
+                options |= {"chroot": options["cwd"], "home": str(home)}
+        elif home:
+            options["cwd"] = str(home)
         if "landlock" in self.layers:
             options["landlock"] = "on"
         if "uid" in self.layers:
@@ -57,7 +64,23 @@ class Jail:
         pairs = [str(part) for pair in options.items() for part in pair]
         if "landlock" in self.layers and "chroot" not in self.layers:
             pairs += [part for folder in self._libraries() for part in ("read", folder)]
+        if "landlock" in self.layers and home:
+            pairs += ["read", f"{options['chroot']}{home}" if "chroot" in self.layers else str(home)]
         return [str(self.folder / "jail"), *pairs, "--", str(program), *args]
+
+    def furnished(self, here: Path, home: Path, files: Mapping[str, str]) -> None:
+        """Give a program that runs in the empty folder `here` these files to read, by their path in `home`. Where it
+        has a root directory of its own that is `here`, and `home` is at the same place in it."""
+        inside = home
+        if "chroot" in self.layers:
+            shutil.copytree(self.folder / "root", here, copy_function=os.link, dirs_exist_ok=True)
+            inside = Path(f"{here}{home}")
+        write(inside, files)
+        for path in (here, *here.rglob("*"), *inside.rglob("*")):
+            if path.is_dir():
+                path.chmod(0o755)  # whatever the mask of this process is, the program's user reads it
+            elif path.is_relative_to(inside):
+                path.chmod(0o644)
 
     def interpreter(self, args: Iterable[str], limits: dict[str, int]) -> list[str]:
         """The call that runs Python code, with this Python's own library to read and nothing to write.
@@ -86,6 +109,17 @@ class Jail:
 
     def _libraries(self) -> list[str]:
         return sorted({str(path.parent) for path in _files(self.folder / "root")})
+
+
+def write(folder: Path, files: Mapping[str, str]) -> None:
+    """Write files by their path in a folder; bytes that are no UTF-8 are surrogates in their text. Raises ValueError
+    for a path that leads out of it."""
+    for name, text in files.items():
+        path = (folder / name).resolve()
+        if not path.is_relative_to(folder):
+            raise ValueError(f"files: {name!r} leads out of the crate")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text.encode("utf-8", "surrogateescape"))
 
 
 def build(folder: Path, chain: Toolchain, layers: Iterable[str] | None = None) -> Jail:

@@ -20,8 +20,7 @@ from typing import Protocol
 from nbcore.grading.sandbox.streams import Feed, Streams, channel, holding
 
 _SET_CHILD_SUBREAPER = 36
-_CPUS = os.cpu_count() or 1
-_MUCH = 0.6  # of the processors' time, had by others
+_MUCH = 0.6  # of the time of the processors that this process may use, had by others
 _SLEEPS_PER_S = 50
 
 
@@ -136,6 +135,7 @@ def run(
     finally:
         for fd in {source, out[1], err[1], stdout, setup} - {None}:
             os.close(fd)
+    much = _MUCH * wall_s * len(os.sched_getaffinity(0))
     streams = Streams({out[0]: (stdout_kb or output_kb) << 10, err[0]: output_kb << 10}, feed)
     late, wanting, before = False, False, _busy()
     try:
@@ -162,7 +162,7 @@ def run(
         stderr=bytes(streams.kept[err[0]]),
         timeout="cpu" if cpu_limit else "wall" if late else None,
         # That others were busy is the kernel's word, and no program can bring it about.
-        starved=wanting and not cpu_limit and cpu < cpu_s / 2 and _busy() - before - cpu >= _MUCH * wall_s * _CPUS,
+        starved=wanting and not cpu_limit and cpu < cpu_s / 2 and _busy() - before - cpu >= much,
         over=streams.over,
         cpu_ms=cpu * 1e3,
         wall_ms=(time.monotonic() - started) * 1e3,
@@ -209,11 +209,15 @@ def _wanted(pid: int, wall_s: float) -> bool:
 
 
 def _busy() -> float:
-    """Seconds that the processors of the machine were busy since it started, but for this process itself."""
+    """Seconds that the processors which this process may use were busy since the machine started, but for itself."""
+    ticks, mine = 0, {f"cpu{number}" for number in os.sched_getaffinity(0)}
     with contextlib.suppress(OSError):
-        user, nice, system, _, _, irq, soft, steal = map(int, Path("/proc/stat").read_text().split()[1:9])
-        return (user + nice + system + irq + soft + steal) / os.sysconf("SC_CLK_TCK") - time.process_time()
-    return 0.0
+        for line in Path("/proc/stat").read_text().splitlines():
+            name, *counts = line.split()
+            if name in mine:
+                user, nice, system, _, _, irq, soft, steal = map(int, counts[:8])
+                ticks += user + nice + system + irq + soft + steal
+    return ticks / os.sysconf("SC_CLK_TCK") - time.process_time()
 
 
 def _reap() -> None:

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, NamedTuple
 import psutil
 
 from nbcore.core import environment
-from nbcore.runs import commit
+from nbcore.runs import commit, layout
 
 DRIVE_ID = "user.drive.id"  # the attribute under which Colab's mount tells a file's id on the Drive
 PROVISIONAL = "local"  # how such an id begins until the file has been uploaded
@@ -185,3 +185,16 @@ def at(address: str) -> Folder | Bucket:
     if address.startswith("hf://"):
         return Bucket(address)
     return Folder(Path(address).expanduser().resolve())
+
+
+def refuse_mirror_within(store: Path) -> None:
+    """Raises ValueError where mirror and store are inside each other: each copy would be copied again."""
+    address = environment.mirror()
+    if address is None or address.startswith("hf://"):
+        return
+    copies = Path(address).expanduser().resolve()
+    originals = [store.resolve(), *(folder.resolve() for folder in layout.linked_phases(store))]
+    if any(copies.is_relative_to(folder) or folder.is_relative_to(copies) for folder in originals):
+        raise ValueError(
+            f"mirror: NBCORE_MIRROR is {address}, and the store is {store}; give the copies another folder"
+        )

@@ -8,10 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from nbcore.chat import template
+from nbcore.core import licences
 
 GENERATION = "generation_config.json"
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json")
 TOKENIZER += ("merges.txt", "tokenizer.model", "spiece.model", "chat_template.jinja", "chat_template.json")
+
+MORE = "additional_chat_templates"
+
+
+def names(*folders: Path) -> list[str]:
+    """Files of a tokenizer that these folders may hold, with the further templates that they do hold."""
+    return [*TOKENIZER, *sorted({f"{MORE}/{path.name}" for each in folders for path in (each / MORE).glob("*")})]
 
 
 def write_json(path: Path, values: dict[str, Any]) -> None:
@@ -28,15 +36,15 @@ def carry(base: Path, adapter: Path | None, folder: Path) -> None:
     for name in TOKENIZER:
         if (source / name).is_file():
             shutil.copyfile(source / name, folder / name)
-    if (source / "additional_chat_templates").is_dir():
-        shutil.copytree(source / "additional_chat_templates", folder / "additional_chat_templates")
+    if (source / MORE).is_dir():
+        shutil.copytree(source / MORE, folder / MORE)
     settings = {}
     if (base / GENERATION).is_file():
         settings = json.loads((base / GENERATION).read_text("utf-8"))
     settings.pop("_from_model_config", None)
     settings["eos_token_id"] = stops(base, source)
     write_json(folder / GENERATION, settings)
-    for path in [*base.glob("LICENSE*"), *base.glob("NOTICE*")]:
+    for path in licences.texts(base):
         shutil.copyfile(path, folder / path.name)
 
 

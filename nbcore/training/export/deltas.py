@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -15,10 +16,10 @@ from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from nbcore.training.export import tensors
+from nbcore.training.split_experts import CONFIG, FILE, PREFIX
 
-PREFIX = "base_model.model."
 PLAIN = (layers.Linear, layers.Embedding, layers.ParamWrapper)  # those whose update is a sum of base and delta
-CONFIG, FILE = "adapter_config.json", "adapter_model.safetensors"
+VOCABULARY = re.compile(r"size mismatch for \S*(?:embed|wte|lm_head)\S*: .*?\[(\d+), \d+\].*?\[(\d+), \d+\]")
 
 
 class NotPlain(ValueError):
@@ -63,6 +64,17 @@ def config_of(adapter: Path) -> dict[str, Any]:
     return values
 
 
+def beyond_a_sum(values: dict[str, Any]) -> str | None:
+    """What an adapter's config says of it that is no sum of base and delta, if anything."""
+    if values["peft_type"] != "LORA":
+        return str(values["peft_type"])
+    what = {"use_dora": "DoRA", "lora_bias": "lora_bias", "trainable_token_indices": "a trained token"}
+    what["alora_invocation_tokens"] = "activated LoRA"
+    if values.get("bias", "none") != "none":
+        return "a trained bias"
+    return next((words for field, words in what.items() if values.get(field)), None)
+
+
 def load(base: Path, adapter: Path | None) -> Adapter:
     """The changes of an adapter to the model in a folder; none without an adapter.
 
@@ -78,18 +90,20 @@ def load(base: Path, adapter: Path | None) -> Adapter:
     if adapter is None:
         return Adapter({}, tied, linear)
     values = config_of(adapter)
-    if values["peft_type"] != "LORA":
-        raise NotPlain(f"adapter: {values['peft_type']} is merged as a whole")
-    if values.get("use_dora") or values.get("lora_bias") or values.get("trainable_token_indices"):
-        raise NotPlain("adapter: DoRA, lora_bias and trainable tokens are merged as a whole")
-    if values.get("bias", "none") != "none" or values.get("alora_invocation_tokens"):
-        raise NotPlain("adapter: trained biases and activated LoRA are merged as a whole")
+    if what := beyond_a_sum(values):
+        raise NotPlain(f"adapter: {what} is merged as a whole")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # PEFT warns of keys that are missing; below they are errors
         try:
             model = PeftModel.from_pretrained(model, str(adapter), low_cpu_mem_usage=True, torch_device="cpu")
         except (RuntimeError, ValueError, KeyError) as error:
-            words = " ".join(str(error).split())[:300]
+            words = " ".join(str(error).split())
+            if other := VOCABULARY.search(words):
+                raise ValueError(
+                    f"adapter: {adapter} was trained on a base with {other[1]} tokens, and {base} has {other[2]}; "
+                    "resize that base as for the training, save it with its tokenizer, and name that folder"
+                ) from None
+            words = words[:300]
             raise ValueError(f"adapter: {adapter} does not fit the base {base}: {words}") from None
     _compare_names(model, adapter, tensors.Weights(base), tied)
     return Adapter(_changes(model, adapter), tied, linear)
@@ -171,6 +185,23 @@ def _compare_names(model: PeftModel, adapter: Path, weights: tensors.Weights, ti
                 raise NotPlain(f"adapter: it brings {place} of its own")
     if lost := sorted(known - stored):
         raise ValueError(f"adapter: {adapter} has no {lost[0].removeprefix(PREFIX)}; it was lost on the way")
+
+
+def modules(adapter: Path, names: set[str]) -> tuple[set[str], set[str]]:
+    """(modules of the base that an adapter's file has factors for, modules that it holds a parameter of as it is),
+    where `names` are the tensors of the base."""
+    places = {name.rpartition(".")[0] for name in names}
+    targets: set[str] = set()
+    also: set[str] = set()
+    with safe_open(adapter / FILE, framework="pt") as file:
+        for key in file.keys():  # noqa: SIM118 - it is no mapping
+            name = key.removeprefix(PREFIX).replace(".base_layer.", ".")
+            held, place = (also if name in names else targets), name
+            while place and not any(each == place or each.startswith(f"{place}.") for each in places):
+                place = place.rpartition(".")[0]
+            if place:
+                held.add(place)
+    return targets, also
 
 
 def peft_version(adapter: Path) -> str:

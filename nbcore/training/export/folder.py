@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from nbcore import runs
 from nbcore.core import licences
 from nbcore.runs import commit
+from nbcore.training import split_experts
 from nbcore.training.export import carried, deltas, merge, parity, tensors
 
 
@@ -47,30 +50,32 @@ def merged(
     """
     if dtype not in parity.TOLERANCE:
         raise ValueError(f"dtype: {dtype!r} is none of {', '.join(parity.TOLERANCE)}")
-    if not shard_gb > 0 or prompts < 0:
+    if not 0 < shard_gb < math.inf or prompts < 0:
         field, value = ("prompts", prompts) if prompts < 0 else ("shard-gb", shard_gb)
         raise ValueError(f"{field}: {value} cannot be; give a number above 0")
     place, out = device_of(device), Path(out)
+    tensors.return_memory()
     adapter = Path(adapter).expanduser() if adapter else None
     named = deltas.config_of(adapter).get("base_model_name_or_path") if adapter else None
     if base is None and not named:
         raise ValueError("base: the adapter names none; say which model it was trained on, with --base")
     source = merge.local(base or named, revision)
-    tensors.Weights(source)  # raises where the base itself is damaged
+    split_experts.refuse_base(tensors.Weights(source).names, str(source))  # raises where the base itself is damaged
     known = {"named": base or named, "licence": licences.of_folder(source)._asdict()}
     how = {"trained_in_4_bits": trained_in_4_bits, "device": place, "doing": doing}
-    if (out / "config.json").is_file():
-        report = parity.check(source, adapter, out, prompts=prompts, compute=compute, **how)
-        parity.write(out, report | known | ({"files": hashes(out)} if hashed else {}))
+    with split_experts.as_fused(adapter) as adapter:
+        if (out / "config.json").is_file():
+            report = parity.check(source, adapter, out, prompts=prompts, compute=compute, **how)
+            parity.write(out, report | known | ({"files": hashes(out)} if hashed else {}))
+            return report
+        with merge.whole(out) as folder:
+            merge.require_space(folder, source, dtype)
+            facts = merge.merge(source, adapter, folder, dtype=dtype, shard_bytes=round(shard_gb * 10**9), **how)
+            report = parity.check(source, adapter, folder, prompts=prompts, compute=compute, **how)
+            parity.require(report)
+            report |= known | facts | {"dtype": dtype, "peft": deltas.peft_version(adapter) if adapter else None}
+            parity.write(folder, report | ({"files": hashes(folder)} if hashed else {}))
         return report
-    with merge.whole(out) as folder:
-        merge.require_space(folder, source, dtype)
-        facts = merge.merge(source, adapter, folder, dtype=dtype, shard_bytes=round(shard_gb * 10**9), **how)
-        report = parity.check(source, adapter, folder, prompts=prompts, compute=compute, **how)
-        parity.require(report)
-        report |= known | facts | {"dtype": dtype, "peft": deltas.peft_version(adapter) if adapter else None}
-        parity.write(folder, report | ({"files": hashes(folder)} if hashed else {}))
-    return report
 
 
 def hashes(folder: Path) -> dict[str, str]:
@@ -92,3 +97,34 @@ def adapter_only(adapter: Path, base: Path, base_name: str, out: Path) -> None:
         shutil.copyfile(adapter / deltas.FILE, folder / deltas.FILE)
         carried.write_json(folder / deltas.CONFIG, {**values, "base_model_name_or_path": base_name})
         carried.carry(base, adapter, folder)
+
+
+def check_adapter(adapter: Path, base: Path, out: Path) -> dict[str, Any]:
+    """Whether a folder that `adapter_only` left is the adapter that was trained, and every update of it is finite and
+    not zero: {"ok", "problems", "tensors": [{"name", "max_delta"}]}. Nothing is added up here, so nothing else would
+    see a NaN."""
+    problems = parity.check_tokenizer(base, adapter, out)
+    if commit.sha256(out / deltas.FILE) != commit.sha256(adapter / deltas.FILE):
+        problems.append(f"{deltas.FILE}: is not the adapter that was trained")
+    trained, left = deltas.config_of(adapter), deltas.config_of(out)
+    for field in sorted({*trained, *left} - {"base_model_name_or_path"}):
+        if trained.get(field) != left.get(field):
+            problems.append(f"{deltas.CONFIG}: {field} is {left.get(field)!r}, trained with {trained.get(field)!r}")
+    rows = []
+    for name, change in deltas.load(base, out).changes.items():
+        most, wrong = parity.size_of_update(name, change.make(), change.replaces)
+        rows.append({"name": name, "max_delta": most})
+        problems += wrong
+    return {"ok": not problems, "problems": problems, "tensors": rows}
+
+
+def require_precision(run: runs.Run, trained: runs.Run) -> None:
+    """Raises ValueError where the base would be rounded otherwise than in the training: another model would be merged,
+    and proved against itself."""
+    here, there = (each.config.model.quantization for each in (run, trained))
+    if (here == "nf4") != (there == "nf4"):
+        remedy = "nf4" if there == "nf4" else "none"
+        raise ValueError(
+            f"model.quantization: {here!r}, and {trained.id} was trained with {there!r}; set "
+            f"model.quantization={remedy}, so that what leaves is what was trained"
+        )

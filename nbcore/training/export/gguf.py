@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import gguf as reading
 
 from nbcore.runs import layout
-from nbcore.training.export import carried, llama_cpp, merge
+from nbcore.training.export import carried, deltas, llama_cpp, merge
 
 CONVERTED = ("f32", "f16", "bf16", "q8_0")  # what the converter itself writes; the rest is quantised from the widest
 
@@ -46,6 +47,24 @@ def make(model: Path, folder: Path, kinds: list[str], doing: merge.Doing = merge
                 continue
         part.rename(target)
     return skipped
+
+
+def make_lora(adapter: Path, base: Path, base_name: str, target: Path) -> None:
+    """Make the file of an adapter alone where it is not there; it has its name once it is whole, as a kill may come.
+
+    The converter writes the name of the base out of the adapter's config, where it may be a path of this machine: it is
+    given `base_name` there, of a path its last part. Raises llama_cpp.Missing without a converter, ValueError where it
+    refuses the adapter.
+    """
+    if target.is_file():
+        return
+    part = target.with_name(f".{target.name}")
+    named = Path(base_name).name if Path(base_name).expanduser().is_absolute() else base_name
+    with tempfile.TemporaryDirectory() as place:
+        (Path(place) / deltas.FILE).symlink_to((adapter / deltas.FILE).absolute())
+        carried.write_json(Path(place) / deltas.CONFIG, {**deltas.config_of(adapter), "base_model_name_or_path": named})
+        llama_cpp.convert_adapter(Path(place), base, part)
+    part.rename(target)
 
 
 def _quantised(model: Path, folder: Path, part: Path, kind: str, pre: str | None) -> None:

@@ -79,7 +79,7 @@ def convert(model: Path, out: Path, kind: str, pre: str | None = None) -> None:
 
 
 def convert_adapter(adapter: Path, base: Path, out: Path) -> None:
-    """A GGUF file of a LoRA adapter alone, for llama.cpp's --lora."""
+    """A GGUF file of a LoRA adapter alone, for llama.cpp's --lora. Raises ValueError where it cannot be one."""
     _child(LORA_SCRIPT, None, [str(adapter), "--base", str(base), "--outfile", str(out), "--outtype", "f32"], out)
 
 
@@ -130,8 +130,10 @@ class Server:
 
 
 @contextmanager
-def serving(model: Path, context: int = 4096, port: int = 0, threads: int | None = None) -> Iterator[Server]:
-    """llama.cpp with a GGUF file, for as long as the block lasts.
+def serving(
+    model: Path, context: int = 4096, port: int = 0, threads: int | None = None, lora: Path | None = None
+) -> Iterator[Server]:
+    """llama.cpp with a GGUF file, and one of an adapter beside it if there is one, for as long as the block lasts.
 
     Raises Missing without xllamacpp, ValueError where llama.cpp refuses the file.
     """
@@ -145,6 +147,7 @@ def serving(model: Path, context: int = 4096, port: int = 0, threads: int | None
         str(context),
         str(port),
         str(threads),
+        *([str(lora)] if lora else []),
     ]
     child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:

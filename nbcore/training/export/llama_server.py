@@ -1,4 +1,4 @@
-"""Serves one GGUF file with llama.cpp on loopback: `python -m … MODEL CONTEXT PORT THREADS`.
+"""Serves one GGUF file with llama.cpp on loopback: `python -m … MODEL CONTEXT PORT THREADS [LORA]`.
 
 A process of its own, because llama.cpp ends its process at a file that it does not like. It prints its address and ends
 with its parent, whose end closes standard input.
@@ -11,12 +11,16 @@ import sys
 import xllamacpp
 
 
-def main(model: str, context: str, port: str, threads: str) -> None:
+def main(model: str, context: str, port: str, threads: str, lora: str | None = None) -> None:
     """Load the file, print the address, and serve until standard input is closed."""
     settings = xllamacpp.CommonParams()
     settings.model.path = model
     settings.n_ctx, settings.n_parallel, settings.n_gpu_layers = int(context), 1, 0
     settings.cpuparams.n_threads = settings.cpuparams_batch.n_threads = int(threads)
+    if lora:
+        beside = xllamacpp.CommonAdapterLoraInfo()
+        beside.path, beside.scale = lora, 1.0
+        settings.lora_adapters = [beside]
     settings.warmup = False
     settings.verbosity = 1
     settings.hostnames = ["127.0.0.1"]

@@ -102,7 +102,7 @@ def merge(
     weights = tensors.Weights(base)
     try:
         parts = deltas.load(base, adapter)
-        streamed = all(_source(name, weights, parts) for name in parts.changes)
+        streamed = streams(weights, parts)
     except deltas.NotPlain:
         streamed = False
     if not streamed:
@@ -120,6 +120,11 @@ def merge(
         _write_config(base, folder, dtype, target.untied)
     carried.carry(base, adapter, folder)
     return facts
+
+
+def streams(weights: tensors.Weights, parts: deltas.Adapter) -> bool:
+    """Whether each tensor that an adapter changes is stored as the model holds it, so that it is merged by itself."""
+    return all(_source(name, weights, parts) for name in parts.changes)
 
 
 class Target:
@@ -158,6 +163,10 @@ class Target:
     def shape(self, name: str) -> tuple[int, ...]:
         change = self.parts.changes.get(name)
         return change.shape if change else self.weights.shape(_source(name, self.weights, self.parts))
+
+    def exact(self, name: str) -> bool:
+        """Whether the base's tensor is the same on every machine, as one that bitsandbytes rounds is not."""
+        return name not in self.rounded and _source(name, self.weights, self.parts) not in self.weights.four_bit
 
     def base(self, name: str) -> torch.Tensor:
         """The base's tensor as the adapter was trained on it, in float32; of whole numbers as it is."""
@@ -208,7 +217,11 @@ def _in_memory(base: Path, adapter: Path, folder: Path, dtype: str, shard_bytes:
             f"adapter: it has trained {whole_[0]!r} whole, on a base that ties its embeddings, in a kind that cannot "
             "be merged tensor by tensor; merge it with PEFT, untie the base, and name that folder as the base"
         )
-    model = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload(safe_merge=True)
+    try:
+        model = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload(safe_merge=True)
+    except (RuntimeError, ValueError) as error:
+        words = " ".join(str(error).split())[:300]
+        raise ValueError(f"adapter: PEFT cannot merge {adapter} into {base}: {words}") from None
     model.save_pretrained(folder, max_shard_size=shard_bytes)
     _write_config(base, folder, dtype, False)
     return {"written": len(tensors.Weights(folder).names), "changed": None, "untied": False, "streamed": False}
@@ -218,6 +231,7 @@ def _write_config(base: Path, folder: Path, dtype: str, untied: bool) -> None:
     config = json.loads((base / "config.json").read_text("utf-8"))
     config.pop("quantization_config", None)
     config.pop("torch_dtype", None)
+    config.pop("_name_or_path", None)  # a folder of the machine that saved it
     config["dtype"] = dtype
     if untied:
         config["tie_word_embeddings"] = False

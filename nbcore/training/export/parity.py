@@ -14,11 +14,10 @@ from typing import Any
 import torch
 
 from nbcore.runs import commit, layout
-from nbcore.training.export import carried, deltas, logits, merge, tensors
+from nbcore.training.export import carried, closeness, deltas, logits, merge, settings, tensors, whole_merge
 
 FILE = layout.PARITY  # beside the model of an export
 TOLERANCE = {"float32": 1e-3, "float16": 0.02, "bfloat16": 0.1}  # by how much `kept` may differ from 1: it is rounding
-STEPS = {"float32": 2**-22, "float16": 2**-9, "bfloat16": 2**-6}  # two roundings of a number, relative to it
 
 
 class Lost(RuntimeError):
@@ -73,21 +72,32 @@ def check_tensors(
     adapter targets must be the base's. What is wrong is added to `problems`.
     """
     weights = tensors.Weights(base)
-    config = json.loads((merged.folder / "config.json").read_text("utf-8"))
+    try:
+        config = settings.read(merged.folder / settings.CONFIG)
+    except ValueError as error:
+        problems.append(str(error))
+        return []
     dtype = config.get("dtype") or config.get("torch_dtype") or "float32"
     if dtype not in TOLERANCE:
         problems.append(f"config.json: dtype is {dtype!r}; an export is in {', '.join(TOLERANCE)}")
         return []
+    problems += settings.strays(merged.folder, merged.stored.values())
     try:
         parts = deltas.load(base, adapter)
+        streamed = merge.streams(weights, parts)
     except deltas.NotPlain:
-        return _changed_at_all(weights, merged, problems)
+        parts, streamed = deltas.load(base, None), False
+    if not streamed:
+        rows, wrong = whole_merge.check(weights, merged, adapter, dtype, parts.tied or ())
+        problems += [*settings.check_config(base, merged.folder, False), *wrong]
+        return rows
     rounded = set(parts.linear) if trained_in_4_bits else frozenset()
     target = merge.Target(weights, parts, getattr(torch, dtype), device, rounded)
     if target.untied and config.get("tie_word_embeddings"):
         problems.append(
             "config.json: tie_word_embeddings is true, but the adapter has trained one of two uses of the weight"
         )
+    problems += settings.check_config(base, merged.folder, target.untied)
     for name in sorted(set(merged.names) - set(target.names)):
         problems.append(f"{name}: is in the export and not in the base")
     rows = []
@@ -105,13 +115,13 @@ def check_tensors(
             problems.append(f"{name}: is {merged.dtype(name)} in the export, {target.kind(name)} was asked for")
             continue
         value = merged.read(name).to(device)
-        if not bool(torch.isfinite(value).all()):
+        if not closeness.finite(value):
             problems.append(f"{name}: holds NaN or infinite values")
         elif name in parts.changes:
             row, wrong = _row(name, value.float(), target, parts.changes[name], dtype)
             rows.append(row)
             problems += wrong
-        elif not _equal(value, target.made(name), dtype):
+        elif not _untouched(value, target.made(name), dtype, target.exact(name)):
             problems.append(f"{name}: is not the base's, and no adapter targets it")
     return rows
 
@@ -123,30 +133,62 @@ def _row(
     base = target.base(name)
     if change.replaces:
         if delta.shape != base.shape:  # another vocabulary
-            same = _equal(merged, delta, dtype)
+            same = closeness.equal(merged, delta, dtype)
             return {"name": name, "max_delta": None, "kept": 1.0}, [] if same else [f"{name}: is not the adapter's"]
         delta = delta - base
-    row = {"name": name, "max_delta": float(delta.abs().max()), "kept": None}
-    if not math.isfinite(row["max_delta"]):
-        return row, [f"{name}: the adapter's update holds NaN or infinite values"]
-    if row["max_delta"] == 0:
-        if change.replaces:
-            return row | {"kept": 1.0}, []  # kept whole beside the adapter, and left as it was
-        return row, [f"{name}: the adapter's update is zero: nothing was trained here, or a factor of it was lost"]
-    moved = merged - base
-    row["kept"] = _share(moved, delta)
-    row["max_error"] = float((merged - (base + delta)).abs().max())
-    limit = TOLERANCE[dtype]
+    most, wrong = size_of_update(name, delta, change.replaces)
+    row = {"name": name, "max_delta": most, "kept": None}
+    if wrong:
+        return row, wrong
+    if most == 0:
+        return row | {"kept": 1.0}, []  # kept whole beside the adapter, and left as it was
+    how = {"dtype": dtype, "kind": target.kind(name), "exact": target.exact(name)}
+    row["kept"], words = _kept(merged, base, delta, **how)
     lost = []
     if delta.dim() == 3:  # one expert after the other
-        shares = {e: _share(moved[e], delta[e]) for e in range(len(delta)) if bool(delta[e].any())}
-        row |= {"experts": len(delta), "untrained": len(delta) - len(shares)}
-        lost = [f"{name}, expert {e}: {_words(kept)}" for e, kept in shares.items() if not abs(kept - 1) <= limit]
-    if not lost and not abs(row["kept"] - 1) <= limit:
-        lost = [f"{name}: {_words(row['kept'])}"]
-    if not lost and not _equal(merged, base + delta, dtype):
+        trained = [expert for expert in range(len(delta)) if bool(delta[expert].any())]
+        row |= {"experts": len(delta), "untrained": len(delta) - len(trained)}
+        of_each = {expert: _kept(merged[expert], base[expert], delta[expert], **how)[1] for expert in trained}
+        lost = [f"{name}, expert {expert}: {said}" for expert, said in of_each.items() if said]
+    if words and not lost:
+        lost = [f"{name}: {words}"]
+    expected = delta.add_(base)
+    row["max_error"] = max(closeness.largest(one - two) for one, two in closeness.pieces(merged, expected))
+    if not lost and not closeness.equal(merged, expected, dtype, how["exact"]):
         lost = [f"{name}: differs from base and adapter by {row['max_error']:.2g}"]
     return row, lost
+
+
+def size_of_update(name: str, delta: torch.Tensor, replaces: bool) -> tuple[float | None, list[str]]:
+    """The largest number of an update, None where JSON has no word for it, and what is wrong with it.
+
+    `replaces`: it is of a module that was trained whole, which may have been left as it was.
+    """
+    most = closeness.largest(delta)
+    if not math.isfinite(most):
+        return None, [f"{name}: the adapter's update holds NaN or infinite values"]
+    if most == 0 and not replaces:
+        return most, [f"{name}: the adapter's update is zero: nothing was trained here, or a factor of it was lost"]
+    return most, []
+
+
+def _untouched(value: torch.Tensor, own: torch.Tensor, dtype: str, exact: bool) -> bool:
+    """Whether a tensor is the base's, to the last bit where every machine reads the base alike."""
+    return torch.equal(value, own) if exact else closeness.equal(value, own, dtype)
+
+
+def _kept(
+    merged: torch.Tensor, base: torch.Tensor, delta: torch.Tensor, dtype: str, kind: torch.dtype, exact: bool
+) -> tuple[float, str | None]:
+    """The share of an update that is in the merged tensor, and what was lost of it, in words.
+
+    Rounding to 16 bits moves the share of a small update by some percent; beside the sum as it is rounded it may not.
+    """
+    kept = closeness.share(merged, base, delta)
+    if not abs(kept - 1) <= TOLERANCE[dtype]:
+        return kept, _words(kept)
+    more = closeness.surplus(merged, base, delta, kind) if exact else 0.0
+    return kept, None if abs(more) <= TOLERANCE["float32"] else _words(1 + more)
 
 
 def _words(kept: float) -> str:
@@ -155,39 +197,10 @@ def _words(kept: float) -> str:
     return f"{kept:.1%} of the adapter's update is in the export"
 
 
-def _share(moved: torch.Tensor, delta: torch.Tensor) -> float:
-    moved, delta = moved.double().flatten(), delta.double().flatten()
-    return float(moved @ delta / (delta @ delta))
-
-
-def _equal(value: torch.Tensor, expected: torch.Tensor, dtype: str) -> bool:
-    """Equal up to how two machines may round."""
-    if not value.is_floating_point():
-        return bool((value == expected).all())
-    value, expected = value.float(), expected.float()
-    return bool(((value - expected).abs() <= STEPS[dtype] * (expected.abs() + expected.abs().max())).all())
-
-
-def _changed_at_all(weights: tensors.Weights, merged: tensors.Weights, problems: list[str]) -> list[dict[str, Any]]:
-    """For adapters that are no plain sum: which tensors changed, and that all are finite; the logits prove the rest."""
-    rows = []
-    for name in merged.names:
-        value = merged.read(name)
-        if not bool(torch.isfinite(value).all()):
-            problems.append(f"{name}: holds NaN or infinite values")
-        elif name in weights.names and weights.shape(name) == tuple(value.shape):
-            moved = float((value.float() - weights.read(name).float()).abs().max())
-            if moved:
-                rows.append({"name": name, "max_delta": moved, "kept": None})
-    if not rows:
-        problems.append("the export holds the base's values in every tensor: the adapter was lost")
-    return rows
-
-
 def check_tokenizer(base: Path, adapter: Path | None, folder: Path) -> list[str]:
     """What differs between the export's tokenizer, template and stops and those that the model was trained with."""
     source, problems = carried.tokenizer_source(base, adapter), []
-    for name in carried.TOKENIZER:
+    for name in carried.names(source, folder):
         there, here = source / name, folder / name
         if there.is_file() and not here.is_file():
             problems.append(f"{name}: missing from the export")
@@ -199,6 +212,7 @@ def check_tokenizer(base: Path, adapter: Path | None, folder: Path) -> list[str]
     wanted = carried.stops(base, source)
     try:
         named = stops_of(folder)
+        problems += settings.check_generation(base, folder)
     except (OSError, ValueError, AttributeError):
         return [*problems, f"{carried.GENERATION}: missing or damaged, so nothing says where an answer ends"]
     if missing := [id_ for id_ in wanted if id_ not in named]:

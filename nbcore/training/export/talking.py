@@ -14,8 +14,9 @@ from nbcore import runs
 from nbcore.chat import frame, template
 from nbcore.core.records import Completion
 from nbcore.runs import layout
-from nbcore.training import load
+from nbcore.training import load, split_experts
 from nbcore.training.export import carried, deltas, gguf, llama_cpp, logits, merge
+from nbcore.training.logits import finite
 
 PREFERRED = ("q8_0", "f16", "bf16", "f32", "q4_k_m")  # which GGUF file of a run is talked to
 Show = Callable[[str], None]
@@ -97,7 +98,8 @@ def gguf_of(run: runs.Run) -> Path | None:
 def _folder(folder: Path, adapter: Path | None) -> Iterator[InTransformers]:
     tokenizer = load.tokenizer_at(str(carried.tokenizer_source(folder, adapter)))
     compute = "bfloat16" if torch.cuda.is_available() else "float32"
-    model = logits.adapted(folder, adapter, compute, False, "cuda" if torch.cuda.is_available() else "cpu")
+    with split_experts.as_fused(adapter) as fused:
+        model = logits.adapted(folder, fused, compute, False, "cuda" if torch.cuda.is_available() else "cpu")
     yield InTransformers(model, tokenizer)
 
 
@@ -126,7 +128,7 @@ class InTransformers:
         ids = torch.tensor([template.prompt_ids(self.tokenizer, messages)], device=self.model.device)
         watch = _Watch(ids.shape[1], self.answer, show)
         sampling = {"do_sample": True, "temperature": heat} if heat else {"do_sample": False, "temperature": None}
-        with torch.inference_mode():
+        with torch.inference_mode(), finite(self.model):
             self.model.generate(
                 input_ids=ids,
                 attention_mask=torch.ones_like(ids),

@@ -6,8 +6,11 @@ takes is a few times its largest tensor, whatever the size of the model.
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import json
 import math
+import platform
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +26,21 @@ NAMES |= {torch.bool: "BOOL", torch.float8_e4m3fn: "F8_E4M3", torch.float8_e5m2:
 DTYPES = {name: dtype for dtype, name in NAMES.items()}
 NARROW = ("U8", "I8", "F8_E4M3", "F8_E5M2")
 FOUR_BIT = ("absmax", "quant_map", "nested_absmax", "nested_quant_map", "quant_state")
+
+LARGE = 128 * 1024  # bytes; what glibc itself begins with
+MMAP_THRESHOLD = -3  # its name for mallopt
+
+
+def return_memory() -> None:
+    """Give memory that was let go back to the system, and from now on large pieces at once.
+
+    glibc keeps them by itself, and with each piece larger ones, up to 32 MiB: by and by most of a model's tensors.
+    """
+    gc.collect()
+    if platform.libc_ver()[0] == "glibc":
+        c = ctypes.CDLL(None)
+        c.mallopt(MMAP_THRESHOLD, LARGE)
+        c.malloc_trim(0)
 
 
 class Weights:
@@ -112,6 +130,11 @@ def _stored(folder: Path) -> dict[str, Path]:
         except (ValueError, KeyError, AttributeError):
             raise ValueError(f"{index}: is no index of weights; copy it again from where it came") from None
         files = sorted(set(wanted.values()))
+        if outside := [file for file in files if file.parent != folder]:
+            raise ValueError(f"{INDEX}: names {outside[0]}, a file outside {folder}; copy it again from where it came")
+        single = folder / SINGLE
+        if single.is_file() and single not in files:  # transformers reads it, vLLM the shards
+            raise ValueError(f"{SINGLE}: stands in {folder} beside the shards of {INDEX}; remove one of the two")
     else:
         wanted, files = {}, [folder / SINGLE]
         if not files[0].is_file():

@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from nbcore.grading import verdicts
 from nbcore.grading.grader import Limits, RustGrader
+from nbcore.grading.python import judge
+from nbcore.grading.rust import compiler
+from nbcore.grading.sandbox import jail
 
 DATA = Path(__file__).resolve().parents[3].parent / "shared" / "data" / "humaneval_python.jsonl.gz"
 PROMPT = 'def double(x: int) -> int:\n    """Twice x."""\n'
@@ -46,6 +50,20 @@ def test_taxonomy(grader, body, verdict):
     found = grader.grade([sample(f"    {body}\n")])[0]
     assert (found["verdict"], found["tests_total"]) == (verdict, 1), found
     assert found["passed"] == (verdict == "pass") and found["isolation"] == "jailed"
+
+
+def test_the_clock_runs_slower_on_a_busy_machine(tmp_path, monkeypatch):
+    """It did for Rust alone: where others were at work, a slow right answer was a time-out, and on an idle machine
+    not."""
+    monkeypatch.setattr(judge, "load", lambda: 1e3)
+    (tmp_path / "jail").mkdir()
+    cell = jail.build(tmp_path / "jail", compiler.find(False), ("landlock", "seccomp"))
+    slow = "    import time\n    start = time.process_time()\n    while time.process_time() < start + 0.2: pass\n"
+    text = f"{PROMPT}{slow}    return 2 * x\n"
+    job = {"signature": PROMPT, "text": text, "plain": True, "tests": TESTS}
+    verdict = verdicts.unknown(1)
+    judge.judge(cell, Limits(run_cpu_s=2, run_wall_s=0.1), tmp_path, job, verdict)
+    assert verdict["verdict"] == "pass", verdict
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,13 @@ def test_the_last_block_that_defines_the_target_wins():
     assert extract(fenced(usage) + fenced(stub), SIGNATURE) == stub
 
 
+def test_a_last_block_that_ends_in_the_middle_is_the_answer_only_if_it_was_not_cut():
+    """Cut off by the length of an answer it is no answer; closed by its fence it is one, for the compiler to refuse."""
+    open_ended = ADD.replace("}", "")
+    assert extract(fenced(ADD) + fenced(open_ended).removesuffix("```\n"), SIGNATURE) == ADD
+    assert extract(fenced(ADD) + fenced(open_ended), SIGNATURE).rstrip().endswith(open_ended.rstrip())
+
+
 def test_without_a_signature_the_tests_say_what_was_asked():
     usage = "fn main() { add(1, 2); }\n"
     assert extract(fenced(usage) + fenced(ADD) + fenced(usage), tests="#[test] fn main() { add(1, 2); }") == ADD

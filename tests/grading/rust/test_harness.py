@@ -50,9 +50,9 @@ def test_tests_become_public_functions_and_nothing_else_changes():
         ("pub fn f(g: impl Fn(u8) -> u8) -> impl Fn(u8) -> u8 {", "fn f(p0: impl Fn(u8) -> u8) -> impl Fn(u8) -> u8"),
         (
             "impl S {\n pub fn f(&self, k: u8) -> u8 {",
-            "impl Pin for S { fn f(&self, p0: u8) -> u8  { <S>::f(self, p0) } }",
+            "impl Pin for S { fn f(&self, p0: u8) -> u8  { let it = [<S>::f(self, p0)]; let [it]: [u8; 1] = it; it } }",
         ),
-        ("impl S {\n fn f(mut self) -> Self {", "impl Pin for S { fn f(self) -> Self  { <S>::f(self) } }"),
+        ("impl S {\n fn f(mut self) -> Self {", "impl Pin for S { fn f(self) -> Self  { let it = [<S>::f(self)]"),
         ("impl From<u8> for S {\n fn from(x: u8) -> Self {", "const _: fn(u8) -> S = <S>::from;"),
     ],
 )

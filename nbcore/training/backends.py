@@ -1,0 +1,66 @@
+"""The seam to Unsloth, and what transformers is told of optimizers: their documented calls, with what a config says.
+
+Unsloth is imported where model.backend asks for it, never by the core. Read in unsloth 2026.10.9 (models/loader.py,
+models/llama.py), which needs an NVIDIA GPU even to be imported.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import torch
+
+from nbcore import config as configs
+
+
+def base_arguments(folder: str, config: configs.Phase) -> dict[str, Any]:
+    """Arguments of FastLanguageModel.from_pretrained for a base in a folder."""
+    model = config.model
+    return {
+        "model_name": folder,
+        "max_seq_length": config.longest_row,
+        "dtype": getattr(torch, model.dtype),
+        "load_in_4bit": model.quantization == "nf4",
+        "load_in_fp8": model.quantization == "fp8",
+        "use_gradient_checkpointing": "unsloth" if getattr(config, "gradient_checkpointing", False) else False,
+        "use_exact_model_name": True,  # else it fetches a base of its own choice
+        "trust_remote_code": False,
+        "random_state": config.seed,
+    }
+
+
+def adapter_arguments(lora: configs.Lora, gradient_checkpointing: bool, seed: int) -> dict[str, Any]:
+    """Arguments of FastLanguageModel.get_peft_model for a fresh adapter."""
+    return {
+        "r": lora.rank,
+        "target_modules": lora.targets,
+        "lora_alpha": lora.alpha,
+        "lora_dropout": lora.dropout,
+        "bias": "none",
+        "use_gradient_checkpointing": "unsloth" if gradient_checkpointing else False,
+        "random_state": seed,
+        "target_parameters": lora.target_parameters or None,
+        "rank_pattern": {name: lora.expert_rank for name in lora.target_parameters},
+        "alpha_pattern": {name: lora.alpha * lora.expert_rank / lora.rank for name in lora.target_parameters},
+    }
+
+
+def base(folder: str, config: configs.Phase) -> Any:
+    """The base, loaded by Unsloth."""
+    model, _ = _fast().from_pretrained(**base_arguments(folder, config))
+    return model
+
+
+def attach(model: Any, lora: configs.Lora, config: configs.Training) -> Any:
+    """A fresh adapter on a base that Unsloth loaded."""
+    return _fast().get_peft_model(model, **adapter_arguments(lora, config.gradient_checkpointing, config.seed))
+
+
+def training(config: configs.Training) -> dict[str, Any]:
+    """What transformers' TrainingArguments is told of optimizer and compilation."""
+    return {"optim": config.optimizer, "torch_compile": config.compile}
+
+
+def _fast() -> Any:
+    return importlib.import_module("unsloth").FastLanguageModel
