@@ -337,7 +337,8 @@ main() {
   export PATH="$(dirname "$py"):$PATH"
   case "$command" in
     run) exec "$py" -m nbcore run configs/pipeline/tiny.yaml "$@" ;;
-    test) exec "$py" -m pytest -m "slow or not slow" "$@" ;;
+    # Two processes, a file each at a time: what the tests of a file share is made once.
+    test) exec "$py" -m pytest -m "slow or not slow" -n 2 --dist loadfile --no-loadscope-reorder "$@" ;;
     *) on_colab || say "next: source .venv/bin/activate && python -m nbcore doctor" ;;
   esac
 }
