@@ -61,7 +61,7 @@ def asked(base: str, options: argparse.Namespace) -> runs.Run:
         "heldout": 0,
         "unseen": 0,
         "perplexity_documents": 0,
-        "generation": {"temperature": 0.0, "max_new_tokens": 512, "batch_size": 20},
+        "generation": {"temperature": 0.0, "max_new_tokens": 512, "batch_size": 40},
     }
     run = runs.open(configs.load(ROOT / "configs/evaluate/small.yaml", changes), options.store)
     evaluate.run_tasks(run)
