@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from nbcore.grading import batch, pool, reward
+from nbcore.grading import batch, patience, pool, reward
 from nbcore.grading.grader import KINDS, Limits, RustGrader
 from nbcore.grading.rust import compiler, expected, hidden
 from tests.grading import hostile, hostile_kinds
@@ -457,14 +457,15 @@ def test_hostile_samples(tmp_path):
     grader = RustGrader(jobs=1)
     shared = shared_hostile()
     for one, expect in shared:
-        started = time.monotonic()
+        started, load = time.monotonic(), patience.load()
         verdict = grader.grade([one])[0]
         assert verdict["verdict"] in expect["verdict_any_of"], verdict
         assert not (expect["must_not_be_pass"] and verdict["passed"]), verdict
         missing = set(expect["flags_expected"]) - set(verdict["flags"])
         # A flood that is too long to compile is cut before it is said; what mutants show is in test_mutants.
         assert missing <= {"diagnostics_truncated", "own_tests_survive_mutation"}, verdict
-        assert time.monotonic() - started < 2 * expect["max_wall_s"] + 2
+        slower = max(load, patience.load())  # as much longer as the grader itself waits beside other tests
+        assert time.monotonic() - started < (2 * expect["max_wall_s"] + 2) * slower
         said = json.dumps({**verdict, "code": None})
         assert "root:x:" not in said and len(said) < 10_000
     for name, code, acceptable in hostile.SAMPLES + hostile_kinds.SAMPLES:

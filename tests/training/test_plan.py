@@ -96,7 +96,7 @@ def test_auto_takes_what_fits_by_the_plan(repo, monkeypatch, capsys):
     assert plan.chosen("auto", "sft", cpu) == "configs/sft/tiny.yaml" and "a CPU" in capsys.readouterr().out
     assert plan.chosen("auto", "sft", hardware.gpu("t4")) == "configs/sft/small.yaml"
     with pytest.raises(ValueError, match=r"config: 'auto': no profile fits a speck"):
-        plan.chosen("auto", "sft", hardware.Device("cpu", "a speck", 0.01, False, "cpu"))
+        plan.chosen("auto", "sft", hardware.Device("cpu", "a speck", 0.005, False, "cpu"))
 
 
 @pytest.mark.slow
