@@ -215,6 +215,7 @@ SAMPLES = [
         ),
         {"pass"},
     ),
+    ("an import that is none, for a reader to stumble over", "use std::{self, :{self}};\n" + RIGHT, {"compile_error"}),
     # parsers that hang
     ("raw strings with hashes", 'r##"' * 60_000 + RIGHT, NOT_BUILT),
     ("byte strings without end", 'br#"' * 60_000 + RIGHT, NOT_BUILT),

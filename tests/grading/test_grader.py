@@ -10,13 +10,15 @@ import signal
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from nbcore.core import records
 from nbcore.grading import batch, pool, reward
 from nbcore.grading.grader import KINDS, Limits, RustGrader
-from nbcore.grading.rust import compiler, expected, hidden
+from nbcore.grading.rust import compiler, expected, harness, hidden
+from nbcore.grading.worker import Worker
 from tests.grading import hostile, hostile_kinds
 
 pytestmark = pytest.mark.skipif(shutil.which("rustc") is None, reason="rustc is not installed")
@@ -231,6 +233,23 @@ def test_every_edition_passes_and_fails(grader, edition):
     codes = {"pass": GOOD, "tests_failed": body("a - b")}
     found = grader.grade([sample(code, name, tests, edition=edition) for name, code in codes.items()])
     assert [(v["verdict"], v["tests_total"], v["errors"]) for v in found] == [(name, 4, []) for name in codes]
+
+
+def test_a_fault_of_our_reader_is_no_way_to_an_infra_error(monkeypatch):
+    """What is no Rust found holes in our readers, and was left out of the rewards rather than given none."""
+    job = {"text": GOOD, "plain": True, "language": "rust", "edition": "2021", "signature": SIGNATURE, "tests": TESTS}
+    unknown = {"tests_total": 2, "flags": []}
+    monkeypatch.setattr(harness, "build", lambda *_: {}["a hole in it"])
+
+    def attempt(no_rust):
+        verdict = dict(unknown)
+        asked = SimpleNamespace(limits=SHORT, _is_no_rust=lambda _, __, known: no_rust and not known.update(seen=True))
+        Worker._attempt(asked, job, verdict)
+        return verdict["seen"]
+
+    assert attempt(no_rust=True)
+    with pytest.raises(KeyError, match="a hole"):  # of what is Rust: a bug to be told of
+        attempt(no_rust=False)
 
 
 def test_a_candidate_is_not_told_of_our_lines(grader):
