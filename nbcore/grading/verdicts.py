@@ -45,6 +45,14 @@ def refuse_ungraded(graded: Sequence[Verdict], what: str) -> None:
         raise Ungraded(f"none of {len(graded)} {what} could be graded (infra_error): {fault(graded)}")
 
 
+def obstacle(error: Exception) -> str:
+    """Why a worker cannot start, and what to do, in one line."""
+    words = " ".join(f"{type(error).__name__}: {error}".split())
+    if isinstance(error, ImportError):
+        return f"{words}; `bash colab_setup.sh` installs what is missing"
+    return f"{words}; `python -m nbcore doctor` says what this machine lacks"
+
+
 def judgement(ran: Outcome, passed: int, complete: bool, cases: int) -> str:
     """The verdict on a finished run whose report said this much."""
     if ran.over or ran.signal == signal.SIGXFSZ:

@@ -118,6 +118,7 @@ class Worker:
         if job["language"] == crate.LANGUAGE:
             crate.judge(self.jail, self.chain, self.limits, (self.build, self.here), self.uid, job, verdict)
             return
+        code = job["text"]
         try:
             with patience():
                 whole = job["plain"] or len(job["text"]) > _LONGEST * self.limits.source_kb << 10
@@ -131,8 +132,7 @@ class Worker:
                 # HumanEval-X has a task without tests. It can pass, emptily: reward.py pays for no tests.
                 verdict["flags"] = flags + ["no_tests"] * (verdict["tests_total"] == 0)
                 refused = [verdicts.note(flag, "refused before compiling") for flag in refusals]
-                if not refused and len(code) > _LONG and (errors := self._no_rust(code, job["edition"], verdict)):
-                    verdict |= {"verdict": "compile_error", "errors": errors}
+                if not refused and len(code) > _LONG and self._is_no_rust(code, job["edition"], verdict):
                     return
                 if not refused:
                     verdict["flags"] += structure.noted(code, job["signature"])
@@ -140,18 +140,25 @@ class Worker:
         except signatures.Mismatch as mismatch:
             verdict["flags"].append(mismatch.flag)
             refused = [verdicts.note(mismatch.flag, str(mismatch))]
+        except Exception:
+            # Our reader has a fault; what is no Rust must not be able to bring an infra_error about by it.
+            if not self._is_no_rust(code or "", job["edition"], verdict):
+                raise
+            return
         if refused:
             honest = refused[0]["code"] in HONEST
             verdict |= {"verdict": "compile_error" if honest else "rejected", "errors": refused}
         elif self._built(source, job["edition"], verdict):
             self._run(source, verdict)
 
-    def _no_rust(self, code: str, edition: str, verdict: dict[str, Any]) -> list[dict[str, Any]]:
-        """The compiler's errors of grammar in a long candidate by itself: reading what is no Rust takes us time by the
-        square of its length, and whether that ends in time would depend on the machine."""
+    def _is_no_rust(self, code: str, edition: str, verdict: dict[str, Any]) -> bool:
+        """Whether the compiler's grammar refuses a candidate by itself. For a long one that is asked first: reading
+        what is no Rust takes us time by the square of its length, and whether it ends would depend on the machine."""
         built = self._compile(code.encode(errors="surrogatepass"), edition, "check")
         verdict["cpu_ms"] += built.cpu_ms
-        return compiler.grammar(built) if built.code == 1 else []
+        if errors := compiler.grammar(built) if built.code == 1 else []:
+            verdict |= {"verdict": "compile_error", "errors": errors}
+        return bool(errors)
 
     def _built(self, source: harness.Source, edition: str, verdict: dict[str, Any]) -> bool:
         """Whether there is a program to run."""
@@ -221,14 +228,6 @@ def _cases(job: dict[str, Any]) -> int:
     return 1 if job["language"] == "python" else hidden.count(job["tests"])
 
 
-def _obstacle(error: Exception) -> str:
-    """Why this worker cannot start, and what to do, in one line."""
-    words = " ".join(f"{type(error).__name__}: {error}".split())
-    if isinstance(error, ImportError):
-        return f"{words}; `bash colab_setup.sh` installs what is missing"
-    return f"{words}; `python -m nbcore doctor` says what this machine lacks"
-
-
 def main() -> None:
     """Read the set-up, say what was proved, then judge until stdin ends."""
     out = os.fdopen(os.dup(1), "w")
@@ -245,7 +244,7 @@ def main() -> None:
         syntax.parse("")  # a parser that cannot be imported is told now, and not by every job
         worker = Worker(cell, chain, supervisor.Limits(**setup["limits"]), setup["tier"], setup["lint"])
     except Exception as error:  # whatever it is, it would stand in the way of every job: the grader tells the person
-        say({"obstacle": _obstacle(error)})
+        say({"obstacle": verdicts.obstacle(error)})
         return
     say({"layers": worker.layers, "promises": worker.promises, "fork_server": worker.server is not None})
     try:

@@ -215,6 +215,7 @@ SAMPLES = [
         ),
         {"pass"},
     ),
+    ("an import that is none, for a reader to stumble over", "use std::{self, :{self}};\n" + RIGHT, {"compile_error"}),
     # parsers that hang
     ("raw strings with hashes", 'r##"' * 60_000 + RIGHT, NOT_BUILT),
     ("byte strings without end", 'br#"' * 60_000 + RIGHT, NOT_BUILT),
@@ -253,6 +254,90 @@ SAMPLES = [
     (
         "reads its callers",
         does('let s = std::backtrace::Backtrace::force_capture().to_string(); if s.contains("hidden_") { return 0 }'),
+        {"pass"},
+    ),
+    # found later: the same ends by other words
+    (
+        "a module of the disk by a fragment",
+        'macro_rules! m { ($m:meta) => { #[$m] mod x; } }\nm!(path = "/proc/self/environ");\n' + WRONG,
+        NOT_BUILT,
+    ),
+    (
+        "docs of the disk, a macro's tokens",
+        'macro_rules! m { ($($t:tt)*) => { #[doc = $($t)*] pub fn z() {} } }\nm!(include_str!("/dev/stdin"));\n'
+        + WRONG,
+        NOT_BUILT,
+    ),
+    (
+        "stdin by another name of core",
+        'extern crate core as c;\nconst S: &str = c::include_str!("/proc/self/fd/0");\n' + WRONG,
+        NOT_BUILT,
+    ),
+    (
+        "a module that passes a macro on",
+        'mod q { pub use std::include_bytes as z; }\nuse q::*;\nconst S: &[u8] = z!("/proc/self/maps");\n' + WRONG,
+        NOT_BUILT,
+    ),
+    ("an error that reads", 'compile_error!(include_str!("/dev/stdin"));\n' + WRONG, NOT_BUILT),
+    (
+        "a file's tokens without a macro's bang",
+        'macro_rules! m { ($a:ident, $p:literal) => { const S: &[u8] = $a!($p); } }\nm!(include_bytes, "/dev/fd/0");\n'
+        + WRONG,
+        NOT_BUILT,
+    ),
+    (
+        "naked by a raw word",
+        "macro_rules! m { ($($t:tt)*) => { $($t)* } }\nm!{ #[r#unsafe(naked)] " + NAKED + "}" + FORGES,
+        NOT_BUILT,
+    ),
+    (
+        "foreign functions by a literal",
+        'macro_rules! m { ($e:literal { $($t:tt)* }) => { unsafe extern $e { $($t)* } } }\nm!("C" { safe fn exit(c: i32) -> !; });\n'
+        + does("exit(0);", value="7"),
+        NOT_BUILT,
+    ),
+    (
+        "an allocator of one's own",
+        "struct A;\nunsafe impl std::alloc::GlobalAlloc for A { unsafe fn alloc(&self, _: std::alloc::Layout) -> *mut u8 { std::process::exit(0) } unsafe fn dealloc(&self, _: *mut u8, _: std::alloc::Layout) {} }\n#[global_allocator] static G: A = A;\n"
+        + WRONG,
+        NOT_BUILT,
+    ),
+    ("a handler of panics", "#[panic_handler] fn p(_: &core::panic::PanicInfo) -> ! { loop {} }\n" + WRONG, NOT_BUILT),
+    ("libraries of every kind", '#![crate_type = "cdylib"]\n#![crate_type = "staticlib"]\n' + WRONG, FAILS),
+    (
+        "ends as the value of a panic is dropped",
+        "struct P; impl Drop for P { fn drop(&mut self) { std::process::exit(0) } }\n"
+        + does("std::panic::panic_any(P);", value="7"),
+        FAILS,
+    ),
+    (
+        "ends by words from a macro",
+        "macro_rules! p { ($a:ident $b:ident) => { std::$a::$b } }\n" + does("p!(process exit)(0);", value="7"),
+        ENDS,
+    ),
+    ("a result that never comes", "pub fn add(_: i64, _: i64) -> ! { std::process::exit(0) }\n", ENDS | NOT_BUILT),
+    (
+        "a constant without end, by calls",
+        "const fn f(n: u64) -> u64 { f(n + 1) }\nconst X: u64 = f(0);\n" + does("let _ = X;", value="7"),
+        NOT_BUILT,
+    ),
+    (
+        "a macro that doubles itself",
+        '#![recursion_limit = "100000"]\nmacro_rules! m { ($($t:tt)*) => { m!($($t)* $($t)*); } }\nm!(a);\n' + WRONG,
+        NOT_BUILT | {"compile_resource", "compile_timeout"},
+    ),
+    (
+        "a folder that nobody may open is left",
+        does(
+            'use std::{fs, os::unix::fs::PermissionsExt}; let _ = fs::create_dir("x"); let _ = fs::write("x/y", "z"); let no = || fs::Permissions::from_mode(0); let _ = fs::set_permissions("x", no()); let _ = fs::set_permissions(".", no());'
+        ),
+        {"pass"},
+    ),
+    (
+        "folders without end are left",
+        does(
+            'for _ in 0..3000 { if std::fs::create_dir("d").is_err() || std::env::set_current_dir("d").is_err() { break } }'
+        ),
         {"pass"},
     ),
 ]
@@ -354,6 +439,49 @@ HONEST = [
     (
         "exports a macro",
         "#[macro_export] macro_rules! plus { ($a:expr, $b:expr) => { $a + $b } }\n" + does("", value="plus!(a, b)"),
+    ),
+    (
+        "denies dead code, and has a main with a helper",
+        "#![deny(dead_code, unused)]\n"
+        + RIGHT
+        + 'fn show(x: i64) { println!("{x}") }\nfn main() { show(add(1, 2)); }\n',
+    ),
+    (
+        "a future that it runs itself",
+        "use std::{future::Future, pin::pin, task::{Context, Poll, Waker}};\nasync fn plus(a: i64, b: i64) -> i64 { a + b }\n"
+        + does(
+            "let mut f = pin!(plus(a, b)); let Poll::Ready(sum) = f.as_mut().poll(&mut Context::from_waker(Waker::noop())) else { panic!() };",
+            value="sum",
+        ),
+    ),
+    (
+        "a deep recursion on a stack of its own",
+        "fn depth(n: u64) -> u64 { if n == 0 { 0 } else { 1 + depth(n - 1) } }\n"
+        + does(
+            "let t = std::thread::Builder::new().stack_size(256 << 20).spawn(|| depth(1_000_000)); let _ = t.unwrap().join();"
+        ),
+    ),
+    (
+        "reads its input, which is empty",
+        does("let mut s = String::new(); assert_eq!(std::io::stdin().read_line(&mut s).unwrap(), 0);"),
+    ),
+    (
+        "a macro that passes attributes on, and a path",
+        "macro_rules! make { ($(#[$m:meta])* $n:ident) => { $(#[$m])* struct $n { path: &'static str } } }\nmake!{ #[derive(Debug)] S }\n"
+        + does('let path = "unsafe"; let _ = S { path };'),
+    ),
+    (
+        "names that the tests' own code has",
+        "#![allow(non_upper_case_globals, non_camel_case_types)]\nconst p0: i64 = 9;\nstatic value: i64 = 1;\nstruct nonce;\ntrait c0 {}\nfn cases() {}\nmod std_ {}\n"
+        + does("cases(); let _ = (p0, value, nonce);"),
+    ),
+    (
+        "exports its function from a module under another name",
+        "mod inner { pub fn plus(a: i64, b: i64) -> i64 { a + b } }\npub use self::inner::plus as add;\n",
+    ),
+    (
+        "makes its function by a macro",
+        "macro_rules! make { ($n:ident, $op:tt) => { pub fn $n(a: i64, b: i64) -> i64 { a $op b } } }\nmake!(add, +);\n",
     ),
 ]
 
@@ -477,6 +605,11 @@ TABLE = (
 IS_EVEN = (
     "pub fn is_even(n: i64) -> bool {",
     "assert!(is_even(2)); assert!(!is_even(3)); assert_eq!(is_even(4), true);",
+)
+
+PLUS = (
+    "pub struct V(pub i64);\n\nimpl std::ops::Add<i64> for V {\n    type Output = V;\n    fn add(self, o: i64) -> V {",
+    "assert!((V(1) + 2).0 > 2); assert!([1, 2].map(|i| (V(i) + 2).0).is_sorted());",
 )
 
 GARDEN = (
@@ -689,6 +822,20 @@ TASKS = [
         "a static of the task's, right",
         TABLE,
         "pub static TABLE: [i64; 3] = [1, 2, 3];\npub fn at(i: usize) -> i64 { TABLE[i] }",
+        {"pass"},
+    ),
+    (
+        "an operator for another type of a literal",
+        PLUS,
+        EQUAL
+        + ORDER
+        + "pub struct V(pub i64);\nimpl std::ops::Add<i64> for V { type Output = V; fn add(self, _: i64) -> V { V(0) } }\npub struct W(pub Always);\nimpl std::ops::Add<i32> for V { type Output = W; fn add(self, _: i32) -> W { W(Always) } }",
+        NOT_AS_GIVEN,
+    ),
+    (
+        "an operator for a literal",
+        PLUS,
+        "pub struct V(pub i64);\nimpl std::ops::Add<i64> for V { type Output = Self; fn add(self, o: i64) -> Self { V(self.0 + o) } }",
         {"pass"},
     ),
 ]

@@ -10,12 +10,15 @@ import signal
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from nbcore.core import records
 from nbcore.grading import batch, patience, pool, reward
 from nbcore.grading.grader import KINDS, Limits, RustGrader
-from nbcore.grading.rust import compiler, expected, hidden
+from nbcore.grading.rust import compiler, expected, harness, hidden
+from nbcore.grading.worker import Worker
 from tests.grading import hostile, hostile_kinds
 
 pytestmark = pytest.mark.skipif(shutil.which("rustc") is None, reason="rustc is not installed")
@@ -216,6 +219,50 @@ def test_without_lint_the_verdict_is_the_same(grader):
 def test_edition_is_honoured(grader):
     code = body("if let Some(x) = Some(a) && let Some(y) = Some(b) { x + y } else { 0 }")
     assert grader.grade([sample(code, edition=2024)])[0]["passed"]
+
+
+@pytest.mark.parametrize("edition", records.EDITIONS)
+def test_every_edition_passes_and_fails(grader, edition):
+    """In the edition of 2015 `dyn ::` begins a path: our own lines did not compile, and every program was lost."""
+    told = "assert!(add(1, 3) > 3); assert!(add(0, 1) < add(2, 3)); assert_ne!(add(1, 2), add(2, 2));"
+    told += " assert!((add(1, 2) as f64 - 3.0).abs() < 0.5); assert!(Some(add(1, 2)).is_some());"
+    panics = '#[test] #[should_panic(expected = "x")] fn p() { add(1, 2); panic!("x"); }'
+    tests = TESTS.replace(
+        "    #[test]\n    fn two", f"    #[test] fn told() {{ {told} }}\n    {panics}\n    #[test]\n    fn two"
+    )
+    codes = {"pass": GOOD, "tests_failed": body("a - b")}
+    found = grader.grade([sample(code, name, tests, edition=edition) for name, code in codes.items()])
+    assert [(v["verdict"], v["tests_total"], v["errors"]) for v in found] == [(name, 4, []) for name in codes]
+
+
+def test_a_fault_of_our_reader_is_no_way_to_an_infra_error(monkeypatch):
+    """What is no Rust found holes in our readers, and was left out of the rewards rather than given none."""
+    job = {"text": GOOD, "plain": True, "language": "rust", "edition": "2021", "signature": SIGNATURE, "tests": TESTS}
+    unknown = {"tests_total": 2, "flags": []}
+    monkeypatch.setattr(harness, "build", lambda *_: {}["a hole in it"])
+
+    def attempt(no_rust):
+        verdict = dict(unknown)
+        asked = SimpleNamespace(limits=SHORT, _is_no_rust=lambda _, __, known: no_rust and not known.update(seen=True))
+        Worker._attempt(asked, job, verdict)
+        return verdict["seen"]
+
+    assert attempt(no_rust=True)
+    with pytest.raises(KeyError, match="a hole"):  # of what is Rust: a bug to be told of
+        attempt(no_rust=False)
+
+
+def test_a_candidate_is_not_told_of_our_lines(grader):
+    """`extern crate` at the head of every program was the first error of one that denied what is not idiomatic."""
+    verdict = grader.grade([sample("#![deny(dead_code, rust_2018_idioms)]\nfn idle() {}\n" + GOOD)])[0]
+    assert [(error["code"], error["line"]) for error in verdict["errors"]] == [("dead_code", 2)]
+
+
+def test_a_file_that_only_the_jail_kept_from_being_read_is_a_hack(grader):
+    """No word of it shows before it is compiled: the attribute is put together by a macro."""
+    code = 'macro_rules! m { ($m:meta) => { #[$m] mod x; } }\nm!(path = "/etc/passwd");\n' + GOOD
+    verdict = grader.grade([sample(code)])[0]
+    assert (verdict["verdict"], verdict["flags"], reward.is_hack(verdict)) == ("compile_error", ["file_macro"], True)
 
 
 def test_an_attribute_on_the_first_item_stays_with_it(grader):

@@ -6,6 +6,7 @@ import re
 
 from nbcore.grading.rust import joining
 from nbcore.grading.rust.blocks import RUST, blocks
+from nbcore.grading.rust.forms import markdown
 from nbcore.grading.rust.lexer import blank
 
 _THOUGHT = r"(?:seed:)?(?:think(?:ing)?|thoughts?|reasoning|reflection|scratchpad|analysis)"
@@ -44,7 +45,7 @@ def extract(completion: str, signature: str | None = None, tests: str = "") -> s
     `tests` call. Where no block defines that, the first one counts, for the compiler to refuse. A bare body is never
     completed.
     """
-    answer = final(completion)
+    answer = markdown(final(completion))
     found = blocks(answer)
     rust = [block.text for block in found if block.tag in RUST] or [block.text for block in found]
     if not rust:

@@ -6,6 +6,7 @@ plain, 113 with a shared std and one codegen unit, 101 with the linker called di
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -160,7 +161,7 @@ CLIPPY_TOML = """disallowed-macros = ["std::include", "std::include_str", "std::
 disallowed-methods = ["std::process::exit", "std::process::abort", "std::panic::set_hook", "std::process::Command::new"]
 """
 _RESOLVED = {
-    "file_macro": r"`(?:std|core)::include",
+    "file_macro": r"`(?:std|core)::include|^couldn't read `",  # the latter by a #[path] that a macro has made
     "env_macro": r"`(?:std|core)::(?:option_)?env`",
     "process_exit": r"`std::process::(?:exit|abort)`",
     "panic_hook": r"`std::panic::set_hook`",
@@ -174,7 +175,7 @@ def read_report(stderr: bytes, ours: range, module: str) -> Report:
     for message in _messages(stderr):
         code = (message["code"] or {}).get("code") or ""
         inside, line = _own_line(message, ours)
-        if code in ("clippy::disallowed_macros", "clippy::disallowed_methods"):
+        if code in ("", "clippy::disallowed_macros", "clippy::disallowed_methods"):
             flags += [flag for flag, pattern in _RESOLVED.items() if re.search(pattern, message["message"])]
         elif code.startswith("clippy::") and line is not None:
             lints.add((code, line))
@@ -190,7 +191,8 @@ def read_report(stderr: bytes, ours: range, module: str) -> Report:
             if "unlinked crate" in json.dumps(message["spans"]) or code == "E0463":
                 flags.append("missing_crate")
             text = diagnostics.in_a_line(message).replace(module, "tests")[:_MAX_MESSAGE]
-            errors.append({"code": code or None, "message": text, "line": line})
+            if not (lint and inside):  # of lines that are not its own a candidate is not told
+                errors.append({"code": code or None, "message": text, "line": line})
             linking |= diagnostics.of_linker(message)
     once = () if real else tuple(sorted(set(denied)))
     counted = Counter(name.removeprefix("clippy::") for name, _ in sorted(lints))
@@ -228,12 +230,10 @@ def _messages(stderr: bytes) -> list[dict[str, Any]]:
     found = []
     for line in stderr.split(b"\n"):
         if line.startswith(b"{"):
-            try:
+            with contextlib.suppress(ValueError):  # the cut last line of a flood
                 message = json.loads(line)
-            except ValueError:  # the cut last line of a flood
-                continue
-            if message.get("$message_type", "diagnostic") == "diagnostic":
-                found.append(message)
+                if message.get("$message_type", "diagnostic") == "diagnostic":
+                    found.append(message)
     return found
 
 

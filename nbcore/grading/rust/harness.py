@@ -197,14 +197,16 @@ def _names(attribute: re.Match[str]) -> set[str]:
 
 
 def _rename_main(code: str, name: str) -> str:
-    """The candidate's own main, or mains, under another name: the program's is ours."""
+    """The candidate's own main, or mains, under another name: the program's is ours. A candidate that denies dead code
+    is not held to what only its main uses."""
     if not re.search(r"\bmain\b", code):
         return code
     raw = code.encode(errors="replace")
     for node in reversed(parse(code).children):
         if node.type == "function_item" and name_of(node) == "main":
             named = node.child_by_field_name("name")
-            raw = raw[: named.start_byte] + name.encode() + raw[named.end_byte :]
+            kept = b"#[allow(dead_code)] " + raw[node.start_byte : named.start_byte] + name.encode()
+            raw = raw[: node.start_byte] + kept + raw[named.end_byte :]
     return raw.decode()
 
 

@@ -22,7 +22,8 @@ from nbcore.grading.rust.telling import HOLES, Rewriter
 # Names of std in full, for what the task calls `str` or `Some` is its own affair. What std has compiled already is
 # called, and nothing of std's is dropped: of each function that is made anew for the program, compiling takes its time.
 _SAYS = r"""
-pub fn tell_KEY(value: &dyn STD::fmt::Debug) { say_KEY(STD::format_args!("\nSECRET {:?}\n", value)); }
+use STD::fmt::Debug as DebugKEY; // for what `dyn ::` begins is a path in the edition of 2015
+pub fn tell_KEY(value: &dyn DebugKEY) { say_KEY(STD::format_args!("\nSECRET {:?}\n", value)); }
 fn report_KEY(nonce: &STD::primitive::str, number: STD::primitive::usize, well: STD::primitive::bool) {
     say_KEY(STD::format_args!("\nSECRET{} {} {}\n", nonce, number, if well { "ok" } else { "fail" }));
 }

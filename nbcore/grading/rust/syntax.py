@@ -105,12 +105,12 @@ def imported(node: Any, depth: int = 0) -> Iterator[str]:
     elif node.type == "scoped_identifier":
         yield name_of(node)
     elif node.type == "use_as_clause":
-        yield text_of(node.child_by_field_name("alias"))
+        yield part_of(node, "alias")
     elif node.type in ("use_list", "scoped_use_list"):
         for child in node.named_children:
             if child != node.child_by_field_name("path"):
                 if child.type == "self":
-                    yield text_of(node.parent.child_by_field_name("path")).rpartition("::")[2]
+                    yield part_of(node.parent, "path").rpartition("::")[2]
                 yield from imported(child, depth + 1)
 
 

@@ -4,6 +4,8 @@ A template says how a model wraps its answer; a program is what is wrapped, in p
 block of its own. Every template meets every program that it is for.
 """
 
+import html
+import json
 from typing import NamedTuple
 
 
@@ -95,6 +97,10 @@ def fence(code, tag="rust", mark="```"):
 
 def indented(text, by):
     return "".join(f"{by}{line}".rstrip() + "\n" for line in text.removesuffix("\n").split("\n"))
+
+
+def pre(code):
+    return f'<pre><code class="language-rust">{html.escape(code)}</code></pre>'
 
 
 def parts(program, wrap=fence):
@@ -209,6 +215,24 @@ WHOLE = {
     "tag twice": lambda p: "```rust\n" + fence(whole(p)),
     "empty block first": lambda p: "```rust\n```\n\n" + fence(whole(p)),
 }
+# The forms that a chat model is asked for, or writes where it takes itself to be on a page.
+WHOLE |= {
+    "HTML": lambda p: f"<p>Here it is:</p>\n{pre(whole(p))}\n<p>The <code>fn</code> does what you asked.</p>",
+    "HTML with quotes as they are": lambda p: f"<pre>{html.escape(whole(p), quote=False)}</pre>",
+    "HTML that is not escaped": lambda p: f'So:\n<pre lang="rust"><code>\n{whole(p)}</code></pre>\nDone.',
+    "HTML, a draft first": lambda p: f"<p>First:</p>{pre(p.draft)}<p>That panics, so:</p>{pre(whole(p))}",
+    "HTML, its output behind": lambda p: f"{pre(whole(p))}\n<p>It prints:</p>\n<pre>3</pre>",
+    "HTML in front of the answer": lambda p: f"<pre>the answer</pre> is\n\n{fence(whole(p))}",
+    "LaTeX": lambda p: f"The answer is\n\\begin{{verbatim}}\n{whole(p)}\\end{{verbatim}}\nas $a + b$ says.",
+    "LaTeX, minted": lambda p: f"\\begin{{minted}}[linenos]{{rust}}\n{whole(p)}\\end{{minted}}\n",
+    "LaTeX, listings": lambda p: f"\\begin{{lstlisting}}[language=Rust]\n{whole(p)}\\end{{lstlisting}}\nDone.",
+    "JSON": lambda p: json.dumps({"why": "fn adds", "code": whole(p)}),
+    "JSON in a block": lambda p: f"So:\n\n```json\n{json.dumps({'code': whole(p)}, indent=2)}\n```\nDone.",
+    "JSON, a fence inside": lambda p: json.dumps({"answer": f"Here:\n{fence(whole(p))}"}),
+    "JSON, a file": lambda p: json.dumps([{"path": "Cargo.toml", "text": "[a]"}, {"path": "l.rs", "text": whole(p)}]),
+    "JSON, a draft first": lambda p: json.dumps({"draft": p.draft, "final": whole(p)}),
+    "JSON behind a thought": lambda p: f"<think>{THOUGHT}</think>\n{json.dumps({'code': whole(p)})}",
+}
 # These keep what is needed in a block of its own.
 IN_PARTS = {
     "blocks": lambda p: parts(p),
@@ -219,6 +243,7 @@ IN_PARTS = {
     "blocks after a whole draft": lambda p: (
         fence(p.needed + p.draft) + "\nThe function itself must be:\n\n" + fence(p.answer)
     ),
+    "blocks of HTML": lambda p: parts(p, pre),
     "blocks and usage": lambda p: parts(p) + "\nUsage:\n\n" + USAGE,
 }
 
@@ -228,11 +253,14 @@ def one_line(program):
     return " ".join(line.strip() for line in whole(program).strip().split("\n"))
 
 
-ON_ONE_LINE = {
+# For programs whose text has no fence of its own.
+PLAIN = {
     "one line": lambda p: f"```rust {one_line(p)} ```",
     "one line without a tag": lambda p: f"Here: \n```{one_line(p)}```\nDone.",
     "code at the opening fence": lambda p: f"```rust {whole(p)}```\n",
     "one line, tildes": lambda p: f"~~~rs {one_line(p)} ~~~",
+    "a page of HTML": lambda p: f"```html\n<html><body>\n<h1>fn</h1>{pre(whole(p))}</body></html>\n```\n",
+    "LaTeX in a block": lambda p: f"```latex\n\\begin{{verbatim}}\n{whole(p)}\\end{{verbatim}}\n```\n",
     "one line in a list": lambda p: f"- ```rust {one_line(p)}```",
 }
 
@@ -246,5 +274,5 @@ def answers():
             for name, template in IN_PARTS.items():
                 yield f"{program.name}: {name}", program, template(program), whole(program)
         if program.name in ("plain", "helper", "macro", "generic"):
-            for name, template in ON_ONE_LINE.items():
+            for name, template in PLAIN.items():
                 yield f"{program.name}: {name}", program, template(program), one_line(program)

@@ -4,7 +4,7 @@ import shutil
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nbcore.grading.grader import RustGrader
@@ -121,6 +121,17 @@ ODD = {
     "another turn": (fenced(ADD) + "<|eot_id|>assistant\n" + fenced(body("0")), ADD),
     "a tilde that closes what the prompt opened": (f"{ADD}~~~\nbye", ADD),
     "a trait of the same method": (fenced("trait Add {\n    fn add(a: i64) -> i64;\n}\n") + fenced(ADD), ADD),
+    "marks of HTML in its docs": (
+        f"/// <pre>\n/// fn f() {{}}\n/// </pre>\n{ADD}",
+        f"/// <pre>\n/// fn f() {{}}\n/// </pre>\n{ADD}",
+    ),
+    "marks of HTML in a string": (
+        f'const A: &str = "<pre>fn f() {{}}</pre>";\n{ADD}',
+        f'const A: &str = "<pre>fn f() {{}}</pre>";\n{ADD}',
+    ),
+    "HTML beside the answer": (fenced(ADD) + fenced("<pre>fn add(a) {}</pre>\n", "html"), ADD),
+    "JSON beside the answer": (fenced('{"a": "fn add(a) {}"}\n', "json") + fenced(ADD), ADD),
+    "JSON without code": ('{"fn": ["add("]}', '{"fn": ["add("]}'),
     "a type named s": (fenced(f"fn f<s>(x: Vec<s>) {{}}\n{ADD}"), f"fn f<s>(x: Vec<s>) {{}}\n{ADD}"),
 }
 
@@ -171,17 +182,20 @@ def test_a_name_in_a_comment_or_a_string_defines_nothing():
     assert target(None) is None
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(st.text(), st.none() | st.text())
 def test_extraction_never_raises(completion, signature):
     found = extract(completion, signature)
     assert found is None or found.strip()
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(st.lists(st.sampled_from(["```", "```rust", "~~~", "fn f() {}", "prose", '"', "/*", "*/", "'a", 'r#"', "\r"])))
 def test_extraction_never_raises_on_fence_soup(lines):
     extract("\n".join(lines), "fn f() {")
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(st.text(alphabet="abc(){};=\n ", max_size=200))
 def test_extraction_leaves_plain_code_alone(body):
     code = f"fn f() {{ {body} }}"
@@ -220,6 +234,12 @@ def test_extraction_is_linear():
         "```rust\nfn f() {}\n```\n",
         "x ```rust\n",
         "use a;\n",
+        "<pre>",
+        "<pre><code>fn f()",
+        "\\begin{minted}{rust}\n",
+        "```json\n",
+        '{"a":',
+        "[",
     ]
     for piece in pieces:
         started = time.process_time()

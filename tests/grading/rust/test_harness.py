@@ -1,12 +1,17 @@
 """How a candidate and its hidden tests become one source; what it does with the compiler is in test_grader."""
 
+import contextlib
+import random
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nbcore.grading.rust import harness, hidden, signatures
+from nbcore.grading.rust import harness, hidden, signatures, structure
+from nbcore.grading.rust.answer import extract
+from nbcore.grading.rust.forbidden import screen
+from tests.grading import hostile, hostile_kinds
 
 TESTS = "#[cfg(test)]\nmod tests {\n    use super::*;\n    #[test]\n    fn one() { assert_eq!(add(1), Some(2)); }\n}\n"
 
@@ -137,6 +142,7 @@ def test_what_a_library_says_of_itself_is_no_trick(head):
 TEXT = st.text(st.sampled_from("#![]()/*!{}\"'\\ \nr#fnmaiusedoc=x0:;,"), max_size=80)
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(TEXT)
 def test_any_text_is_either_refused_or_kept_whole(code):
     """Nothing of the candidate is lost or moved but its head, and no text breaks the harness."""
@@ -147,4 +153,30 @@ def test_any_text_is_either_refused_or_kept_whole(code):
     lines = source.text.split("\n")
     split = lines[source.ours.start - 2] + lines[source.ours.stop - 1]
     kept = "\n".join([*lines[: source.ours.start - 2], split, *lines[source.ours.stop :]])
-    assert re.sub(r"own_main_[0-9a-f]{16}", "main", kept) == code
+    assert re.sub(r"#\[allow\(dead_code\)\] (.*?)own_main_[0-9a-f]{16}", r"\1main", kept) == code
+
+
+SIGNS = [*"{}()[]<>#!&$?*;:,=|'\"@é", "::", "'a", 'r#"', "/*", "*/", "//", "\ud800", "..", "=>", "->", "r#", "b'"]
+PROGRAMS = [code for _, _, code, _ in hostile.TASKS + hostile_kinds.TASKS]
+SIGNATURES = [task[0] for _, task, _, _ in hostile.TASKS + hostile_kinds.TASKS]
+
+
+def test_no_program_that_is_damaged_breaks_its_readers():
+    """A fault of a reader is an infra_error: `use std::{self, :{self}};` was one, and so no zero for its author."""
+    damaged = ["use std::{self, :{self}};\n" + code for code in PROGRAMS[:3]]
+    rng, cut = random.Random(0), [re.findall(r"\w+|\s+|[^\w\s]", code) for code in PROGRAMS]
+    for _ in range(600):
+        words = list(rng.choice(cut))
+        for _ in range(rng.choice((1, 2, 4))):
+            at = rng.randrange(len(words))
+            words[at : at + rng.randrange(2)] = rng.choice(
+                (words[at : at + 9], rng.choice(cut)[:2], [rng.choice(SIGNS)])
+            )
+        damaged.append("".join(words))
+    for code in damaged:
+        signature = rng.choice(SIGNATURES)
+        taken = extract(code, signature, TESTS) or code
+        screen(taken, source_kb=64)
+        structure.noted(taken, signature)
+        with contextlib.suppress(signatures.Mismatch):
+            build(taken, signature=signature)
