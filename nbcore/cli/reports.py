@@ -105,6 +105,8 @@ def audit(
             raise ValueError(f"--keep: {what} is no folder of runs, which records are taken from; name a store")
         return out.print(f"{records.write(what, keep)} rows in {keep}")
     stamps = audits.store(what) if what.is_dir() else audits.text(what)
+    if what.is_dir() and not stamps:
+        raise ValueError(f"audit: {what} holds no finished evaluation, decision or report; name another folder of runs")
     for stamp in stamps:
         out.print(stamp.line())
     counts = {state: sum(stamp.state == state for stamp in stamps) for state in (audits.VERIFIED, audits.DIFFERS)}

@@ -115,7 +115,7 @@ def _adapter_loaded(subject: Subject) -> tuple[str, str]:
         return INVESTIGATE, f"not tried: {error}"
     try:
         difference = adapter_effect.largest_difference(subject.run)
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError) as error:
         words = " ".join(str(error).split())[:200]
         if memory.is_lacking(error):
             return INVESTIGATE, f"not tried for want of memory: {words}"
@@ -134,7 +134,7 @@ def _tokenizer_unchanged(subject: Subject) -> tuple[str, str]:
         others = [each for each in (*list(choice.lineage(subject.run))[1:], subject.evaluation) if each]
         records = [(each.id, _tokenizer_files(each)) for each in others]
     except (OSError, ValueError) as error:
-        return FAIL, f"{error}"
+        return FAIL, f"of {subject.run.id} or what it stands on, {error}"
     now = {path: inputs.located(path) for path in recorded}
     for path, (name, sha256) in recorded.items():
         if now[path] is None:

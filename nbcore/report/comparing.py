@@ -46,7 +46,7 @@ def evaluations(store: str | Path, first: str, second: str, on: str | None = Non
             side = [each for each in made if chains.is_of(each, run)]
         if not side:
             raise ValueError(
-                f"RUN: {name} ({run.id if run else base}) has no evaluation that asked a set of tasks; "
+                f"RUN: {name} ({run.id if run else base}) has no undamaged evaluation of a set of tasks; "
                 "run notebooks/07_evaluate.ipynb on it"
             )
         sides.append(side)
