@@ -81,7 +81,8 @@ def by_hash(store: Path, sha256: str) -> Record:
     """The record with this hash. Raises FileNotFoundError, or ValueError where it is damaged."""
     paths = layout.blessings(store, digest=sha256)
     if not paths:
-        raise FileNotFoundError(f"blessing: {sha256[:12]} is not in {store / layout.BLESSINGS}")
+        where = store / layout.BLESSINGS
+        raise FileNotFoundError(f"blessing: {sha256[:12]} is not in {where}; restore it, or gate its run anew")
     return read(paths[0])
 
 

@@ -164,7 +164,7 @@ def _decision(run: runs.Run) -> list[Link]:
         try:
             blessings.by_hash(run.store, parent)
         except (OSError, ValueError) as error:
-            state, words = BROKEN, f"the parent's: {error}"
+            state, words = ABSENT if isinstance(error, OSError) else BROKEN, f"the parent's: {error}"
     links.append(Link("blessing", run.id, state, words + (", waived" if record["waiver"] else "")))
     notebook, blessed = run.path / layout.NOTEBOOK, record["chain"].get("notebook")
     if blessed and not (notebook.is_file() and commit.sha256(notebook) == blessed):

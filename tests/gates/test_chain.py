@@ -159,6 +159,25 @@ def test_a_newest_decision_that_was_deleted_leaves_no_older_one_in_its_place(sto
     assert gates.broken(gates.verify_chain(sft)) == [], "the remedy is one"
 
 
+def test_decisions_that_were_deleted_can_be_made_anew(store):
+    """The gate verifies the chain too: what it misses there is what it is about to write."""
+    first, sft = made.chain(store)
+    integrity = {"integrity": ["weights_finite", "hashes_verified"]}
+    plain = {"phase": "lang_adapter", "checks": [{"metric": "pass@1", "value": {"min": 0.1}}], **integrity}
+    judged = ((first, gates.load(plain)), (sft, gates.load({**made.GATE, **integrity})))
+    for run, gate in judged:
+        gates.decide(run, gate)
+    for path in layout.blessings(store):
+        path.unlink()
+    assert {link.of for link in gates.broken(gates.verify_chain(sft))} == {first.id, sft.id}
+    assert [gates.decide(run, gate)[1]["verdict"] for run, gate in judged] == ["RUBBER_STAMP", "PASS"]
+    assert gates.broken(gates.verify_chain(sft)) == []
+    layout.blessing(store, first.id, gates.current(first)["self"]).unlink()
+    for run, gate in judged:
+        assert gates.opens(gates.decide(run, gate)[1])
+    assert gates.broken(gates.verify_chain(sft)) == []
+
+
 def test_the_command_names_the_broken_link(whole, capsys):
     folder, sft = whole
     arguments = ["--store", str(folder / "store")]
