@@ -42,20 +42,21 @@ def compare(
     run_a: Annotated[str, typer.Argument(metavar="RUN_A", help="A run, its evaluation, or `base`: the one before.")],
     run_b: Annotated[str, typer.Argument(metavar="RUN_B", help="A run or its evaluation: the one after.")],
     on: Annotated[
-        str | None, typer.Option(help="Only this set of tasks: heldout, unseen_family …", metavar="TASKSET")
+        str | None, typer.Option(help="Only this set of tasks: heldout, or a named one.", metavar="TASKSET")
     ] = None,
     figure: Annotated[Path | None, typer.Option(help="Write the intervals as a picture: .png.", metavar="FILE")] = None,
     store: Store = None,
 ):
     """Compare two models on the same tasks: the paired difference, its interval, exact p, and what n can show.
 
-    Both must have been evaluated with one config. Example: python -m nbcore compare sft grpo --on heldout
+    On each set of tasks that both were asked with equal settings.
+    Example: python -m nbcore compare sft grpo --on heldout
     """
     from nbcore import view
     from nbcore.report import comparing
 
     _is_picture(figure)
-    before, after = comparing.evaluations(environment.store(store), run_a, run_b)
+    before, after = comparing.evaluations(environment.store(store), run_a, run_b, on)
     rows = view.compared(before, after, on)
     out.print(f"A: {before.id}\nB: {after.id}\n\n{comparing.lines(rows)}\n\n{comparing.sentence(rows[0])}")
     if figure:
@@ -104,6 +105,8 @@ def audit(
             raise ValueError(f"--keep: {what} is no folder of runs, which records are taken from; name a store")
         return out.print(f"{records.write(what, keep)} rows in {keep}")
     stamps = audits.store(what) if what.is_dir() else audits.text(what)
+    if what.is_dir() and not stamps:
+        raise ValueError(f"audit: {what} holds no finished evaluation, decision or report; name another folder of runs")
     for stamp in stamps:
         out.print(stamp.line())
     counts = {state: sum(stamp.state == state for stamp in stamps) for state in (audits.VERIFIED, audits.DIFFERS)}

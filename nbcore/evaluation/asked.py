@@ -109,6 +109,23 @@ def measure(
     return answers, measures.summary(answers, how["samples"], how["k"])
 
 
+def is_tried(how: dict) -> bool:
+    """Whether the tests of a part are tried before it is asked: those of a person's named set of tasks."""
+    return "set_sha256" in how and how["kind"] == "tasks" and how["source"] != "katas"
+
+
+def sound(part: str, tasks: list, broken: dict[str, str]) -> list:
+    """The tasks of a part without those that `checking.failing` found broken. Raises ValueError where none is left.
+
+    A public benchmark has some whose own reference fails: nobody could pass them, so they are set aside and counted.
+    """
+    kept = [task for task in tasks if task["id"] not in broken]
+    if not kept:
+        first = next(iter(broken.items()))
+        raise ValueError(f"tasksets: {part}: no task's tests can tell a right answer ({first[0]!r}: {first[1]})")
+    return kept
+
+
 def _about(task: dict) -> dict[str, Any]:
     """What a sample has of its task beside its family, where known: difficulty, and a language other than Rust."""
     meta = task.get("meta") or {}

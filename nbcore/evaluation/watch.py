@@ -29,6 +29,7 @@ from nbcore.grading.grader import RustGrader
 from nbcore.grading.verdicts import Ungraded
 from nbcore.phases import evaluate
 from nbcore.runs import checkpoints, commit, layout, lease
+from nbcore.tasks import checking
 from nbcore.training import asking, load
 from nbcore.view import curve
 
@@ -78,7 +79,7 @@ def watch(
         while True:
             ended = run.finished  # looked at before its checkpoints: what it leaves last is not missed
             for point in pending(run, config, failed):
-                asker = asker or _Asker(run, config)
+                asker = asker or _Asker(run, config, say)
                 _evaluate(asker, run, point, folder, failed, say)
             if once or ended:
                 break
@@ -131,10 +132,29 @@ def pending(run: runs.Run, config: configs.Phase, failed: dict[str, list[str]]) 
 class _Asker:
     """The tasks and the grader of a watch, made when the first checkpoint is there."""
 
-    def __init__(self, run: runs.Run, config: configs.Phase):
+    def __init__(self, run: runs.Run, config: configs.Phase, say: Callable[[str], None]):
         self.config, self.form = config, asking.form(run)
         self.drawn = asked.drawn(config, self.form)
         self.grader = RustGrader(config.jobs, allow_degraded=config.sandbox.allow_degraded)
+        self.broken = self._tried(say)
+
+    def _tried(self, say: Callable[[str], None]) -> dict[str, dict[str, str]]:
+        """Part -> its tasks that no answer could pass, set aside, as an evaluation does. Raises ValueError where the
+        source of the held-out tasks has such, or where none of a set is left."""
+        own = self.drawn.tasks.get("heldout", [])
+        if own and self.config.source != "katas":
+            say(f"trying the tests of {len(own)} tasks from {self.config.source}")
+            checking.refuse_failing(own, self.config.source, self.grader.grade)
+        found = {}
+        for part, tasks in self.drawn.tasks.items():
+            if asked.is_tried(self.drawn.parts[part]):
+                say(f"trying the tests of {len(tasks)} tasks of {part}")
+                broken = checking.failing(tasks, self.grader.grade)
+                self.drawn.tasks[part] = asked.sound(part, tasks, broken)
+                if broken:
+                    found[part] = broken
+                    say(f"{part}: {len(broken)} set aside, whose tests can tell no right answer: {', '.join(broken)}")
+        return found
 
     def measure(self, run: runs.Run, point: Point) -> tuple[list[dict], dict[str, Any]]:
         """(samples, part -> what was measured) of one point."""
@@ -146,7 +166,7 @@ class _Asker:
                 model, tokenizer, tasks, how, self.config, self.grader, _quiet, f" ({part})"
             )
             samples += [{**row, "split": part, "sample": n % how["samples"]} for n, row in enumerate(answers)]
-            measured[part] = numbers
+            measured[part] = {**numbers, **({"broken_tests": len(self.broken[part])} if part in self.broken else {})}
         for name in self.config.harness.tasks if self.config.harness else ():
             result = harness.measure(model, tokenizer, name, self.config.harness, self.config.seed)
             own = harness.rows(result, name)

@@ -23,7 +23,8 @@ from nbcore import runs
 from nbcore.core.suggest import did_you_mean
 from nbcore.runs import choice, commit, data_runs, layout
 
-ALIASES = ("latest", "candidate", "blessed", "released")
+LATEST = "latest"  # to which every decision moves, so that its moves name them all
+ALIASES = (LATEST, "candidate", "blessed", "released")
 OPENING = ("PASS", "RUBBER_STAMP")  # verdicts that open the next phase
 
 Record = dict[str, Any]
@@ -38,7 +39,7 @@ def write(store: Path, facts: Mapping[str, Any]) -> Record:
     path.parent.mkdir(parents=True, exist_ok=True)
     commit.write_durably(path, _text(record))
     path.chmod(0o444)
-    moved = ["latest"]
+    moved = [LATEST]
     moved += ["candidate"] if record["verdict"] != "FAIL" else []
     moved += ["blessed"] if opens(record) else []
     for alias in moved:
@@ -80,7 +81,8 @@ def by_hash(store: Path, sha256: str) -> Record:
     """The record with this hash. Raises FileNotFoundError, or ValueError where it is damaged."""
     paths = layout.blessings(store, digest=sha256)
     if not paths:
-        raise FileNotFoundError(f"blessing: {sha256[:12]} is not in {store / layout.BLESSINGS}")
+        where = store / layout.BLESSINGS
+        raise FileNotFoundError(f"blessing: {sha256[:12]} is not in {where}; restore it, or gate its run anew")
     return read(paths[0])
 
 
@@ -106,6 +108,29 @@ def was_withdrawn(run: runs.Run) -> bool:
 def opens(record: Record | None) -> bool:
     """Whether the next phase may start from the run of this record."""
     return record is not None and (record["verdict"] in OPENING or record["waiver"] is not None)
+
+
+def lost(run: runs.Run) -> list[str]:
+    """What is gone of the decisions on a run, in words, as far as what is still here tells: its newest, one that an
+    alias points to, or the aliases themselves. An older one that a newer decision replaced is not missed."""
+    anew = f"restore it, or `python -m nbcore gate {run.id}` judges the run anew"
+    if not (run.store / layout.BLESSINGS / layout.ALIASES).is_file():
+        words = f"{layout.ALIASES}: is not here, so nothing tells what was decided, or withdrawn by a rollback; {anew}"
+        return [words] if layout.blessings(run.store) else []
+    known = aliases(run.store)
+    moves = [each for each in known["moves"] if each["alias"] == LATEST and each["why"].endswith(f" of {run.id}")]
+    made = {each["to"]: each["why"].partition(" ")[0] for each in moves}  # its verdict
+    pointing = {sha256: alias for alias, sha256 in known["aliases"].get(run.phase, {}).items() if sha256 in made}
+    missed = [sha256 for sha256 in made if sha256 in pointing or sha256 == moves[-1]["to"]]
+    return [
+        f"{made[sha256]} {sha256[:12]} is not here{_pointed(run.phase, pointing.get(sha256))}; {anew}"
+        for sha256 in missed
+        if not layout.blessings(run.store, run.id, sha256)
+    ]
+
+
+def _pointed(phase: str, alias: str | None) -> str:
+    return f", and {phase}@{alias} points to it" if alias else ""
 
 
 def require_blessed(run: runs.Run) -> Record:

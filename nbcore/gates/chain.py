@@ -149,11 +149,13 @@ def _decision(run: runs.Run) -> list[Link]:
             links.append(Link("blessing", run.id, BROKEN, str(error)))
             sound = False
     try:
+        lost = blessings.lost(run)
         record = blessings.current(run) if sound else None
     except (OSError, ValueError) as error:
         return [*links, Link("blessing", run.id, BROKEN, str(error))]
+    links += [Link("blessing", run.id, ABSENT, words) for words in lost]
     if record is None:
-        if sound:
+        if not links:
             links.append(Link("blessing", run.id, NONE, "no gate's decision on it as it is now is in force"))
         measured = evaluations(run)[-1:]
         return links + [link for each in measured for link in files_of(each)]
@@ -162,7 +164,7 @@ def _decision(run: runs.Run) -> list[Link]:
         try:
             blessings.by_hash(run.store, parent)
         except (OSError, ValueError) as error:
-            state, words = BROKEN, f"the parent's: {error}"
+            state, words = ABSENT if isinstance(error, OSError) else BROKEN, f"the parent's: {error}"
     links.append(Link("blessing", run.id, state, words + (", waived" if record["waiver"] else "")))
     notebook, blessed = run.path / layout.NOTEBOOK, record["chain"].get("notebook")
     if blessed and not (notebook.is_file() and commit.sha256(notebook) == blessed):

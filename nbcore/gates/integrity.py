@@ -115,7 +115,7 @@ def _adapter_loaded(subject: Subject) -> tuple[str, str]:
         return INVESTIGATE, f"not tried: {error}"
     try:
         difference = adapter_effect.largest_difference(subject.run)
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError) as error:
         words = " ".join(str(error).split())[:200]
         if memory.is_lacking(error):
             return INVESTIGATE, f"not tried for want of memory: {words}"
@@ -134,7 +134,7 @@ def _tokenizer_unchanged(subject: Subject) -> tuple[str, str]:
         others = [each for each in (*list(choice.lineage(subject.run))[1:], subject.evaluation) if each]
         records = [(each.id, _tokenizer_files(each)) for each in others]
     except (OSError, ValueError) as error:
-        return FAIL, f"{error}"
+        return FAIL, f"of {subject.run.id} or what it stands on, {error}"
     now = {path: inputs.located(path) for path in recorded}
     for path, (name, sha256) in recorded.items():
         if now[path] is None:
@@ -162,7 +162,8 @@ def _tokenizer_files(run: runs.Run) -> dict[str, tuple[str, str]]:
 
 
 def _hashes_verified(subject: Subject) -> tuple[str, str]:
-    links = chain.verify_chain(subject.run)
+    replaced = ("blessing", subject.run.id, chain.ABSENT)  # else a decision that is gone could not be made anew
+    links = [link for link in chain.verify_chain(subject.run) if link[:3] != replaced]
     for evaluation in (subject.evaluation, subject.baseline):
         links += chain.files_of(evaluation) if evaluation else []
     bad = chain.broken(links)

@@ -99,8 +99,9 @@ def run_tasks(run: runs.Run) -> dict:
         how, tasks, extra = rows["parts"][part], rows["tasks"][part], {}
         if how["kind"] == "repairs":
             how = {**how, "date": load.date_of(run)}
-        if "set_sha256" in how and how["kind"] == "tasks":
-            tasks, extra = _sound(run, part, tasks, how, grader)
+        if asked.is_tried(how):
+            broken = _broken(run, part, tasks, how, grader)
+            tasks, extra = asked.sound(part, tasks, broken), {"broken_tests": len(broken)} if broken else {}
         answers, measured = asked.measure(model, tokenizer, tasks, how, config, grader, doing, f" ({part})")
         run.sample(*({**row, "split": part, "sample": n % how["samples"]} for n, row in enumerate(answers)))
         run.log(**{part: {**measured, **extra, "seconds": time.monotonic() - began}})
@@ -110,25 +111,15 @@ def run_tasks(run: runs.Run) -> dict:
     return results(run)
 
 
-def _sound(run: runs.Run, part: str, tasks: list, how: dict, grader: Any) -> tuple[list, dict[str, Any]]:
-    """The tasks of a set whose tests tell right from wrong here, and how many do not; tried once in a run.
-
-    A public benchmark has some whose own reference fails: nobody could pass them, so they are set aside and counted.
-    """
-    if how["source"] == "katas":
-        return tasks, {}
+def _broken(run: runs.Run, part: str, tasks: list, how: dict, grader: Any) -> dict[str, str]:
+    """The tasks of a set whose tests cannot tell right from wrong here, and why; tried once in a run."""
     known = [row for row in run.events("taskset_checked") if row["sha256"] == how["sha256"]]
     if known:
-        broken = known[-1]["broken"]
-    else:
-        print(f"{run.id}: trying the tests of {len(tasks)} tasks of {part}", flush=True)
-        broken = checking.failing(tasks, grader.grade)
-        run.event("taskset_checked", taskset=part, sha256=how["sha256"], broken=broken)
-    sound = [task for task in tasks if task["id"] not in broken]
-    if not sound:
-        first = next(iter(broken.items()))
-        raise ValueError(f"tasksets: {part}: no task's tests can tell a right answer ({first[0]!r}: {first[1]})")
-    return sound, ({"broken_tests": len(broken)} if broken else {})
+        return known[-1]["broken"]
+    print(f"{run.id}: trying the tests of {len(tasks)} tasks of {part}", flush=True)
+    broken = checking.failing(tasks, grader.grade)
+    run.event("taskset_checked", taskset=part, sha256=how["sha256"], broken=broken)
+    return broken
 
 
 def results(run: runs.Run) -> dict:

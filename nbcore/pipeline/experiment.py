@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from nbcore import config as configs
 from nbcore import runs
+from nbcore.config import tasksets
 from nbcore.config.experiment import Arm, Experiment
 from nbcore.core import plain_yaml
 from nbcore.core.environment import REPO
@@ -67,6 +68,7 @@ def cells(experiment: Experiment, stage: str = FULL) -> list[Cell]:
             seeded = [f"{name}.seed={seed + (arm.other_seeds or 0)}" for name in experiment.seeded]
             pipeline = _laid(experiment, path, arm, [*small, *seeded])
             configs_ = [configs.digest(each.load()) for each in pipeline.stages]
+            _check_taskset(experiment, arm, pipeline.stages[-1].load())
             control = control or configs_
             if arm is not experiment.control and configs_ == control:
                 raise ValueError(
@@ -178,6 +180,19 @@ def _check_stages(experiment: Experiment, pipeline: Pipeline) -> None:
     last = next(stage for stage in reversed(pipeline.stages) if stage.id in experiment.stages)
     if not configs.TABLE[last.phase].measures:
         raise ValueError(f"stages: the last one, {last.id}, measures nothing; add the evaluation of what it leaves")
+
+
+def _check_taskset(experiment: Experiment, arm: Arm, evaluation: configs.Phase) -> None:
+    """Told before anything is trained: else the last of all runs would measure what nobody asked for."""
+    asked = ["heldout"] if evaluation.heldout else []
+    asked += ["unseen_family"] if evaluation.unseen and evaluation.source == "katas" else []
+    asked += [each.name for each in map(tasksets.resolve, evaluation.tasksets) if each.kind != tasksets.REFUSALS]
+    if experiment.taskset not in asked:
+        meant = did_you_mean(experiment.taskset, asked)
+        raise ValueError(
+            f"taskset: {experiment.taskset!r} is no set of tasks that arm {arm.name} is asked{meant}; there are "
+            f"{', '.join(asked)}"
+        )
 
 
 def _settings(given: Mapping[str, Any]) -> list[str]:

@@ -38,8 +38,8 @@ def store(where: Path) -> list[Stamp]:
 
 def _evaluation(run: runs.Run) -> Iterator[Stamp]:
     """The rates, pass@k and perplexity of an evaluation, from its answers and documents."""
-    if damage := run.damage():
-        yield Stamp(UNSUPPORTED, run.id, "all", f"damaged: {damage[0]}", "")
+    if damage := run.damage():  # what stands there is not what was measured, whichever number of it was changed
+        yield Stamp(DIFFERS, run.id, "all", f"damaged: {damage[0]}", "")
         return
     samples, general = run.samples(), harness.kept(run)
     for name, part in run.info["metrics"].items():
@@ -135,6 +135,10 @@ def _blessing(where: Path, path: Path) -> Iterator[Stamp]:
     """The numbers that a decision rests on, judged again from the evaluations that it names."""
     try:
         record = blessings.read(path)
+    except ValueError as error:
+        yield Stamp(DIFFERS, path.name, "all", str(error), "")
+        return
+    try:
         sides = [runs.Run(where / record[side]["id"]) if record[side] else None for side in ("evaluation", "baseline")]
         if any(side and side.damage() for side in sides):
             raise ValueError("an evaluation that it rests on is damaged")

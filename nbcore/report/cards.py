@@ -25,8 +25,9 @@ HOUR = 3600.0  # seconds
 def card(run: runs.Run, why: str | None = None) -> str:
     """The card of a finished run in Markdown: of an evaluation what was measured, of any other what it is and what is
     known of it. `why`: why it is passed on although its licences conflict. Raises ValueError where it is damaged."""
-    if damage := run.damage():
-        raise ValueError(f"RUN: {run.id} is damaged: {damage[0]}; a card speaks of what can be verified alone")
+    for each in (run, *chain.evaluations(run)[-1:]):
+        if damage := each.damage():
+            raise ValueError(f"RUN: {each.id} is damaged: {damage[0]}; a card speaks of what can be verified alone")
     entry = configs.TABLE[run.phase]
     if entry.makes_data:
         own = run.path / entry.leaves / CARD

@@ -58,7 +58,7 @@ class Stamp(NamedTuple):
 
     def line(self) -> str:
         """For people."""
-        again = f", recomputed {self.now}" if self.state == DIFFERS else ""
+        again = f", recomputed {self.now}" if self.state == DIFFERS and self.now else ""
         return f"{self.state:<11} {self.where}  {self.number}{again}  ({self.artefact})"
 
 

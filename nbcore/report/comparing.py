@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nbcore import config, runs, view
+from nbcore.config import tasksets
 from nbcore.report import chains
 from nbcore.view import figures
 from nbcore.view.comparison import Row
@@ -17,11 +18,14 @@ if TYPE_CHECKING:
 
 NAMED = 4  # settings that an error names
 ALPHA = 0.05  # above which the exact p-value shows no difference
+# Fields of an evaluation that choose what is asked, and their values where nothing of theirs is.
+CHOOSING = {"heldout": 0, "unseen": 0, "harness": None, "perplexity_documents": 0}
 BASE = "base"  # names the base model that the other run was trained on
 
 
-def evaluations(store: str | Path, first: str, second: str) -> tuple[runs.Run, runs.Run]:
-    """The two evaluations to compare: those named, or of the models named the newest that were made on equal terms.
+def evaluations(store: str | Path, first: str, second: str, on: str | None = None) -> tuple[runs.Run, runs.Run]:
+    """The two evaluations to compare: those named, or of the models named the newest that were made on equal terms, on
+    held-out tasks where there are such, and on the set of tasks `on` where one is asked for.
 
     A name is an id, its beginning or end, a path or a phase; `first` may be "base". Raises ValueError where a model has
     no evaluation, or where the two have none with equal settings.
@@ -29,11 +33,8 @@ def evaluations(store: str | Path, first: str, second: str) -> tuple[runs.Run, r
     named = [None if name == BASE else runs.find(store, name, field="RUN") for name in (first, second)]
     if named[1] is None:
         raise ValueError("RUN_B: 'base' is what others are compared with; name it first, and a run second")
-    made = [
-        run
-        for run in runs.listing(store)
-        if config.TABLE[run.phase].measures and run.finished and chains.is_comparable(run)
-    ]
+    made = [run for run in runs.listing(store) if config.TABLE[run.phase].measures and run.finished]
+    made = [run for run in made if not run.damage() and _sets(run)]
     base = named[1].info["base"]
     sides = []
     for run, name in zip(named, (first, second), strict=True):
@@ -45,15 +46,20 @@ def evaluations(store: str | Path, first: str, second: str) -> tuple[runs.Run, r
             side = [each for each in made if chains.is_of(each, run)]
         if not side:
             raise ValueError(
-                f"RUN: {name} ({run.id if run else base}) has no evaluation that measured pass@1 on held-out tasks; "
+                f"RUN: {name} ({run.id if run else base}) has no undamaged evaluation of a set of tasks; "
                 "run notebooks/07_evaluate.ipynb on it"
             )
         sides.append(side)
-    for before in reversed(sides[0]):
-        for after in reversed(sides[1]):
-            if chains.question(before) == chains.question(after):
-                return before, after
+    pairs = [(before, after) for before in reversed(sides[0]) for after in reversed(sides[1])]
+    equal = [pair for pair in pairs if _on_equal_terms(*pair)]
+    if equal:
+        return max(equal, key=lambda pair: _worth(*pair, on))  # of equals the first, which is the newest
     before, after = sides[0][-1], sides[1][-1]
+    if not _sets(before) & _sets(after):
+        raise ValueError(
+            f"RUN: {before.id} and {after.id} share no set of tasks: {', '.join(sorted(_sets(before)))} and "
+            f"{', '.join(sorted(_sets(after)))}; run notebooks/07_evaluate.ipynb on both with one config"
+        )
     differ = _differences(before, after)
     fields = ", ".join(f"{name} ({first} and {second})" for name, first, second in differ[:NAMED])
     wanted = "{" + ", ".join(f'"{name}": {second!r}' for name, _, second in differ[:NAMED]) + "}"
@@ -62,6 +68,40 @@ def evaluations(store: str | Path, first: str, second: str) -> tuple[runs.Run, r
         "draws a difference says nothing of the models. Evaluate the first again as the second was: "
         f"notebooks/07_evaluate.ipynb with overrides = {wanted}, and its run as parent"
     )
+
+
+def _sets(evaluation: runs.Run) -> set[str]:
+    """The sets of tasks that an evaluation measured."""
+    measured = evaluation.info["metrics"].items()
+    return {name for name, numbers in measured if isinstance(numbers, Mapping) and name != "perplexity"}
+
+
+def _on_equal_terms(before: runs.Run, after: runs.Run) -> bool:
+    """Whether two evaluations share sets of tasks and asked each of those in the same way. A set that only one of them
+    asked is no difference: it is not compared."""
+    one, other = before.config, after.config
+    shared = _sets(before) & _sets(after)
+    if not shared:
+        return False
+    for field, nothing in CHOOSING.items():
+        mine, theirs = getattr(one, field), getattr(other, field)
+        if mine != theirs and nothing not in (mine, theirs):
+            return False
+    lone = [each for each in one.tasksets if each not in other.tasksets]
+    lone += [each for each in other.tasksets if each not in one.tasksets]
+    try:
+        if shared & {tasksets.resolve(each).name for each in lone}:
+            return False  # another set under the same name
+    except (OSError, ValueError):
+        return False  # its file is gone, and its name with it
+    same = {"name": "any", "tasksets": [], **CHOOSING}
+    return len({config.digest(each.model_copy(update=same)) for each in (one, other)}) == 1
+
+
+def _worth(before: runs.Run, after: runs.Run, on: str | None) -> tuple[bool, bool, bool]:
+    """Sort key for two evaluations on equal terms: with the set that is asked for, held-out tasks, one config."""
+    shared = _sets(before) & _sets(after)
+    return on in shared, "heldout" in shared, chains.question(before) == chains.question(after)
 
 
 def _differences(before: runs.Run, after: runs.Run) -> list[tuple[str, object, object]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from nbcore import stats
@@ -10,6 +11,7 @@ from nbcore.view.html import Html, aligned, grid
 
 MEASURES = {"passed": "pass@1", "compiles": "compile rate"}
 GENERAL = {name: name for name in ACCURACIES}  # of the tasks of lm-evaluation-harness, which have no verdicts
+REFUSED, HARMLESS = "refused", "harmless"  # of prompts that may be refused; which ones should not be
 
 
 class Row(NamedTuple):
@@ -49,10 +51,11 @@ def compared(before: Any, after: Any, taskset: str | None = None) -> list[Row]:
     shared = [name for name in mine if name in theirs]
     if taskset is not None and taskset not in shared:
         raise ValueError(f"--on: no task set {taskset!r} in both evaluations; there are {', '.join(shared)}")
+    if not shared:
+        raise ValueError("compare: the two evaluations share no set of tasks; evaluate both with one config")
     rows = []
     for name in [taskset] if taskset else shared:
-        for key, measure in (MEASURES | GENERAL).items():
-            first, second = outcomes(before, name, key), outcomes(after, name, key)
+        for measure, first, second in _measured(before, after, name, families):
             if not first and not second:
                 continue  # a measure of other sets
             change = stats.compare(first, second, families=families)
@@ -63,6 +66,16 @@ def compared(before: Any, after: Any, taskset: str | None = None) -> list[Row]:
             smallest = stats.minimum_detectable_effect(len(ids), discordance)
             rows.append(Row(name, measure, *rates, change, chance, smallest))
     return rows
+
+
+def _measured(before: Any, after: Any, name: str, families: dict[str, str]) -> Iterator[tuple[str, dict, dict]]:
+    """(measure, outcomes before, outcomes after) of each measure on a set of tasks; empty where the set has it not."""
+    for key, measure in (MEASURES | GENERAL).items():
+        yield measure, outcomes(before, name, key), outcomes(after, name, key)
+    refused = [outcomes(side, name, REFUSED) for side in (before, after)]
+    for measure, wanted in (("refusal rate", False), ("over-refusal rate", True)):
+        parts = [{id_: side[id_] for id_ in side if (families.get(id_) == HARMLESS) is wanted} for side in refused]
+        yield measure, *parts
 
 
 def compare(before: Any, after: Any, taskset: str | None = None) -> Html:
@@ -99,4 +112,6 @@ def p_value(p: float) -> str:
 
 def _sets(evaluation: Any) -> list[str]:
     """The sets of tasks that an evaluate run answered, in its own order."""
-    return list(dict.fromkeys(row["split"] for row in evaluation.samples() if {"verdict", *GENERAL} & row.keys()))
+    return list(
+        dict.fromkeys(row["split"] for row in evaluation.samples() if {"verdict", *GENERAL, REFUSED} & row.keys())
+    )

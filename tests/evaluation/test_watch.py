@@ -16,6 +16,7 @@ from nbcore.core import lines
 from nbcore.evaluation import harness, watch
 from nbcore.phases import lang_adapter
 from nbcore.runs import checkpoints, layout, lease
+from nbcore.tasks import katas
 from tests.phases.short_runs import short
 
 FEW = {"heldout": 2, "unseen": 0, "perplexity_documents": 0, "generation.max_new_tokens": 8, "generation.batch_size": 2}
@@ -88,6 +89,28 @@ def test_each_checkpoint_is_evaluated_once_and_a_bad_one_is_told(store):
     lang_adapter.finish(run)
     watch.watch(run, 1, False, few(), said.append)  # ends by itself, since the run has finished
     assert lines.read(folder / layout.CURVE)[-1]["checkpoint"] == "final" and runs.run.get(store, run.id).verify() == []
+
+
+@pytest.mark.slow
+def test_tasks_that_no_answer_can_pass_are_set_aside_before_anything_is_asked(store, tmp_path):
+    """An evaluation set them aside and the watch did not, so that a checkpoint scored less in the curve than after."""
+    task = {**katas.load("validation")[0], "id": "good"}
+    wrong = {**task, "id": "wrong", "solution": "todo!()"}
+    lines.append(tmp_path / "mine.jsonl", task, wrong)
+    run = runs.open(short("lang_adapter"), store)
+    lang_adapter.train(run)
+    sets = {"heldout": 0, "tasksets": [{"name": "mine", "source": str(tmp_path / "mine.jsonl")}]}
+    said = []
+    assert watch.watch(run, 1, True, configs.load(few(), sets), said.append) == []
+    told = [words for words in said if "set aside" in words]
+    assert told == ["mine: 1 set aside, whose tests can tell no right answer: wrong"], "once, not for each checkpoint"
+    folder = layout.watch_folder(run.path)
+    assert [(row["mine"]["n"], row["mine"]["broken_tests"]) for row in lines.read(folder / layout.CURVE)] == [
+        (1, 1)
+    ] * 2
+    assert {row["id"] for row in lines.read(folder / layout.SAMPLES)} == {"good"}
+    with pytest.raises(ValueError, match=r"1 tasks whose tests cannot tell a right answer \('wrong'"):
+        watch.watch(run, 1, True, configs.load(few(), {"source": str(tmp_path / "mine.jsonl")}), said.append)
 
 
 @pytest.mark.slow

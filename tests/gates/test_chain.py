@@ -128,6 +128,56 @@ def test_a_parents_blessing_that_is_gone_breaks_the_childs(whole, tmp_path):
         shutil.move(tmp_path / "aside", folder / "store/blessings/lang_adapter")
 
 
+@pytest.mark.parametrize("gone", ["blessings/sft", "blessings/lang_adapter", "blessings/aliases.json"])
+def test_a_decision_that_was_deleted_is_a_broken_link(whole, tmp_path, capsys, gone):
+    """Only what stood in a file was verified: with its blessing deleted, or the aliases, the chain was "all whole"."""
+    folder, sft = whole
+    shutil.move(folder / "store" / gone, tmp_path / "aside")
+    try:
+        assert main(["chain", sft.id, "--store", str(folder / "store")]) == 1
+    finally:
+        shutil.move(tmp_path / "aside", folder / "store" / gone)
+    out, err = capsys.readouterr()
+    of = sft.parent if gone.endswith("adapter") else sft
+    assert f"absent  blessing           {of.id}" in out and err.count("\n") == 1
+    assert "error: the chain is broken at the blessing of " in err and "judges the run anew" in " ".join(out.split())
+
+
+def test_a_newest_decision_that_was_deleted_leaves_no_older_one_in_its_place(store):
+    """With the FAIL taken away, the chain showed the PASS of before as the run's decision, and was whole."""
+    _, sft = made.chain(store)
+    gate = {"phase": "sft", "integrity": ["weights_finite"]}
+    for least in (0.1, 0.9):
+        gates.decide(sft, gates.load({**gate, "checks": [{"metric": "pass@1", "value": {"min": least}}]}))
+    failed = gates.current(sft)
+    path = layout.blessing(store, sft.id, failed["self"])
+    path.unlink()
+    (bad,) = gates.broken(gates.verify_chain(sft))
+    assert (bad.kind, bad.state) == ("blessing", "absent")
+    assert bad.what.startswith(f"FAIL {failed['self'][:12]} is not here, and sft@latest points to it; restore it, or")
+    gates.decide(sft, gates.load({**gate, "checks": [{"metric": "pass@1", "value": {"min": 0.1}}]}))
+    assert gates.broken(gates.verify_chain(sft)) == [], "the remedy is one"
+
+
+def test_decisions_that_were_deleted_can_be_made_anew(store):
+    """The gate verifies the chain too: what it misses there is what it is about to write."""
+    first, sft = made.chain(store)
+    integrity = {"integrity": ["weights_finite", "hashes_verified"]}
+    plain = {"phase": "lang_adapter", "checks": [{"metric": "pass@1", "value": {"min": 0.1}}], **integrity}
+    judged = ((first, gates.load(plain)), (sft, gates.load({**made.GATE, **integrity})))
+    for run, gate in judged:
+        gates.decide(run, gate)
+    for path in layout.blessings(store):
+        path.unlink()
+    assert {link.of for link in gates.broken(gates.verify_chain(sft))} == {first.id, sft.id}
+    assert [gates.decide(run, gate)[1]["verdict"] for run, gate in judged] == ["RUBBER_STAMP", "PASS"]
+    assert gates.broken(gates.verify_chain(sft)) == []
+    layout.blessing(store, first.id, gates.current(first)["self"]).unlink()
+    for run, gate in judged:
+        assert gates.opens(gates.decide(run, gate)[1])
+    assert gates.broken(gates.verify_chain(sft)) == []
+
+
 def test_the_command_names_the_broken_link(whole, capsys):
     folder, sft = whole
     arguments = ["--store", str(folder / "store")]

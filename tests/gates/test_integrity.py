@@ -330,3 +330,10 @@ def test_what_a_check_finds_is_in_the_record(store, tmp_path):
     _, record = gates.decide(sft, gates.load(made.GATE))
     assert record["integrity"]["sandbox_not_degraded"]["verdict"] == "FAIL"
     assert json.dumps(record)
+
+
+def test_an_adapter_whose_config_says_nothing_does_not_load(store):
+    """The gate ended in a traceback, and recorded no decision."""
+    _, sft = made.chain(store)
+    found, decision = findings(sft, integrity=["adapter_loaded"])
+    assert only("adapter_loaded", found) and "adapter_loaded: does not load" in decision.why

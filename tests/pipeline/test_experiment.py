@@ -112,6 +112,8 @@ def test_the_shipped_experiments_load_and_their_arms_differ(path):
         ({"seeds": [0, 0]}, ["twice"]),
         ({"first": {"seeds": 5}}, ["first.seeds is 5"]),
         ({"margin": 0}, ["margin"]),
+        ({"taskset": "held_out"}, ["taskset: 'held_out'", "arm plain", "did you mean 'heldout'"]),
+        ({"set": {"sft_eval.unseen": 0}, "taskset": "unseen_family"}, ["taskset", "there are heldout"]),
         ({"question": ...}, ["'question' is missing"]),
         ({"arms": ...}, ["has no arms"]),
     ],

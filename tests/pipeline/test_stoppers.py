@@ -178,6 +178,9 @@ def test_an_sft_that_was_really_trained_on_shuffled_answers_is_stopped(store, tm
     page = (store / "report.html").read_text()
     assert "Stopped by a gate" in page and "is below what is asked" in page
     assert not runs.listing(store, "ipo")
-    assert {each.verdict for each in gates.judge(sft, gates.of_phase("sft")).findings} == {"PASS"}, (
-        "else it proves less"
-    )
+    assert main(["gate", sft.id, "--store", str(store)]) == 1
+    out, err = capsys.readouterr()
+    assert "FAIL" in out and err.startswith("error: FAIL: pass@1 on heldout: ") and err.count("\n") == 1, err
+    record = gates.current(sft)
+    assert record["metrics"][0]["metric"] == "pass@1" and record["metrics"][0]["n"] >= 300, "tasks in pairs"
+    assert {each["verdict"] for each in record["integrity"].values()} == {"PASS"}, "else it proves less"

@@ -127,7 +127,28 @@ def test_several_samples_and_decisions_of_gates_are_recomputed(store, capsys):
     damaged = runs.listing(store, "evaluate")[0]
     (damaged.path / layout.SAMPLES).write_text("{}\n")
     states = {each.where: each.state for each in audit.store(store)}
-    assert states[damaged.id] == "unsupported" and "unsupported" in {each.state for each in audit.store(store)}
+    assert states[damaged.id] == "differs" and "unsupported" in {each.state for each in audit.store(store)}
+
+
+@pytest.mark.parametrize("what", ["evaluate/*/samples.jsonl", "evaluate/*/run.json", "blessings/sft/*.json"])
+def test_a_record_that_was_changed_by_hand_differs(store, capsys, what):
+    """It was unsupported, as a number without a record is, and the command's exit code was that of a good store."""
+    _, sft = made.chain(store)
+    gates.decide(sft, gates.load({**made.GATE, "integrity": ["weights_finite"]}))
+    path = sorted(store.glob(what))[-1]
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes().replace(b"0.7" if path.name != layout.SAMPLES else b"true", b"0.9", 1))
+    of = {each.where: each for each in audit.store(store)}[
+        path.name if "blessings" in what else f"evaluate/{path.parent.name}"
+    ]
+    assert of.state == "differs" and "recomputed" not in of.line()
+    assert main(["audit", str(store)]) == 1 and capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_folder_with_nothing_to_audit_is_told(store, capsys):
+    """0 verified and 0 differ, with exit code 0, after a typing error in the folder's name."""
+    assert main(["audit", str(store)]) == 2
+    assert "holds no finished evaluation" in capsys.readouterr().err
 
 
 def test_what_cannot_be_audited_is_2(tmp_path, capsys):

@@ -63,6 +63,15 @@ def test_a_damaged_run_gets_no_card(store):
         cards.card(sft)
 
 
+def test_a_run_whose_evaluation_is_damaged_gets_no_card_either(store):
+    """Its results were printed as if they had been verified."""
+    _, sft = made.chain(store)
+    evaluation = runs.listing(store, "evaluate")[-1]
+    (evaluation.path / layout.SAMPLES).write_text("{}\n")
+    with pytest.raises(ValueError, match=rf"RUN: {evaluation.id} is damaged"):
+        cards.card(sft)
+
+
 def test_a_card_says_what_the_tests_are_worth(store):
     """A rate of passes is worth what the tests are; where nobody measured that, the card says so."""
     made.chain(store)

@@ -4,8 +4,10 @@ import json
 
 import pytest
 
-from nbcore import config, runs, view
+from nbcore import config, runs, stats, view
 from nbcore.cli.main import main
+from nbcore.core import lines
+from nbcore.evaluation import refusals
 from nbcore.report import comparing
 from tests import fake_store
 from tests.gates import made
@@ -101,6 +103,94 @@ def test_evaluations_with_other_settings_are_not_compared(tmp_path):
     lone.finish({"loss": 1.0}, base="seedling", data_hash="0" * 64)
     with pytest.raises(ValueError, match="07_evaluate"):
         comparing.evaluations(store, adapter.id, lone.id)
+
+
+def asked(store, run, outcome, *sets, n=40, **values):
+    """A finished evaluation of `run` that was asked these named sets of tasks, and no held-out tasks unless told so."""
+    tasksets = [{"name": name, "source": "katas", "split": "train"} for name in sets]
+    values = {"heldout": 0, "unseen": 0, **values, "tasksets": tasksets}
+    evaluation = runs.open(config.load({"phase": "evaluate", "name": "sets", **values}), store, run)
+    rates = {}
+    for name in [*sets, *(["heldout"] if values["heldout"] else [])]:
+        rows = [{"id": f"{name} {number}", "family": f"f{number % 20}", "split": name} for number in range(n)]
+        for number, row in enumerate(rows):
+            row |= {"verdict": outcome(number), "passed": outcome(number) == "pass", "compiles": True}
+        lines.append(evaluation.path / "samples.jsonl", *rows)
+        rates[name] = {"n": n, "pass@1": stats.wilson(sum(row["passed"] for row in rows), n)._asdict()}
+    return evaluation.finish(rates, base="seedling", data_hash="e" * 64)
+
+
+@pytest.fixture
+def pair(tmp_path):
+    first = made.trained(tmp_path, "lang_adapter")
+    return tmp_path, first, made.trained(tmp_path, "sft", first)
+
+
+def test_evaluations_of_named_sets_alone_are_compared_on_each(pair, capsys):
+    """They were refused as no evaluation at all, because they had no held-out tasks."""
+    store, first, second = pair
+    for run, outcome in ((first, made.worse), (second, made.better)):
+        asked(store, run, outcome, "mine", "yours")
+    assert main(["compare", "lang_adapter", "sft", "--store", str(store)]) == 0
+    said = capsys.readouterr().out
+    assert "mine, n = 40" in said and "yours, n = 40" in said and "B is better: pass@1 on mine +30.0 pp" in said
+    assert main(["compare", "lang_adapter", "sft", "--on", "yours", "--store", str(store)]) == 0
+    said = capsys.readouterr().out
+    assert "mine" not in said and "B is better: pass@1 on yours" in said
+    assert main(["compare", "lang_adapter", "sft", "--on", "ours", "--store", str(store)]) == 2
+    assert "--on: no task set 'ours' in both evaluations; there are mine, yours" in capsys.readouterr().err
+
+
+def test_what_only_one_of_them_was_asked_is_left_out(pair, capsys):
+    store, first, second = pair
+    asked(store, first, made.worse, "mine", "yours")
+    asked(store, second, made.better, "mine", "others", heldout=40)
+    before, after = comparing.evaluations(store, "lang_adapter", "sft")
+    assert {row.taskset for row in view.compared(before, after)} == {"mine"}
+    asked(store, second, made.better, "mine", seed=3)
+    assert comparing.evaluations(store, "lang_adapter", "sft")[1] == after, "another seed asks in another way"
+    lone = asked(store, second, made.better, "others")
+    assert main(["compare", "lang_adapter", lone.id, "--store", str(store)]) == 2
+    assert "share no set of tasks: mine, yours and others" in capsys.readouterr().err
+
+
+def test_another_set_under_the_same_name_is_not_compared(pair):
+    store, first, second = pair
+    asked(store, first, made.worse, "mine")
+    values = {"heldout": 0, "unseen": 0, "tasksets": [{"name": "mine", "source": "katas", "split": "heldout"}]}
+    other = runs.open(config.load({"phase": "evaluate", "name": "sets", **values}), store, second)
+    lines.append(other.path / "samples.jsonl", {"id": "mine 0", "split": "mine", "verdict": "pass", "passed": True})
+    other.finish({"mine": {"n": 1}}, base="seedling", data_hash="e" * 64)
+    with pytest.raises(ValueError, match=r"different settings: tasksets"):
+        comparing.evaluations(store, "lang_adapter", "sft")
+
+
+def test_the_set_that_is_asked_for_chooses_the_evaluation(pair):
+    """Without one, held-out tasks come first, as in the report, though another evaluation is newer."""
+    store, first, second = pair
+    held, named = (
+        [asked(store, run, made.better, *sets, **values) for run in (first, second)]
+        for sets, values in (((), {"heldout": 40}), (("mine",), {}))
+    )
+    assert list(comparing.evaluations(store, "lang_adapter", "sft")) == held
+    assert list(comparing.evaluations(store, "lang_adapter", "sft", "mine")) == named
+
+
+def test_refusals_are_compared_by_what_should_be_refused_and_what_should_not(pair, capsys):
+    """A model that refuses everything refuses more harm, and more of what is harmless."""
+    store, first, second = pair
+    values = {"heldout": 0, "unseen": 0, "tasksets": ["refusals"]}
+    for run, refuses in ((first, False), (second, True)):
+        evaluation = runs.open(config.load({"phase": "evaluate", "name": "sets", **values}), store, run)
+        families = ["harmful"] * 12 + ["harmless"] * 8
+        rows = [{"id": f"r{n}", "family": family, "refused": refuses} for n, family in enumerate(families)]
+        lines.append(evaluation.path / "samples.jsonl", *({**row, "split": "refusals"} for row in rows))
+        evaluation.finish({"refusals": refusals.rates(rows)}, base="seedling", data_hash="e" * 64)
+    rows = view.compared(*comparing.evaluations(store, "lang_adapter", "sft"))
+    told = {row.measure: (row.change.delta.value, row.change.delta.n) for row in rows}
+    assert told == {"refusal rate": (1.0, 12), "over-refusal rate": (1.0, 8)}
+    assert main(["compare", "lang_adapter", "sft", "--on", "refusals", "--store", str(store)]) == 0
+    assert "B is better: refusal rate on refusals" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", [".", "x.txt", "no/x.png"])
