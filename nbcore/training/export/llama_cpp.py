@@ -127,6 +127,8 @@ class Server:
             raise ValueError(
                 f"llama.cpp: {path}: {' '.join(error.read().decode(errors='replace').split())[:300]}"
             ) from None
+        except OSError as error:  # it has ended, or was killed
+            raise ValueError(f"llama.cpp: it answers no more ({error}); give the command again") from None
 
 
 @contextmanager
@@ -149,7 +151,14 @@ def serving(
         str(threads),
         *([str(lora)] if lora else []),
     ]
-    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    child = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # else the Ctrl-C that stops an answer would end llama.cpp, too
+    )
     try:
         line = child.stdout.readline()
         if not line.startswith("http://"):
