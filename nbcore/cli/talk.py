@@ -44,6 +44,7 @@ def _converse(speaker: Any, begin: list[dict], tokens: int, temperature: float) 
     while True:
         try:
             text = input("> " if sys.stdin.isatty() else "").strip()
+            text = text.encode(errors="replace").decode()  # half a character from the terminal: no tokenizer takes it
         except EOFError:
             return
         except KeyboardInterrupt:

@@ -13,7 +13,7 @@ from nbcore import runs
 from nbcore.chat import template
 from nbcore.core import lines
 from nbcore.data import sources
-from nbcore.runs import activity, commit, layout
+from nbcore.runs import activity, commit, layout, pausing
 from nbcore.tasks import sets
 from nbcore.training import asking, fit, load, rollout
 from nbcore.training.export import folder, gguf, gguf_parity, llama_cpp, merge, ollama, parity, talking
@@ -61,8 +61,13 @@ def example(run: runs.Run) -> str:
 def write(run: runs.Run) -> dict[str, Any]:
     """Merge, prove, and leave model/ (or adapter/, with `form: adapter`); returns the proof, which parity.json holds.
 
-    What is there already is not made again. Raises parity.Lost, naming the tensor or file, where something was lost.
+    What is there already is not made again. Raises parity.Lost, naming the tensor or file, where something was lost,
+    and runs.Paused where the disk is full.
     """
+    return pausing.write(run.path, lambda: _write(run))
+
+
+def _write(run: runs.Run) -> dict[str, Any]:
     config = run.config
     if run.finished or (known(run) and _target(run).is_dir()):
         return known(run)
@@ -112,8 +117,12 @@ def convert(run: runs.Run) -> dict[str, Any]:
     """GGUF files of the merged model, each compared with it in llama.cpp, and a Modelfile; returns the whole proof.
 
     Without llama.cpp's converter or without xllamacpp one line says how to get it, and what needs it is left out.
-    Raises parity.Lost, naming what differs, where a file does not say what the model says.
+    Raises parity.Lost, naming what differs, where a file does not say what the model says, runs.Paused on a full disk.
     """
+    return pausing.write(run.path, lambda: _convert(run))
+
+
+def _convert(run: runs.Run) -> dict[str, Any]:
     config, report = run.config, known(run)
     kinds = config.gguf if config.form == "merged" else []  # of an adapter there is nothing but its own file
     if run.finished or not (kinds or config.gguf_lora):
@@ -232,7 +241,7 @@ def finish(run: runs.Run) -> runs.Run:
         if not report or not _target(run).is_dir():
             raise ValueError(f"{run.id}: nothing has been exported yet; run the cells above first")
         parity.require(report)
-        _keep(run, report)
+        pausing.write(run.path, lambda: _keep(run, report))
     return fit.finish(run, metrics(report), data(run)["report"])
 
 

@@ -59,6 +59,8 @@ def of(reference: str, store: Path) -> Leaving:
 
 
 def _of_folder(folder: Path) -> Leaving:
+    if (folder.absolute().parent / layout.OPENING).is_file():  # its manifest, licences and GGUF files are the run's
+        raise ValueError(f"RUN: {folder} is a part of a run; name the run, {folder.absolute().parent}")
     proof = _proof(folder)
     known, files = proof.get("files", {}), _files(folder)
     if changed := sorted(set(known) ^ set(files)) or [

@@ -75,6 +75,13 @@ def test_a_changed_folder_does_not_leave(place, tmp_path, capsys):
     assert "extra.txt" in push(place, capsys, str(changed), "me/model")[2]
 
 
+def test_the_model_folder_of_a_run_leaves_as_the_run(place, capsys):
+    """It was refused as changed since its proof, which it was not, with a command that does not mend it."""
+    run = next((place / "store" / "export").iterdir())
+    code, _, err = push(place, capsys, str(run / "model"), "me/model")
+    assert code == 2 and f"name the run, {run}" in err and "proved" not in err
+
+
 def test_what_was_not_proved_does_not_leave(place, tmp_path, capsys):
     failed = shutil.copytree(place / "merged", tmp_path / "failed")
     proof = json.loads((failed / "parity.json").read_text())

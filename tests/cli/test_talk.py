@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import shutil
 
 import pytest
@@ -49,6 +50,11 @@ def test_nothing_that_is_typed_ends_the_chat(monkeypatch, capsys):
     assert "1: one" in output.out and "never" not in output.out
 
 
+def test_half_a_character_is_asked_as_a_question_mark(monkeypatch, capsys):
+    """It reached the tokenizer as a lone surrogate, whose error told the person to choose another base model."""
+    assert "1: hm ?" in said(monkeypatch, capsys, "hm \udcff\n").out
+
+
 def test_a_cut_answer_says_so(monkeypatch, capsys):
     assert "cut after 1 tokens" in said(monkeypatch, capsys, "one\n", tokens=1).err
 
@@ -89,6 +95,32 @@ def store(tmp_path_factory):
     export.write(run)
     export.finish(run)
     return store
+
+
+ENDED = """
+import os
+
+
+class CommonParams:
+    def __init__(self):
+        self.model = self.cpuparams = self.cpuparams_batch = type("Any", (), {})()
+
+
+class Server:
+    def __init__(self, settings):
+        self.listening_address = f"http://127.0.0.1:1/{os.getpgid(0)}"
+"""
+
+
+def test_ctrl_c_reaches_no_llama_cpp_and_one_that_has_ended_is_said_to_have(tmp_path, monkeypatch):
+    """Ctrl-C stopped the answer and ended llama.cpp, in the same group; the next question ended the chat."""
+    (tmp_path / "xllamacpp.py").write_text(ENDED)
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    monkeypatch.setattr(llama_cpp, "runner", lambda: None)
+    with llama_cpp.serving(tmp_path / "model.gguf") as server:
+        assert int(server.address.rpartition("/")[2]) != os.getpgid(0)
+        with pytest.raises(ValueError, match=r"answers no more .*give the command again"):
+            server.ask("/tokenize", content="one")
 
 
 def test_every_server_listens_on_loopback(store):

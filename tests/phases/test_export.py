@@ -126,6 +126,21 @@ def test_a_gguf_file_that_was_wrong_is_made_anew(chain, monkeypatch, tmp_path):
     export.finish(run)
 
 
+def test_a_full_disk_pauses_the_export_and_is_said_to_be_full(monkeypatch, tmp_path):
+    """The converter says "16384 requested and 10464 written", and so it was said to have refused the model."""
+    fails = "import sys; open(sys.argv[-3], 'wb').write(b'GGUF'); raise OSError('16384 requested and 10464 written')"
+    (tmp_path / llama_cpp.SCRIPT).write_text(fails)
+    monkeypatch.setenv("LLAMA_CPP_DIR", str(tmp_path))
+    run = opened(tmp_path / "store", runs.BASE, gguf=["f16"])
+    export.write(run)
+    with pytest.raises(ValueError, match="refused the model: OSError: 16384 requested"):
+        export.convert(run)
+    monkeypatch.setattr(llama_cpp.disk, "free", lambda path: 0)
+    with pytest.raises(runs.Paused, match=r"the disk is full.*give the same command again"):
+        export.convert(run)
+    assert list((run.path / "gguf").iterdir()) == []
+
+
 def test_a_lost_update_ends_the_export_and_is_named(chain, monkeypatch):
     """The proof is made before the folder gets its name."""
     run = opened(chain, seed=11)

