@@ -26,6 +26,7 @@ from nbcore.chat.renderer import Harmony, Renderer, chosen
 from nbcore.config import Generation
 from nbcore.grading.grader import RustGrader
 from nbcore.training.generate import sample
+from nbcore.training.past import Past
 
 Opening = Callable[[Problem], Sequence[tuple[str, Any]]]
 _LONGEST = 4_000  # characters that are kept of what was no action
@@ -89,7 +90,7 @@ def play(
             _open(games, opening, grader)
         prompts = [renderer.prompt({"messages": game.messages, "tools": game.episode.tools}) for game in games]
         room = min((most for most in (length, context_of(model)) if most is not None), default=None)
-        stops = renderer.stops(model.generation_config)
+        stops, pasts = renderer.stops(model.generation_config), [Past() for _ in games]
         for step in range(budget.steps):
             for game, prompt in zip(games, prompts, strict=True):
                 if room is not None and len(prompt) >= room:
@@ -109,6 +110,7 @@ def play(
                 *(model, tokenizer, now, drawing, stops),
                 *(random.Random(f"{seed} {step}").getrandbits(32), note),
                 logprobs=logprobs,
+                pasts=[pasts[at] for at in at_work],
             )
             for at, one in zip(at_work, drawn, strict=True):
                 ids = one.ids[: room - len(prompts[at])] if room is not None else one.ids
@@ -122,6 +124,8 @@ def play(
                 answered = (game.steps[-1]["answer"], function, game.episode.tools)
                 said = renderer.reply(last.completion_ids, *answered, stops)
                 prompts[at] = last.prompt_ids + last.completion_ids + said
+                if game.episode.done:
+                    pasts[at] = Past()
                 each(at, game.steps[-1])
         for game in games:
             game.files = game.episode.folder.texts()

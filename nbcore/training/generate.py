@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -12,7 +12,7 @@ from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria,
 from nbcore import config as configs
 from nbcore.chat import template
 from nbcore.core.records import Completion
-from nbcore.training import logits, memory
+from nbcore.training import logits, memory, past
 
 
 def completion(tokenizer: Any, ids: list[int], stops: list[int] | None = None, bare: bool = False) -> Completion:
@@ -33,6 +33,17 @@ class _EachToken(StoppingCriteria):
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **_: Any) -> torch.Tensor:
         self.tell(input_ids.shape[1])
         return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
+
+
+class _Shrink(StoppingCriteria):
+    """Stops a batch as soon as a quarter of its rows have ended, so that it goes on without them."""
+
+    def __init__(self, stops: list[int], device: Any):
+        self.stops, self.over = torch.tensor(stops, device=device), False
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **_: Any) -> torch.Tensor:
+        self.over = torch.isin(input_ids[:, -1], self.stops) | self.over
+        return (4 * self.over.sum() >= len(input_ids)).expand(len(input_ids))
 
 
 class _LogProbs(LogitsProcessor):
@@ -103,13 +114,15 @@ def sample(
     progress: Callable[[float], None] = lambda done: None,
     finished: Callable[[list[int], list[Sampled]], None] = lambda indices, drawn: None,
     logprobs: bool = False,
+    pasts: Sequence[past.Past] = (),
 ) -> list[Sampled]:
     """What a model emits after each prompt (token ids), in order; deterministic in the seed on one machine.
 
     Prompts of like length share a batch: padding costs, and left padding keeps positions right. Where memory runs out
-    the batches are halved. `progress` is called after every token with how many are done, those of
-    the batch in hand counted by the share of `max_new_tokens` that they have; `finished` after every batch, with the
-    indices of its prompts and what was drawn for them.
+    the batches are halved. `progress` is called after every token with how many are done, those of the batch in hand
+    counted by the share of `max_new_tokens` that they have; `finished` after every batch, with the indices of its
+    prompts and what was drawn for them. `pasts`, one for each prompt, hold what the call for the turn before has read
+    with the same weights, and afterwards what this one has.
     """
     set_seed(seed)
     model.eval()
@@ -119,38 +132,56 @@ def sample(
     if generation.temperature > 0:
         sampling = {"do_sample": True, "temperature": generation.temperature, "top_p": generation.top_p, "top_k": 0}
 
-    def watch(count: int, width: int) -> StoppingCriteriaList:
+    def watch(count: int, width: int) -> _EachToken:
         done = sum(answer is not None for answer in answers)
-        return StoppingCriteriaList(
-            [_EachToken(lambda length: progress(done + count * (length - width) / (generation.max_new_tokens + 1)))]
-        )
+        return _EachToken(lambda length: progress(done + count * (length - width) / (generation.max_new_tokens + 1)))
 
     def complete(chosen: list[int]) -> None:
-        width = max(len(prompts[index]) for index in chosen)
+        width, began = max(len(prompts[index]) for index in chosen), time.monotonic()
         ids = torch.full((len(chosen), width), tokenizer.pad_token_id)
         mask = torch.zeros((len(chosen), width), dtype=torch.long)
         for row, index in enumerate(chosen):
             ids[row, width - len(prompts[index]) :] = torch.tensor(prompts[index])
             mask[row, width - len(prompts[index]) :] = 1
-        kept, began = _LogProbs(generation.temperature), time.monotonic()
-        with logits.finite(model):
-            output = model.generate(
-                input_ids=ids.to(model.device),
-                attention_mask=mask.to(model.device),
-                max_new_tokens=generation.max_new_tokens,
-                use_cache=True,  # a config may say otherwise, for training
-                pad_token_id=tokenizer.pad_token_id,
-                eos_token_id=stops,
-                stopping_criteria=watch(len(chosen), width),
-                logits_processor=LogitsProcessorList([kept] if logprobs else []),
-                **sampling,
-            )
-        kept.take(output[:, -1])
-        likely = torch.cat(kept.taken, dim=1).tolist() if logprobs else [None for _ in chosen]
-        emitted, share = output[:, width:].tolist(), (time.monotonic() - began) / len(chosen)
-        for index, tokens, said in zip(chosen, emitted, likely, strict=True):
-            end = next((place + 1 for place, token in enumerate(tokens) if token in stops), len(tokens))
-            answers[index] = Sampled(tokens[:end], said and said[:end], share)
+        ids, mask, each = ids.to(model.device), mask.to(model.device), watch(len(chosen), width)
+        cache, running = past.empty(model), chosen
+        if cache and pasts:
+            past.fill(cache, [pasts[index] for index in chosen], [prompts[index] for index in chosen])
+        drawn: dict[int, tuple[list[int], list[float]]] = {index: ([], []) for index in chosen}
+        while running:
+            kept, before = _LogProbs(generation.temperature), ids.shape[1]
+            with logits.finite(model):
+                output = model.generate(
+                    input_ids=ids,
+                    attention_mask=mask,
+                    max_new_tokens=width + generation.max_new_tokens - before,
+                    use_cache=True,  # a config may say otherwise, for training
+                    pad_token_id=tokenizer.pad_token_id,
+                    eos_token_id=stops,
+                    stopping_criteria=StoppingCriteriaList([each, _Shrink(stops, ids.device)] if cache else [each]),
+                    logits_processor=LogitsProcessorList([kept] if logprobs else []),
+                    **({"past_key_values": cache} if cache else {}),
+                    **sampling,
+                )
+            kept.take(output[:, -1])
+            likely = torch.cat(kept.taken, dim=1).tolist() if logprobs else [[] for _ in running]
+            going = []  # rows that have not ended, where the batch has stopped for those that have
+            for row, (index, tokens, said) in enumerate(zip(running, output[:, before:].tolist(), likely, strict=True)):
+                end = next((place + 1 for place, token in enumerate(tokens) if token in stops), None)
+                drawn[index][0].extend(tokens[:end])
+                drawn[index][1].extend(said[:end])
+                if end is None and output.shape[1] < width + generation.max_new_tokens:
+                    going.append(row)
+                elif cache and pasts:
+                    whole = prompts[index] + drawn[index][0]
+                    past.keep(cache, row, pasts[index], whole, width - len(prompts[index]))
+            running = [running[row] for row in going]
+            if running:
+                cache.batch_select_indices(torch.tensor(going))
+                ids, mask = output[going], torch.nn.functional.pad(mask, (0, output.shape[1] - before), value=1)[going]
+        share = (time.monotonic() - began) / len(chosen)
+        for index, (emitted, said) in drawn.items():
+            answers[index] = Sampled(emitted, said if logprobs else None, share)
         finished(chosen, [answers[index] for index in chosen])
 
     for done in memory.in_batches(order, generation.batch_size, complete):
