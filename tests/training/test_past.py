@@ -39,6 +39,10 @@ def drawn(model, prompts, generation=GREEDY, **more):
     return found, fed
 
 
+def fresh():
+    return [past.Past() for _ in PROMPTS]
+
+
 def same(found, expected):
     assert [one.ids for one in found] == [one.ids for one in expected]
     for one, other in zip(found, expected, strict=True):
@@ -54,7 +58,7 @@ def alone(model, prompts):
 
 def test_rows_that_have_ended_are_not_computed_and_change_no_other(model, monkeypatch):
     """One long answer made a whole batch pay for each of its tokens; a row taken for another would be worse."""
-    shrunk, fed = drawn(model, PROMPTS)
+    shrunk, fed = drawn(model, PROMPTS, pasts=fresh())
     monkeypatch.setattr(past, "empty", lambda model: None)
     whole, before = drawn(model, PROMPTS)
     same(shrunk, whole)
@@ -68,7 +72,7 @@ def test_rows_that_have_ended_are_not_computed_and_change_no_other(model, monkey
 
 def test_a_sample_is_settled_by_its_seed_in_a_batch_that_shrinks(model):
     warm = Generation(max_new_tokens=40, batch_size=12, temperature=1.0)
-    (one, fed), (two, _) = drawn(model, PROMPTS, warm), drawn(model, PROMPTS, warm)
+    (one, fed), (two, _) = (drawn(model, PROMPTS, warm, pasts=fresh()) for _ in range(2))
     assert [each.ids for each in one] == [each.ids for each in two]
     assert len({count for count, _ in fed}) > 2, "it has not shrunk"
 
@@ -95,7 +99,7 @@ def test_a_turn_reads_only_what_is_new(model, count):
 
 def test_another_conversation_is_read_from_where_it_is_another(model):
     """A prompt that was cut or written anew, answered from what stood there before, is answered wrongly."""
-    pasts = [past.Past() for _ in PROMPTS]
+    pasts = fresh()
     found, _ = drawn(model, PROMPTS, pasts=pasts)
     prompts = turns(PROMPTS, found, [[7]] * 12)
     prompts[3] = prompts[3][:20] + prompts[5][20:40]
@@ -106,7 +110,7 @@ def test_another_conversation_is_read_from_where_it_is_another(model):
 def test_long_conversations_of_large_models_are_not_kept(model, monkeypatch):
     """Of a model of a billion parameters they would fill the memory of a whole machine."""
     monkeypatch.setattr(past, "MOST", 70 * 2 * 5 * 2 * 32 * 4)  # 70 tokens: of 5 layers, 2 heads of 32 numbers
-    pasts = [past.Past() for _ in PROMPTS]
+    pasts = fresh()
     found, _ = drawn(model, PROMPTS, pasts=pasts)
     assert pasts[0].ids and not pasts[11].ids
     assert all(len(one.ids) <= 70 and bool(one.ids) == bool(one.layers) for one in pasts)
@@ -121,7 +125,7 @@ def test_models_that_remember_in_another_way_are_left_to_transformers():
     for name, more, taken in (("llama", heads, True), ("mistral", {**heads, "sliding_window": 8}, False)):
         made = AutoModelForCausalLM.from_config(AutoConfig.for_model(name, **shape, **more)).eval()
         assert (past.empty(made) is not None) == taken
-        pasts = [past.Past() for _ in PROMPTS]
+        pasts = fresh()
         found, _ = drawn(made, PROMPTS, pasts=pasts)
         assert all(bool(one.ids) == taken for one in pasts)
         prompts = turns(PROMPTS, found, [[7]] * 12)
