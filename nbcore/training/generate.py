@@ -122,8 +122,8 @@ def sample(
     the batches are halved. `progress` is called after every token with how many are done, those of the batch in hand
     counted by the share of `max_new_tokens` that they have; `finished` after every batch, with the indices of its
     prompts and what was drawn for them. `pasts`, one for each prompt, hold what the call for the turn before has read
-    with the same weights, and afterwards what this one has; with them a batch shrinks as its rows end, and draws other
-    random numbers than a whole one.
+    with the same weights, and afterwards what this one has. With them, and where nothing is drawn by chance, a batch
+    shrinks as its rows end; elsewhere that would move the random numbers of the other rows.
     """
     set_seed(seed)
     model.eval()
@@ -145,8 +145,8 @@ def sample(
             ids[row, width - len(prompts[index]) :] = torch.tensor(prompts[index])
             mask[row, width - len(prompts[index]) :] = 1
         ids, mask, each = ids.to(model.device), mask.to(model.device), watch(len(chosen), width)
-        cache, running = past.empty(model) if pasts else None, chosen
-        if cache:
+        cache, running = past.empty(model) if pasts or not sampling["do_sample"] else None, chosen
+        if pasts and cache:
             past.fill(cache, [pasts[index] for index in chosen], [prompts[index] for index in chosen])
         drawn: dict[int, tuple[list[int], list[float]]] = {index: ([], []) for index in chosen}
         while running:
@@ -173,7 +173,7 @@ def sample(
                 drawn[index][1].extend(said[:end])
                 if end is None and output.shape[1] < width + generation.max_new_tokens:
                     going.append(row)
-                elif cache:
+                elif pasts and cache:
                     whole = prompts[index] + drawn[index][0]
                     past.keep(cache, row, pasts[index], whole, width - len(prompts[index]))
             running = [running[row] for row in going]
