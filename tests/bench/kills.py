@@ -100,7 +100,7 @@ def main(kills: int, seed: int, folder: Path, stages: str = STAGES) -> bool:
                     f"kill {done:2} after {patience:4.1f} s, disk thrown away: {', '.join(states) or 'nothing'}",
                     flush=True,
                 )
-                shutil.rmtree(disk)
+                shutil.rmtree(disk, ignore_errors=True)  # there may be none yet
                 continue
         output, _ = process.communicate()
         assert process.returncode == 0, output.decode()[-3000:]

@@ -96,7 +96,7 @@ def test_auto_takes_what_fits_by_the_plan(repo, monkeypatch, capsys):
     assert plan.chosen("auto", "sft", cpu) == "configs/sft/tiny.yaml" and "a CPU" in capsys.readouterr().out
     assert plan.chosen("auto", "sft", hardware.gpu("t4")) == "configs/sft/small.yaml"
     with pytest.raises(ValueError, match=r"config: 'auto': no profile fits a speck"):
-        plan.chosen("auto", "sft", hardware.Device("cpu", "a speck", 0.005, False, "cpu"))
+        plan.chosen("auto", "sft", hardware.Device("cpu", "a speck", 0.01, False, "cpu"))
 
 
 @pytest.mark.slow
@@ -136,7 +136,7 @@ def test_a_run_is_planned_against_the_device_that_is_here(store):
     assert mebibytes.pop(plan.MOST) == pytest.approx(sum(mebibytes.values()), rel=0.05)
     small = plan.shown(run, hardware.Device("cpu", "a small machine", 0.15, False, "cpu"))
     assert "overrides = {'gradient_checkpointing': True" in small["it does not fit"]
-    assert "smaller base" in plan.shown(run, hardware.Device("cpu", "a speck", 0.01, False, "cpu"))["it does not fit"]
+    assert "smaller base" in plan.shown(run, hardware.Device("cpu", "a speck", 0.005, False, "cpu"))["it does not fit"]
 
 
 def test_what_a_model_does_not_bear_is_no_plan_and_no_error(store, monkeypatch):

@@ -51,7 +51,8 @@ def test_environment_is_exactly_what_was_given(run, monkeypatch):
 
 def test_cpu_limit(run):
     done = run("while :; do :; done")
-    assert done.timeout == "cpu" and not done.starved and done.cpu_ms >= 900
+    # The kernel warns by its ticks, which beside other programs run ahead of the time that it accounts for.
+    assert done.timeout == "cpu" and not done.starved and done.cpu_ms >= 750
 
 
 def test_cpu_limit_holds_when_the_warning_signal_is_ignored(run):
