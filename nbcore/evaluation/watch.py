@@ -138,9 +138,9 @@ class _Asker:
         self.grader = RustGrader(config.jobs, allow_degraded=config.sandbox.allow_degraded)
         self.broken = self._tried(say)
 
-    def _tried(self, say: Callable[[str], None]) -> dict[str, dict[str, str]]:
-        """Part -> its tasks that no answer could pass, set aside, as an evaluation does. Raises ValueError where the
-        source of the held-out tasks has such, or where none of a set is left."""
+    def _tried(self, say: Callable[[str], None]) -> dict[str, dict[str, int]]:
+        """Tasks that no answer could pass are set aside, as an evaluation does; part -> how many, as measured. Raises
+        ValueError where the source of the held-out tasks has such, or where none of a set is left."""
         own = self.drawn.tasks.get("heldout", [])
         if own and self.config.source != "katas":
             say(f"trying the tests of {len(own)} tasks from {self.config.source}")
@@ -152,7 +152,7 @@ class _Asker:
                 broken = checking.failing(tasks, self.grader.grade)
                 self.drawn.tasks[part] = asked.sound(part, tasks, broken)
                 if broken:
-                    found[part] = broken
+                    found[part] = {"broken_tests": len(broken)}
                     say(f"{part}: {len(broken)} set aside, whose tests can tell no right answer: {', '.join(broken)}")
         return found
 
@@ -166,7 +166,7 @@ class _Asker:
                 model, tokenizer, tasks, how, self.config, self.grader, _quiet, f" ({part})"
             )
             samples += [{**row, "split": part, "sample": n % how["samples"]} for n, row in enumerate(answers)]
-            measured[part] = {**numbers, **({"broken_tests": len(self.broken[part])} if part in self.broken else {})}
+            measured[part] = numbers | self.broken.get(part, {})
         for name in self.config.harness.tasks if self.config.harness else ():
             result = harness.measure(model, tokenizer, name, self.config.harness, self.config.seed)
             own = harness.rows(result, name)
