@@ -102,7 +102,9 @@ def demonstrate(
     rows = []
     called = [(problem, calls) for (problem, _), (calls, _) in zip(planned, plans, strict=True)]
     options = raw, names, brief, shown
-    first, second = (play(called, grader, folder / name, *options) for name in ("first", "second"))
+    first = play(called, grader, folder / "first", *options)
+    grader.forget()  # played again, all is compiled and run again
+    second = play(called, grader, folder / "second", *options)
     for (_, variant), (calls, wrong), one, other in zip(planned, plans, first, second, strict=True):
         episode, answers = one
         if not episode.verdict["passed"] or answers != other[1] or episode.valid != episode.steps:

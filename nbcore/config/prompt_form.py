@@ -63,11 +63,13 @@ PromptForm = Annotated[str | None, BeforeValidator(check)]
 
 
 def fill(form: str, prompt: str, signature: str, language: str = "Rust") -> str:
-    """The text that asks for a task's function: a template with its fields filled in, whatever braces stand in them.
+    """The text that asks for a task's function: a template, or a shipped one by its name, with its fields filled in,
+    whatever braces stand in them.
 
     The bare form is the prompt as it is. In any other the ends of prompt and signature are trimmed (a signature may
     end in the brace that opens the body), and a paragraph about the signature is left out where a task has none.
     """
+    form = SHIPPED.get(form, form)
     if form == BARE:
         return prompt
     if form == CHAT and language == "Python":

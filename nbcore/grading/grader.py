@@ -31,6 +31,7 @@ __all__ = ["KINDS", "Limits", "RustGrader", "Unsafe"]
 
 VERSION = 9
 """Part of every cache key: raise it when a verdict may change."""
+MOST_TOLD = 4096  # jobs of `own_tests` whose verdicts are remembered; each is some kilobytes of text
 
 
 class Unsafe(RuntimeError):
@@ -93,6 +94,7 @@ class RustGrader:
         self._folder = tempfile.TemporaryDirectory(prefix="nbcore-")
         self._jail = jail.build(Path(self._folder.name), self._chain, layers)
         self._known: dict[str, dict[str, Any]] = {}
+        self._told: dict[str, dict[str, Any]] = {}
         setup = {"folder": str(self._jail.folder), "layers": self._jail.layers, "system": self._jail.system}
         setup["memory"] = self._jail.memory
         setup |= {"sysroot": str(self._chain.sysroot), "version": self._chain.version, "link": self._chain.link}
@@ -129,7 +131,7 @@ class RustGrader:
         open_files = "landlock" not in self._jail.layers and not self._allow_degraded
         if open_files and any(job.language == "python" for job in jobs):
             raise Unsafe("only Landlock can keep Python from the host's files, and this kernel lacks it")
-        keys = [self._key(job) for job in jobs]
+        keys = [self._key(*job) for job in jobs]
         fresh = {key: job for key, job in zip(keys, jobs, strict=True) if key not in self._known}
         answers = {key: self._known[key] for key in keys if key in self._known}
         asked = {key: job._asdict() for key, job in fresh.items()}
@@ -149,12 +151,25 @@ class RustGrader:
     def own_tests(self, jobs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """What each crate's own unit tests say, in the order given; `jobs` are made by `rust.crate.job`.
 
-        The fields of a verdict, without its id; nothing is remembered between calls.
+        The fields of a verdict, without its id. The same job runs once, and its verdict is told again as it was, its
+        processor time too: eight agents that begin with the same fault all ask for its tests. `forget` ends that.
         """
-        numbered = {str(number): job for number, job in enumerate(jobs)}
-        said = {key: self._verdict(answer)[0] for key, answer in self.pool.judge(numbered)}
-        # A job that no worker came to has an infra_error without what is told.
-        return [crate.nothing_told(job) | said[key] for key, job in numbered.items()]
+        keys = [self._key(job) for job in jobs]
+        fresh = {key: job for key, job in zip(keys, jobs, strict=True) if key not in self._told}
+        answers = {key: self._told[key] for key in keys if key in self._told}
+        for key, said in self.pool.judge(fresh):
+            verdict, keep = self._verdict(said)
+            # A job that no worker came to has an infra_error without what is told.
+            answers[key] = crate.nothing_told(fresh[key]) | verdict
+            if keep:
+                self._told[key] = answers[key]
+        for key in list(self._told)[:-MOST_TOLD]:
+            del self._told[key]
+        return [copy.deepcopy(answers[key]) for key in keys]
+
+    def forget(self) -> None:
+        """Run every job of `own_tests` anew from here on: to see whether it gives the same answer again."""
+        self._told.clear()
 
     def close(self) -> None:
         """End the workers and remove their files. A later call starts new ones only with a new grader."""
@@ -170,7 +185,7 @@ class RustGrader:
         keep = said.pop("keep")
         return {**said, "cached": False, "isolation": self.isolation}, keep
 
-    def _key(self, job: _Job) -> str:
+    def _key(self, *job: Any) -> str:
         """Of everything that a verdict depends on: another toolchain, flag, limit or layer is another key."""
         parts = [VERSION, *job, self.lint, self.tier, asdict(self.limits), self._chain.version, self._chain.link]
         return hashlib.sha256(json.dumps([*parts, self._jail.layers, self._jail.memory]).encode()).hexdigest()

@@ -63,6 +63,9 @@ def test_a_form_can_be_given_everywhere():
 def test_the_text_of_a_task_is_never_interpreted(prompt, signature):
     """Rust is full of braces: `{}` and `{prompt}` in a task are text."""
     assert prompt_form.fill(prompt_form.BARE, prompt, signature) == prompt
+    # A shipped form's name was a template without fields: the export's bench asked 50 times the one word "bare".
+    assert prompt_form.fill("bare", prompt, signature) == prompt
+    assert prompt.strip() in prompt_form.fill("chat", prompt, signature)
     filled = prompt_form.fill("{language}|{prompt}|{signature}|{{}}", prompt, signature)
     trimmed = signature.strip().removesuffix("{").rstrip()
     assert filled == f"Rust|{prompt.strip()}|{trimmed}|{{}}"
