@@ -25,6 +25,7 @@ from nbcore.core import hardware  # noqa: E402
 from nbcore.phases import evaluate  # noqa: E402
 
 SMOLLM2 = ROOT / "configs/pipeline/smollm2.yaml"
+STAGES = ("base", "lang_adapter", "sft", "ipo", "grpo")
 PUBLISHED = """\
 Its makers tell no number for Rust (their report's table of languages has none at this size). What others tell, on the
 same problems in MultiPL-E's translation, with other prompts and tests: Qwen2.5-Coder-0.5B-Instruct 25.6 % (40 of 156,
@@ -69,12 +70,13 @@ def asked(base: str, options: argparse.Namespace) -> runs.Run:
 
 
 def smollm2(store: Path) -> dict[str, runs.Run]:
-    """The newest evaluation of SmolLM2 after each phase; "base" for the one without a parent."""
+    """The newest evaluation of SmolLM2 after each phase, in the order of training; "base" for the one without a
+    parent."""
     found = {}
     for run in runs.listing(store, "evaluate"):
         if run.finished and run.config.name == "smollm2":
             found[run.parent.phase if run.parent else "base"] = run
-    return found
+    return {stage: found[stage] for stage in STAGES if stage in found}
 
 
 def chain(stages: dict[str, runs.Run]) -> None:
