@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import threading
 from typing import Annotated, Any
@@ -41,6 +42,8 @@ def chat(
 
 def _converse(speaker: Any, begin: list[dict], tokens: int, temperature: float) -> None:
     said, last = list(begin), ""
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="replace")  # a pipe may bring bytes that are no text, and they end no chat
     while True:
         try:
             text = input("> " if sys.stdin.isatty() else "").strip()

@@ -55,6 +55,14 @@ def test_half_a_character_is_asked_as_a_question_mark(monkeypatch, capsys):
     assert "1: hm ?" in said(monkeypatch, capsys, "hm \udcff\n").out
 
 
+def test_bytes_that_are_no_text_end_no_chat(monkeypatch, capsys):
+    """A pipe of Latin-1 ended the chat, and with it whatever was asked behind that line."""
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"caf\xe9\ntwo\n"), encoding="utf-8"))
+    talk._converse(Echo(), [], 9, 0.0)
+    lines = [line for line in capsys.readouterr().out.split("\n") if line]
+    assert lines[0].startswith("1: caf\ufffd") and lines[1].startswith("3: two"), lines
+
+
 def test_a_cut_answer_says_so(monkeypatch, capsys):
     assert "cut after 1 tokens" in said(monkeypatch, capsys, "one\n", tokens=1).err
 
