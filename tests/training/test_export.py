@@ -479,6 +479,16 @@ def test_half_of_an_adapters_gguf_file_is_not_taken_for_it(oss, tmp_path, monkey
     assert [path.name for path in tmp_path.iterdir()] == [".adapter-lora.gguf"]
 
 
+def test_a_base_that_is_gone_is_said_to_be_what_the_adapter_names(oss, tmp_path):
+    """The line spoke of model.base, a field that `merge` does not have."""
+    adapter = shutil.copytree(oss / "adapter", tmp_path / "adapter")
+    values = json.loads((adapter / deltas.CONFIG).read_text())
+    values["base_model_name_or_path"] = str(tmp_path / "gone")
+    (adapter / deltas.CONFIG).write_text(json.dumps(values))
+    with pytest.raises(ValueError, match=r"^base: .*'gone'.*; the adapter names it, --base another$"):
+        folder.merged(adapter, None, tmp_path / "out", prompts=0)
+
+
 def test_an_adapter_of_another_model_is_refused(oss, tmp_path):
     other = small.base(tmp_path / "other", "qwen3")
     with pytest.raises(ValueError, match="adapter: "):

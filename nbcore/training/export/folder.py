@@ -59,7 +59,10 @@ def merged(
     named = deltas.config_of(adapter).get("base_model_name_or_path") if adapter else None
     if base is None and not named:
         raise ValueError("base: the adapter names none; say which model it was trained on, with --base")
-    source = merge.local(base or named, revision)
+    try:
+        source = merge.local(base or named, revision)
+    except ValueError as error:
+        raise ValueError(f"base: {error}" if base else f"base: {error}; the adapter names it, --base another") from None
     split_experts.refuse_base(tensors.Weights(source).names, str(source))  # raises where the base itself is damaged
     known = {"named": base or named, "licence": licences.of_folder(source)._asdict()}
     how = {"trained_in_4_bits": trained_in_4_bits, "device": place, "doing": doing}
