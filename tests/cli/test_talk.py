@@ -50,6 +50,17 @@ def test_nothing_that_is_typed_ends_the_chat(monkeypatch, capsys):
     assert "1: one" in output.out and "never" not in output.out
 
 
+def test_ctrl_c_stops_a_check_and_not_the_chat(monkeypatch, capsys):
+    """Pressed while the compiler ran, or just as an answer ended, it ended the chat."""
+
+    def pressed(answer):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(talk, "checked", pressed)
+    output = said(monkeypatch, capsys, "one\n/check\ntwo\n")
+    assert "stopped\n" in output.err and "3: two" in output.out
+
+
 def test_half_a_character_is_asked_as_a_question_mark(monkeypatch, capsys):
     """It reached the tokenizer as a lone surrogate, whose error told the person to choose another base model."""
     assert "1: hm ?" in said(monkeypatch, capsys, "hm \udcff\n").out
