@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import threading
 from typing import Annotated, Any
@@ -41,6 +42,8 @@ def chat(
 
 def _converse(speaker: Any, begin: list[dict], tokens: int, temperature: float) -> None:
     said, last = list(begin), ""
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="replace")  # a pipe may bring bytes that are no text, and they end no chat
     while True:
         try:
             text = input("> " if sys.stdin.isatty() else "").strip()
@@ -52,32 +55,30 @@ def _converse(speaker: Any, begin: list[dict], tokens: int, temperature: float) 
             continue
         if text == "/quit":
             return
-        if text == "/reset":
-            said, last = list(begin), ""
-            err.print("forgotten")
-        elif text == "/check":
-            err.print(checked(last) if last else "there is no answer to check yet")
-        elif text.startswith("/") and " " not in text:
-            err.print(f"unknown command {text!r}; {HELP}")
-        elif text:
-            asked = [*said, {"role": "user", "content": text}]
-            try:
+        try:
+            if text == "/reset":
+                said, last = list(begin), ""
+                err.print("forgotten")
+            elif text == "/check":
+                err.print(checked(last) if last else "there is no answer to check yet")
+            elif text.startswith("/") and " " not in text:
+                err.print(f"unknown command {text!r}; {HELP}")
+            elif text:
+                asked = [*said, {"role": "user", "content": text}]
                 done = speaker.complete(asked, tokens, _show, temperature)
-            except KeyboardInterrupt:
                 out.print()
-                err.print("stopped; the question is forgotten")
-                continue
-            except ValueError as error:  # a control token in what was typed, or a conversation that grew too long
-                err.print(f"error: {' '.join(str(error).split())}")
-                continue
+                if done["truncated"]:
+                    err.print(f"(cut after {tokens} tokens; --tokens gives more)")
+                last = done["text"]
+                if last.strip():
+                    said = [*asked, {"role": "assistant", "content": last}]
+                else:
+                    err.print("(an empty answer; the question is forgotten)")
+        except KeyboardInterrupt:
             out.print()
-            if done["truncated"]:
-                err.print(f"(cut after {tokens} tokens; --tokens gives more)")
-            last = done["text"]
-            if last.strip():
-                said = [*asked, {"role": "assistant", "content": last}]
-            else:
-                err.print("(an empty answer; the question is forgotten)")
+            err.print("stopped" if text.startswith("/") else "stopped; the question is forgotten")
+        except ValueError as error:  # a control token in what was typed, or a conversation that grew too long
+            err.print(f"error: {' '.join(str(error).split())}")
 
 
 def _show(piece: str) -> None:

@@ -100,7 +100,7 @@ def _write(run: runs.Run) -> dict[str, Any]:
         parity.require(report)
         report = {"form": "merged", **report}
     report |= {"base": load.base_of(run), "adapter": run.parent.id if adapter else None}
-    return _keep(run, report)
+    return _keep(run, report | {"files": folder.hashes(_target(run))})
 
 
 def known(run: runs.Run) -> dict[str, Any]:
@@ -175,7 +175,7 @@ def _compare(run: runs.Run, kinds: list[str], made: dict[str, Any], doing: Any) 
         path = run.path / layout.GGUF / gguf.file_name(kind)
         shown = (rows["tokenizer"], rows["chats"], rows["prompts"], reference)
         numbers, wrong = gguf_parity.check(path, kind, *shown, doing)
-        made[kind] = {**numbers, "problems": wrong}
+        made[kind] = {**numbers, "problems": wrong, "sha256": commit.sha256(path)}
 
 
 def _write_modelfile(run: runs.Run) -> None:
@@ -240,7 +240,7 @@ def finish(run: runs.Run) -> runs.Run:
     if not run.finished:
         if not report or not _target(run).is_dir():
             raise ValueError(f"{run.id}: nothing has been exported yet; run the cells above first")
-        parity.require(report)
+        folder.require_proved(_target(run), report)
         pausing.write(run.path, lambda: _keep(run, report))
     return fit.finish(run, metrics(report), data(run)["report"])
 

@@ -30,6 +30,8 @@ COPYLEFT = tuple(
     for name in ("GPL-2.0", "GPL-3.0", "LGPL-2.1", "LGPL-3.0", "AGPL-3.0")
     for end in ("", "-only", "-or-later")
 )
+GNU = re.compile(r"(A?GPL|LGPL)-(\d\.\d)(-only|-or-later|\+)?", re.IGNORECASE)
+GNU_VERSIONS = ("2.0", "2.1", "3.0")
 COPYLEFT += ("MPL-2.0", "EPL-2.0", "EUPL-1.2", "CC-BY-SA-4.0", "CC-BY-SA-3.0", "ODbL-1.0", "CDLA-Sharing-1.0")
 # How names of licences with conditions begin -> the duty of whoever passes the model on, in short.
 CONDITIONS = {
@@ -149,7 +151,7 @@ def judged(base: Part, data: Iterable[Part]) -> Judgement:
             continue
         if base.kind == OWN:
             duties.append(f"{part.what} is under {part.licence}: the model has to be, too")
-        elif base.kind == UNKNOWN or spdx.reason(part.licence, (base.licence,)) is not None:
+        elif base.kind == UNKNOWN or spdx.reason(part.licence, _taken_under(base.licence)) is not None:
             offered = f"under {base.licence}" if base.licence else "under a licence that is not known"
             conflicts.append(
                 f"{part.what} is under {part.licence}, which asks what is made of it to be under the same; the base "
@@ -157,6 +159,19 @@ def judged(base: Part, data: Iterable[Part]) -> Judgement:
             )
     licence = None if base.kind in (OWN, UNKNOWN) and not base.licence else base.licence
     return Judgement(base, parts, None if licence == OWN else licence, duties, unknown, conflicts)
+
+
+def _taken_under(licence: str) -> tuple[str, ...]:
+    """The licences of data that may be in a model under this one: itself by each of its names, the permissive ones, and
+    those of the GNU licences that allow its version "or any later"."""
+    names = (licence, *PERMISSIVE, *ALSO_PERMISSIVE)
+    if not (gnu := GNU.fullmatch(licence)):
+        return names
+    family, version, end = gnu.groups()
+    if (end or "").lower() in ("", "-only"):  # SPDX's old short name is the same as "-only"
+        names += (f"{family}-{version}", f"{family}-{version}-only")
+    earlier = [each for each in GNU_VERSIONS if float(each) <= float(version)]
+    return (*names, *(f"{family}-{each}{later}" for each in earlier for later in ("-or-later", "+")))
 
 
 def _base(root: runs.Run) -> Part:

@@ -50,9 +50,28 @@ def test_nothing_that_is_typed_ends_the_chat(monkeypatch, capsys):
     assert "1: one" in output.out and "never" not in output.out
 
 
+def test_ctrl_c_stops_a_check_and_not_the_chat(monkeypatch, capsys):
+    """Pressed while the compiler ran, or just as an answer ended, it ended the chat."""
+
+    def pressed(answer):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(talk, "checked", pressed)
+    output = said(monkeypatch, capsys, "one\n/check\ntwo\n")
+    assert "stopped\n" in output.err and "3: two" in output.out
+
+
 def test_half_a_character_is_asked_as_a_question_mark(monkeypatch, capsys):
     """It reached the tokenizer as a lone surrogate, whose error told the person to choose another base model."""
     assert "1: hm ?" in said(monkeypatch, capsys, "hm \udcff\n").out
+
+
+def test_bytes_that_are_no_text_end_no_chat(monkeypatch, capsys):
+    """A pipe of Latin-1 ended the chat, and with it whatever was asked behind that line."""
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"caf\xe9\ntwo\n"), encoding="utf-8"))
+    talk._converse(Echo(), [], 9, 0.0)
+    lines = [line for line in capsys.readouterr().out.split("\n") if line]
+    assert lines[0].startswith("1: caf\ufffd") and lines[1].startswith("3: two"), lines
 
 
 def test_a_cut_answer_says_so(monkeypatch, capsys):

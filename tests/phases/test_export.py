@@ -70,6 +70,23 @@ def test_nothing_exported_is_nothing_to_finish(chain):
         export.finish(opened(chain, seed=7))
 
 
+@pytest.mark.parametrize("changed", ["model/model.safetensors", "gguf/model-f16.gguf"])
+def test_what_changed_after_its_proof_is_not_vouched_for(chain, changed):
+    """A file is proved once. The manifest took it as it was by then: one bit that turned meanwhile was an export."""
+    run = opened(chain, prompts=0, seed=19)
+    export.write(run)
+    if changed.startswith("model"):
+        held = bytearray((run.path / changed).read_bytes())
+        held[-5] ^= 1
+        (run.path / changed).write_bytes(held)
+    else:
+        export.parity.write(run.path, export.known(run) | {"gguf": {"f16": {"sha256": "0" * 64}}})
+    with pytest.raises(parity.Lost, match=f"{changed}: has changed since it was proved; remove "):
+        export.finish(run)
+    assert not run.finished
+    shutil.rmtree(run.path)
+
+
 def test_the_adapter_alone(chain):
     run = opened(chain, form="adapter", seed=8)
     report = export.write(run)

@@ -52,9 +52,18 @@ def data(licence):
         (None, "MIT", None, None, "the/base: README.md"),
         (None, "GPL-3.0-only", "a licence that is not known", None, "the/base"),
         (licensing.OWN, "GPL-3.0-only", None, "the model has to be, too", None),
+        ("GPL-3.0-only", "GPL-3.0-or-later", None, None, None),
+        ("gpl-3.0", "GPL-3.0-only OR BSD-4-Clause", None, None, None),
+        ("GPL-3.0", "MIT AND GPL-2.0-or-later", None, None, None),
+        ("GPL-3.0-or-later", "GPL-2.0+", None, None, None),
+        ("GPL-2.0-only", "GPL-3.0-or-later", "my data is under GPL-3.0-or-later", None, None),
+        ("GPL-3.0-only", "GPL-2.0-only", "my data is under GPL-2.0-only", None, None),
+        ("GPL-3.0-or-later", "GPL-3.0-only", "my data is under GPL-3.0-only", None, None),
+        ("GPL-3.0-only", "AGPL-3.0-or-later", "my data is under AGPL-3.0-or-later", None, None),
     ],
 )
 def test_what_goes_together(of_base, of_data, conflict, duty, unknown):
+    """Data under "GPL 3.0 or later" was told to conflict with a base under GPL 3.0, under which it may be taken."""
     judged = licensing.judged(base(of_base), [data(of_data)])
     for lines, words in ((judged.conflicts, conflict), (judged.duties, duty), (judged.unknown, unknown)):
         assert (words in " ".join(lines)) if words else not lines

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 import torch
-from peft import PeftModel
+from peft import PeftModel, PromptTuningConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM
 
@@ -88,6 +88,8 @@ KINDS = {
     "on the embedding": {"target_modules": ["embed_tokens", "o_proj", "lm_head"]},
     "DoRA": {"use_dora": True},
     "with biases": {"bias": "lora_only"},
+    "PiSSA": {"init_lora_weights": "pissa"},
+    "OLoRA": {"init_lora_weights": "olora"},
 }
 
 
@@ -98,7 +100,7 @@ def test_an_adapter_that_somebody_brings_is_merged_as_peft_would(tmp_path, kind)
     base = small.base(tmp_path / "base", "qwen3")
     adapter = small.adapter(tmp_path / "adapter", base, **KINDS[kind])
     report = folder.merged(adapter, None, tmp_path / "out", prompts=2)
-    assert report["ok"] and report["streamed"] == (kind not in ("DoRA", "with biases"))
+    assert report["ok"] and report["streamed"] == (kind not in ("DoRA", "with biases", "PiSSA", "OLoRA"))
     assert apart(base, adapter, tmp_path / "out") <= 2e-5
 
 
@@ -347,6 +349,29 @@ def test_what_a_merge_in_memory_lost_is_named(tmp_path):
         assert len(said) == 1 and said[0].startswith(words), said
 
 
+def spoil(tensor):
+    return tensor.index_fill(0, torch.tensor([1]), float("nan"))
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "words"),
+    [
+        ("layers.1.self_attn.v_proj.", None, "it has no model.layers.1.self_attn.v_proj.lora_A.weight; it was lost"),
+        ("v_proj.lora_magnitude", None, "it has no model.layers.0.self_attn.v_proj.lora_magnitude_vector; it was lost"),
+        ("layers.1.self_attn.q_proj.lora_A", spoil, "its model.layers.1.self_attn.q_proj.lora_A.weight holds NaN"),
+    ],
+)
+def test_a_broken_adapter_is_not_merged_in_memory(tmp_path, part, change, words):
+    """PEFT takes fresh numbers for what is missing: DoRA's magnitudes, or all of a layer, were lost without a word."""
+    base = small.base(tmp_path / "base", "qwen3")
+    adapter = small.adapter(tmp_path / "adapter", base, use_dora=True)
+    held = load_file(adapter / deltas.FILE)
+    held = {name: change(value) if change and part in name else value for name, value in held.items()}
+    save_file({name: held[name] for name in held if change or part not in name}, adapter / deltas.FILE)
+    with pytest.raises(ValueError, match=f"adapter: PEFT cannot merge .*: {words}"):
+        folder.merged(adapter, str(base), tmp_path / "out", prompts=0)
+
+
 @pytest.mark.slow
 def test_experts_that_are_stored_apart_are_merged_and_proved(tmp_path):
     """transformers holds Qwen3-MoE's experts together: their merge was sound, and refused as a change nobody asked."""
@@ -454,6 +479,16 @@ def test_half_of_an_adapters_gguf_file_is_not_taken_for_it(oss, tmp_path, monkey
     assert [path.name for path in tmp_path.iterdir()] == [".adapter-lora.gguf"]
 
 
+def test_a_base_that_is_gone_is_said_to_be_what_the_adapter_names(oss, tmp_path):
+    """The line spoke of model.base, a field that `merge` does not have."""
+    adapter = shutil.copytree(oss / "adapter", tmp_path / "adapter")
+    values = json.loads((adapter / deltas.CONFIG).read_text())
+    values["base_model_name_or_path"] = str(tmp_path / "gone")
+    (adapter / deltas.CONFIG).write_text(json.dumps(values))
+    with pytest.raises(ValueError, match=r"^base: .*'gone'.*; the adapter names it, --base another$"):
+        folder.merged(adapter, None, tmp_path / "out", prompts=0)
+
+
 def test_an_adapter_of_another_model_is_refused(oss, tmp_path):
     other = small.base(tmp_path / "other", "qwen3")
     with pytest.raises(ValueError, match="adapter: "):
@@ -477,6 +512,28 @@ def test_what_peft_itself_cannot_merge_is_one_line(oss, tmp_path):
     biased = small.adapter(tmp_path / "adapter", base, lora_bias=True)
     with pytest.raises(ValueError, match=r"adapter: PEFT cannot merge .*lora_bias"):
         folder.merged(biased, str(base), tmp_path / "out", prompts=0)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"layer_replication": [[0, 2], [1, 2]]}, "adapter: layer_replication uses layers of the base more than once"),
+        ({"init_lora_weights": "pissa_niter_2"}, "adapter: init_lora_weights 'pissa_niter_2' has changed the base"),
+        (None, "has no merge for PROMPT_TUNING; use it with PEFT"),
+    ],
+)
+def test_an_adapter_that_nothing_can_merge_is_refused_in_a_line(tmp_path, settings, words):
+    """Virtual tokens were a traceback, repeated layers "lost on the way", and a changed base was said not to fit."""
+    base = small.base(tmp_path / "base", "qwen3")
+    if settings:
+        adapter = small.adapter(tmp_path / "adapter", base, **settings)
+    else:
+        config = PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=4)
+        get_peft_model(AutoModelForCausalLM.from_pretrained(base), config).save_pretrained(tmp_path / "adapter")
+        adapter = tmp_path / "adapter"
+    with pytest.raises(ValueError, match=words):
+        folder.merged(adapter, str(base), tmp_path / "out", prompts=0)
     assert not (tmp_path / "out").exists()
 
 

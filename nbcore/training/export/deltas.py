@@ -19,6 +19,8 @@ from nbcore.training.export import tensors
 from nbcore.training.split_experts import CONFIG, FILE, PREFIX
 
 PLAIN = (layers.Linear, layers.Embedding, layers.ParamWrapper)  # those whose update is a sum of base and delta
+BASE_CHANGED = ("pissa", "olora")  # ways to begin that take a part out of the base, the same one each time
+BASE_LOST = ("pissa_niter", "corda", "loftq", "lora_ga")  # that do so by chance, by data, or by rounding
 VOCABULARY = re.compile(r"size mismatch for \S*(?:embed|wte|lm_head)\S*: .*?\[(\d+), \d+\].*?\[(\d+), \d+\]")
 
 
@@ -72,7 +74,25 @@ def beyond_a_sum(values: dict[str, Any]) -> str | None:
     what["alora_invocation_tokens"] = "activated LoRA"
     if values.get("bias", "none") != "none":
         return "a trained bias"
+    if (began := values.get("init_lora_weights")) in BASE_CHANGED:  # PEFT takes that from the base before it adds
+        return str(began)
     return next((words for field, words in what.items() if values.get(field)), None)
+
+
+def refuse_unmergeable(values: dict[str, Any]) -> None:
+    """Raises ValueError for a LoRA adapter that nothing can merge, whatever its base."""
+    if values.get("layer_replication"):
+        raise ValueError(
+            "adapter: layer_replication uses layers of the base more than once, each time with another update, for "
+            "which the base has no place; use it with PEFT beside its base"
+        )
+    began = str(values.get("init_lora_weights"))
+    if began.startswith(BASE_LOST):
+        raise ValueError(
+            f"adapter: init_lora_weights {began!r} has changed the base before the training, which cannot be done once "
+            "more; save it with PEFT's path_initial_model_for_weight_conversion, or name the changed base as base and "
+            "set init_lora_weights to true"
+        )
 
 
 def load(base: Path, adapter: Path | None) -> Adapter:
@@ -90,6 +110,7 @@ def load(base: Path, adapter: Path | None) -> Adapter:
     if adapter is None:
         return Adapter({}, tied, linear)
     values = config_of(adapter)
+    refuse_unmergeable(values)
     if what := beyond_a_sum(values):
         raise NotPlain(f"adapter: {what} is merged as a whole")
     with warnings.catch_warnings():
@@ -185,6 +206,17 @@ def _compare_names(model: PeftModel, adapter: Path, weights: tensors.Weights, ti
                 raise NotPlain(f"adapter: it brings {place} of its own")
     if lost := sorted(known - stored):
         raise ValueError(f"adapter: {adapter} has no {lost[0].removeprefix(PREFIX)}; it was lost on the way")
+
+
+def broken(model: PeftModel, adapter: Path) -> str | None:
+    """What is wrong with the file of a loaded LoRA adapter, in words: a tensor that is not in it, in whose place PEFT
+    took a fresh one, or one with NaN."""
+    with safe_open(adapter / FILE, framework="pt") as file:
+        stored = set(file.keys())
+        if lost := sorted(set(get_peft_model_state_dict(model, save_embedding_layers=False)) - stored):
+            return f"it has no {lost[0].removeprefix(PREFIX)}; it was lost on the way"
+        spoilt = next((name for name in sorted(stored) if not file.get_tensor(name).isfinite().all()), None)
+    return f"its {spoilt.removeprefix(PREFIX)} holds NaN or infinite values" if spoilt else None
 
 
 def modules(adapter: Path, names: set[str]) -> tuple[set[str], set[str]]:

@@ -25,7 +25,7 @@ class Double(TorchFunctionMode):
         kwargs = kwargs or {}
         if func in PICKING or getattr(func, "__name__", "") == "__get__":
             return func(*args, **kwargs)
-        if func is functional.linear and len(args[1]) > ROWS and args[2:] in ((), (None,)):
+        if func is functional.linear and len(args) > 1 and len(args[1]) > ROWS and args[2:] in ((), (None,)):
             inputs, weight = widened(args[0]), args[1]
             made = inputs.new_empty(*inputs.shape[:-1], len(weight))
             for start in range(0, len(weight), ROWS):

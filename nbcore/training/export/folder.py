@@ -11,9 +11,9 @@ import torch
 
 from nbcore import runs
 from nbcore.core import licences
-from nbcore.runs import commit
+from nbcore.runs import commit, layout
 from nbcore.training import split_experts
-from nbcore.training.export import carried, deltas, merge, parity, tensors
+from nbcore.training.export import carried, deltas, gguf, merge, parity, tensors
 
 
 def device_of(wanted: str) -> str:
@@ -44,7 +44,7 @@ def merged(
 
     `base`: a folder, a Hub id or "seedling"; None: the one that the adapter's config names. A folder `out` that is
     there already is not written again but proved again. `hashed`: keep the sha256 of each file in the report, which
-    tells later that what was proved is what is there; a run has its manifest for that. Raises ValueError where base
+    tells later that what was proved is what is there; a run keeps them in its own proof. Raises ValueError where base
     and adapter do not fit or an argument cannot be, and parity.Lost, with nothing left behind, where something was
     lost.
     """
@@ -59,7 +59,10 @@ def merged(
     named = deltas.config_of(adapter).get("base_model_name_or_path") if adapter else None
     if base is None and not named:
         raise ValueError("base: the adapter names none; say which model it was trained on, with --base")
-    source = merge.local(base or named, revision)
+    try:
+        source = merge.local(base or named, revision)
+    except ValueError as error:
+        raise ValueError(f"base: {error}" if base else f"base: {error}; the adapter names it, --base another") from None
     split_experts.refuse_base(tensors.Weights(source).names, str(source))  # raises where the base itself is damaged
     known = {"named": base or named, "licence": licences.of_folder(source)._asdict()}
     how = {"trained_in_4_bits": trained_in_4_bits, "device": place, "doing": doing}
@@ -85,6 +88,22 @@ def hashes(folder: Path) -> dict[str, str]:
     return {
         name: commit.sha256(path) for name, path in names.items() if name not in apart and not commit.is_hidden(name)
     }
+
+
+def require_proved(target: Path, report: dict[str, Any]) -> None:
+    """Raises parity.Lost where the proof of a run's export failed, or where a file is no more what was proved: the
+    manifest would vouch for it as it is by now."""
+    parity.require(report)
+    place = target.parent / layout.GGUF
+    proved = {target / name: sha256 for name, sha256 in report.get("files", {}).items()}
+    made = report.get("gguf", {}).items()
+    proved |= {place / gguf.file_name(kind): facts["sha256"] for kind, facts in made if "sha256" in facts}
+    for path, sha256 in proved.items():
+        if not path.is_file() or commit.sha256(path) != sha256:
+            raise parity.Lost(
+                f"{path.relative_to(target.parent)}: has changed since it was proved; remove {target}, {place} and "
+                f"{target.parent / parity.FILE}, and export again"
+            )
 
 
 def adapter_only(adapter: Path, base: Path, base_name: str, out: Path) -> None:

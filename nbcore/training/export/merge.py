@@ -218,8 +218,13 @@ def _in_memory(base: Path, adapter: Path, folder: Path, dtype: str, shard_bytes:
             "be merged tensor by tensor; merge it with PEFT, untie the base, and name that folder as the base"
         )
     try:
-        model = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload(safe_merge=True)
-    except (RuntimeError, ValueError) as error:
+        model = PeftModel.from_pretrained(model, str(adapter))
+        if getattr(model, "merge_and_unload", None) is None:  # virtual tokens and the like stand in no weight of a base
+            raise ValueError(f"it has no merge for {values['peft_type']}; use it with PEFT beside its base")
+        if values["peft_type"] == "LORA" and (wrong := deltas.broken(model, adapter)):
+            raise ValueError(wrong)
+        model = model.merge_and_unload(safe_merge=True)
+    except (RuntimeError, ValueError, AttributeError, KeyError, TypeError) as error:
         words = " ".join(str(error).split())[:300]
         raise ValueError(f"adapter: PEFT cannot merge {adapter} into {base}: {words}") from None
     model.save_pretrained(folder, max_shard_size=shard_bytes)
