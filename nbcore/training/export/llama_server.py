@@ -1,4 +1,4 @@
-"""Serves one GGUF file with llama.cpp on loopback: `python -m … MODEL CONTEXT PORT THREADS REMEMBERS [LORA]`.
+"""Serves one GGUF file with llama.cpp on loopback: `python -m … MODEL CONTEXT PORT THREADS [REMEMBERS [LORA]]`.
 
 A process of its own, because llama.cpp ends its process at a file that it does not like. It prints its address and ends
 with its parent, whose end closes standard input.
@@ -11,7 +11,7 @@ import sys
 import xllamacpp
 
 
-def main(model: str, context: str, port: str, threads: str, remembers: str, lora: str | None = None) -> None:
+def main(model: str, context: str, port: str, threads: str, remembers: str = "f16", lora: str | None = None) -> None:
     """Load the file, print the address, and serve until standard input is closed. `remembers`: f16, or f32 to compute
     all of attention in float32."""
     settings = xllamacpp.CommonParams()
