@@ -139,6 +139,7 @@ def test_a_run_is_planned_against_the_device_that_is_here(store):
     assert "smaller base" in plan.shown(run, hardware.Device("cpu", "a speck", 0.005, False, "cpu"))["it does not fit"]
 
 
+@pytest.mark.slow
 def test_a_row_of_millions_of_tokens_is_planned_at_once(repo, monkeypatch):
     """Its loss was counted chunk by chunk, 625,000 of them, for hours."""
     path = repo / "configs/sft/tiny.yaml"
