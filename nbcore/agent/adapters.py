@@ -54,6 +54,8 @@ class RepairEnvironment:
 
     def get_reward(self) -> float:
         """1.0 where the hidden tests pass, else 0.0. Raises Ungraded where they could not be run."""
+        if self._episode is None:
+            raise ValueError("get_reward: no episode has begun; call reset with a row of `rows` first")
         return _worth(settle([self._episode], self._grader)[0])
 
     def list_files(self) -> str:

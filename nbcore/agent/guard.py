@@ -41,8 +41,9 @@ WORDS = frozenset(
             "forget",
             "leak",
             "type_name",
+            "type_name_of_val",
         ),
-        *("caller", "Location"),
+        *("caller", "Location", "backtrace", "Backtrace"),
     )
 )
 _EQUALS = ("eq", "ne")

@@ -10,6 +10,7 @@ import difflib
 import itertools
 import os
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,10 +24,13 @@ from nbcore.agent.problem import Problem
 from nbcore.core.output import shown
 from nbcore.data.std_crate import Crate, manifest_of, read_crate
 from nbcore.grading.grader import RustGrader
+from nbcore.grading.rust.lexer import tokens
 
 _SECTIONS = ("dependencies", "dev-dependencies", "target")
 _EXAMPLE = re.compile(r"^\s*//[/!] *```", re.MULTILINE)  # where documentation shows code
 _LONGEST = 400  # characters of the package's description
+_ENDS = {"exit", "abort", "set_hook", "extern", "asm", "global_asm", "macro_rules"}
+"""Words by which code can end the tests, after a report of its own, or put other asserts in the place of theirs."""
 
 
 class OwnCrate(NamedTuple):
@@ -39,6 +43,8 @@ class OwnCrate(NamedTuple):
     problem: Problem
     said: str
     """What is wrong, for people."""
+    totals: dict[str, int]
+    """By file of tests: how many of them there must be; one where none could be counted."""
 
 
 def opened(folder: Path, grader: RustGrader) -> OwnCrate:
@@ -78,7 +84,12 @@ def opened(folder: Path, grader: RustGrader) -> OwnCrate:
         dependencies=tuple(each._asdict() for each in built.dependencies),
         needs=built.needs,
     )
-    return OwnCrate(folder, one, built, problem, f"{suite}: {_words(verdict)}")
+    texts = {suite: [one.files[suite]] if suite != one.root else [*parts.unit_tests.values()] for suite in suites}
+    totals = {
+        suite: verdict["tests_total"] if verdict["compiles"] else int(any("#[test]" in text for text in texts[suite]))
+        for suite, verdict in zip(suites, said, strict=True)
+    }
+    return OwnCrate(folder, one, built, problem, f"{suite}: {_words(verdict)}", totals)
 
 
 def repaired(own: OwnCrate, files: Mapping[str, str]) -> dict[str, str]:
@@ -94,17 +105,32 @@ def repaired(own: OwnCrate, files: Mapping[str, str]) -> dict[str, str]:
 
 
 def judged(own: OwnCrate, changed: Mapping[str, str], grader: RustGrader) -> tuple[bool, str]:
-    """(whether all tests pass, words about them) of the crate with these files in it."""
+    """(whether all tests pass and can be believed, words about them) of the crate with these files in it."""
     with_them = own.crate._replace(files={**own.crate.files, **changed})
     said = run(grader, [_job(with_them, suite, own.built) for suite in with_them.tests])
     told = []
     for suite, verdict in zip(with_them.tests, said, strict=True):
-        if verdict["compiles"] and not verdict["tests_total"] and verdict["verdict"] != "tests_failed":
+        total, wanted = verdict["tests_total"], own.totals.get(suite, 0)
+        if verdict["compiles"] and not total and not wanted and verdict["verdict"] != "tests_failed":
             continue  # a library without unit tests
-        count = f"{verdict['tests_passed']} of {verdict['tests_total']} pass"
-        told.append((verdict["passed"], f"{suite}: {count if verdict['compiles'] else verdict['verdict']}"))
+        passed = verdict["passed"] and total >= wanted
+        count = f"{verdict['tests_passed']} of {total if passed else max(total, wanted)} pass"
+        told.append((passed, f"{suite}: {count if verdict['compiles'] else verdict['verdict']}"))
+    doubts = _doubts(own, changed)
     unseen = ["doc tests are not run here"] if _has_doc_tests(with_them) else []
-    return bool(told) and all(passed for passed, _ in told), "; ".join([*(words for _, words in told), *unseen])
+    words = "; ".join([*(words for _, words in told), *doubts, *unseen])
+    return bool(told) and all(passed for passed, _ in told) and not doubts, words
+
+
+def _doubts(own: OwnCrate, changed: Mapping[str, str]) -> list[str]:
+    """Why tests that pass with these files may not be believed."""
+    found = []
+    for name, text in changed.items():
+        both = (text, own.crate.files.get(name, ""))
+        are, were = (Counter(token.text for token in tokens(one, own.crate.edition)) for one in both)
+        if new := sorted(_ENDS & set(are - were)):
+            found.append(f"{name} says {', '.join(new)}, by which tests can be made to pass: look at it")
+    return found
 
 
 def apply(own: OwnCrate, changed: Mapping[str, str]) -> None:
@@ -113,7 +139,7 @@ def apply(own: OwnCrate, changed: Mapping[str, str]) -> None:
     for name in changed:
         path = own.folder / name
         known = own.crate.files.get(name)
-        now = path.read_text("utf-8") if path.is_file() else None
+        now = path.read_text("utf-8", errors="replace") if path.is_file() else None
         if now != known or path.is_symlink():
             raise ValueError(f"CRATE_DIR: {path} has changed since it was read: nothing was applied; run it again")
     fresh = []
@@ -199,9 +225,12 @@ def _needed(folder: Path) -> needed.Needed:
         raise ValueError(f"CRATE_DIR: {folder}/Cargo.toml is no TOML ({error}); cargo would refuse it too") from None
     if "package" not in manifest:
         raise ValueError(f"CRATE_DIR: {folder}/Cargo.toml is of a workspace; name the folder of one of its packages")
-    if (folder / "build.rs").is_file():
+    package = manifest["package"]
+    script = package.get("build", (folder / "build.rs").is_file()) if isinstance(package, dict) else False
+    if script:
         raise ValueError(
-            f"CRATE_DIR: {folder} has a build.rs, which is not run on a model's behalf; give another crate"
+            f"CRATE_DIR: {folder} has a {script if isinstance(script, str) else 'build.rs'}, which is not run on a "
+            "model's behalf; give another crate"
         )
     if any(manifest.get(section) for section in _SECTIONS):
         return needed.of(folder)

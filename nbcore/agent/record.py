@@ -129,13 +129,18 @@ def problems_of(out: Path) -> Iterator[Problem]:
 
 
 def replay(out: Path, grader: RustGrader) -> list[str]:
-    """Play the calls of every recorded row again: the ids of those whose answers or end are not what they were."""
+    """Play the calls of every recorded row again: the ids of those whose answers or end are not what they were. Raises
+    FileNotFoundError and ValueError where the rows, or their problems, are not what `record` wrote."""
+    if not out.is_file():
+        raise FileNotFoundError(f"ROWS: there is no file {out}; give the one that `agent record` wrote")
     known = {problem.id: problem for problem in problems_of(out)}
     rows = lines.read(out)
     planned = []
     for row in rows:
         calls = [call["function"] for message in row["messages"] for call in message.get("tool_calls") or ()]
-        problem = known[row["meta"]["problem"]]
+        problem = known.get((row.get("meta") or {}).get("problem"))
+        if problem is None:
+            raise ValueError(f"ROWS: row {row.get('id')!r} of {out} is about no problem recorded beside it; drop it")
         planned.append((problem, [(call["name"], call["arguments"]) for call in calls]))
     state = lines.read(out.with_name(f"{out.name}.part.jsonl"))[0]
     with tempfile.TemporaryDirectory(prefix="nbcore-agent-") as folder:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 SPACE = "functions."  # what stands before a function's name in a header
 _ROLE = re.compile(r"\s*(assistant|system|developer|user)?\s*(?:to=(\S+))?\s*")
 _TOOL = re.compile(r"\s*([A-Za-z0-9_.-]+)(?:\s+to=assistant)?\s*")
+_OTHERS = re.compile(r"assistant|system|developer|user")  # what begins so is a header that lost a token, and no tool
 _CHANNEL = re.compile(r"\s*(analysis|commentary|final)\s*(?:to=(\S+))?(?:\s+(\S+))?\s*")
 
 
@@ -45,7 +46,7 @@ def read(sections: dict[str, str], prompted: bool) -> Header:
         if not prompted and not recipient:
             return Header(name)
     tool = _TOOL.fullmatch(sections["role"])
-    if prompted or not tool:
+    if prompted or not tool or _OTHERS.match(tool[1]):
         raise Broken(f"a header that begins with {sections['role'][:60]!r}, where the assistant's must stand")
     return Header("tool", tool[1].removeprefix(SPACE))
 
@@ -62,6 +63,8 @@ def _assistant(sections: dict[str, str], recipient: str) -> Header:
     if recipient and channel[2]:
         raise Broken("two recipients in one header")
     recipient = recipient or channel[2] or ""
+    if kind not in ("", "json", "text") and not recipient:  # a word of the text, before its <|message|>
+        raise Broken(f"{kind[:60]!r} behind the channel {channel[1]}, where the text must begin")
     if "constrain" in sections:
         constrained = sections["constrain"].strip()
         if kind or len(constrained.split()) > 1:

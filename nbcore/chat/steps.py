@@ -94,7 +94,8 @@ def _steps(messages: list, place: int, end: int, functions: dict[str, offered.Fu
     """The steps of the assistant's message at `place`, whose results stand up to `end`."""
     message = messages[place]
     thinking = _text(message, "thinking", place, optional=True)
-    train = message.get("train", True)
+    train = message.get("train")
+    train = True if train is None else train  # a table has the column in every message, empty in most
     if not isinstance(train, bool):
         raise ValueError(f"messages[{place}].train is {shortened(train)}; it must be true or false")
     calls = message.get("tool_calls") or []
@@ -127,7 +128,12 @@ def _call(call: Any, field: str) -> tuple[Any, str, str]:
     if written is None:
         written = {}
     if isinstance(written, Mapping):
-        written = json.dumps(written, ensure_ascii=False)
+        try:
+            written = json.dumps(written, ensure_ascii=False, allow_nan=False)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ValueError(
+                f"{field}.function.arguments is {shortened(written)}, which is no JSON ({error}); write it as JSON can"
+            ) from None
     if not isinstance(written, str):
         raise ValueError(f"{field}.function.arguments is {shortened(written)}; it must be a mapping, or JSON as text")
     return call.get("id"), name, written

@@ -76,7 +76,7 @@ def render(tokenizer: Any, messages: list[dict], tools: list[dict] | None = None
         raise ForgedToken("messages: the template renders this answer without the token that ends a turn")
     trained = trained[: trained.index(around.end) + 1]  # what a template writes behind it is not the model's to emit
     _refuse_unreadable(tokenizer, messages[-1], trained)
-    labels = trained if messages[-1].get("train", True) else [IGNORED for _ in trained]
+    labels = [IGNORED for _ in trained] if messages[-1].get("train") is False else trained
     return prompt + trained, [IGNORED for _ in prompt] + labels
 
 
@@ -164,7 +164,7 @@ def refuse_left_out(tokenizer: Any, messages: list[dict]) -> None:
 def _answered(message: dict) -> dict:
     """The assistant's message, its reasoning under every name that a template may read. Raises ValueError for what is
     no reasoning, and no choice of what is trained."""
-    if not isinstance(message.get("train", True), bool):
+    if not isinstance(message.get("train"), bool | None):  # a table fills in None
         raise ValueError(f"messages: train is {shortened(message['train'])}; it must be true or false")
     for name in REASONING:
         if message.get(name):

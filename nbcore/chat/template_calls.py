@@ -111,11 +111,11 @@ def _call(form: _Form, functions: dict[str, offered.Function], written: str) -> 
     if isinstance(arguments, str):  # some models quote the object once more
         text = arguments
     elif name in functions and functions[name].takes_text and isinstance(arguments, dict):
-        text = arguments.get(template_tools.TEXT)
+        text = arguments.get(template_tools.TEXT) if len(arguments) == 1 else None
     else:
         text = json.dumps(arguments, ensure_ascii=False)
     if not isinstance(text, str):
-        return None, Malformed(f"a call of {name[:80]!r} without {template_tools.TEXT!r}", written)
+        return None, Malformed(f"a call of {name[:80]!r} without {template_tools.TEXT!r}, or with more", written)
     message, rest = call_message(name, text), written[end:].strip().removeprefix(form.closing).strip()
     if rest:
         return message, Malformed("more than one call, or words behind it: make one call, and nothing after it", rest)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jsonschema
@@ -97,7 +98,7 @@ def _fit(function: Function, value: Any) -> None:
         schema = {"type": "object", "maxProperties": 0}
     try:
         wrong = next(_validator(_text(schema)).iter_errors(value), None)
-    except (RecursionError, OverflowError, referencing.exceptions.Unresolvable) as error:
+    except (RecursionError, OverflowError, re.error, referencing.exceptions.Unresolvable) as error:
         raise BadArguments(f"arguments of {function.name} cannot be checked: {shortened(error)}") from None
     if wrong is not None:
         where = "".join(f"[{part!r}]" for part in wrong.absolute_path)
@@ -130,14 +131,21 @@ def _text(schema: Any) -> str:
 
 @functools.lru_cache(maxsize=256)
 def _validator(schema: str) -> Any:
-    kind = jsonschema.Draft202012Validator
+    kind = jsonschema.validators.extend(jsonschema.Draft202012Validator, {"pattern": _pattern})
     return kind(json.loads(schema), registry=referencing.Registry())  # an empty registry fetches nothing
+
+
+def _pattern(validator: Any, pattern: str, instance: Any, schema: Any) -> Iterator[Any]:
+    """What a pattern says of a text; nothing where Python cannot read it, as one of JavaScript with \\p{L}."""
+    with contextlib.suppress(re.error):
+        yield from jsonschema.Draft202012Validator.VALIDATORS["pattern"](validator, pattern, instance, schema)
 
 
 @functools.lru_cache(maxsize=256)
 def _schema_error(schema: str) -> str | None:
     try:
-        jsonschema.Draft202012Validator.check_schema(json.loads(schema))
+        # Without the formats: a regular expression that Python cannot read may be one of JavaScript's.
+        jsonschema.Draft202012Validator.check_schema(json.loads(schema), format_checker=jsonschema.FormatChecker(()))
     except (jsonschema.SchemaError, RecursionError) as error:
         return " ".join(str(error).split())[:200]
     return None

@@ -85,6 +85,32 @@ def record(
 
 
 @agent_app.command()
+def replay(
+    rows: Annotated[Path, typer.Argument(metavar="ROWS", help="What record wrote, with its .part.jsonl beside it.")],
+    jobs: Annotated[int | None, typer.Option(min=1, help="Programs at once; default: the processors.")] = None,
+):
+    """Play the calls of recorded rows again with the real tools: are the answers the same, and the crates repaired?
+
+    Exit code 1 where a row differs.
+
+    Example: python -m nbcore agent replay repairs.jsonl
+    """
+    from nbcore.agent import record as recording
+    from nbcore.core import lines
+    from nbcore.grading.grader import RustGrader
+
+    grader = RustGrader(jobs=jobs, lint=False)
+    try:
+        changed = recording.replay(rows, grader)
+    finally:
+        grader.close()
+    count = len(lines.read(rows))
+    out.print(f"{count - len(changed)} of {count} rows give the same answers, and are repaired")
+    if changed:
+        raise Judged(f"these differ: {', '.join(changed[:10])}{', …' if changed[10:] else ''}")
+
+
+@agent_app.command()
 def run(
     whom: Annotated[
         str, typer.Argument(metavar="RUN_OR_FOLDER", help="A trained run, or a folder with a model or an adapter.")
@@ -135,7 +161,7 @@ def run(
         own_crate.apply(own, changed)
     out.print(f"written: {', '.join(changed)}" if agreed else "nothing was written")
     if not passes:
-        raise Judged("the tests still fail")
+        raise Judged("the tests still fail, or cannot be believed")
 
 
 def _show_change(own: Any, changed: dict[str, str], words: str) -> None:
@@ -200,5 +226,5 @@ def _agreed(passes: bool) -> bool:
     if not sys.stdin.isatty():
         out.print("nobody is here to ask: --yes applies a repair that passes all tests")
         return False
-    question = "apply it?" if passes else "its tests still fail: apply it all the same?"
+    question = "apply it?" if passes else "its tests still fail, or cannot be believed: apply it all the same?"
     return typer.confirm(question, default=False)

@@ -79,6 +79,8 @@ def read_crate(name: str | Path) -> Crate:
     files = _rust_files(folder)
     if not library and root not in files and "src/main.rs" in files:
         root = "src/main.rs"  # a program has unit tests, too
+    if root not in files and (folder / root).is_file():
+        raise ValueError(f"CRATE: {folder}/{root} is no UTF-8 text, or leads out of the crate; save it as UTF-8")
     if root not in files:
         raise ValueError(f"CRATE: {folder} has no {root}, so it has no tests that can be run here; give another crate")
     if edition not in EDITIONS:

@@ -27,6 +27,8 @@ def test_trl_gets_a_method_for_each_tool_and_the_reward_of_the_hidden_tests(grad
     offered = {tool["function"]["name"] for tool in adapters.schemas(raw=False)}
     assert shown == offered - {"reset"} | {"restore"}
     [row] = adapters.rows([PROBLEM])
+    with pytest.raises(ValueError, match="no episode has begun"):
+        environment.get_reward()
     environment.reset(**row)
     assert environment.get_reward() == 0.0
     assert "error" in environment.write_file("../x.rs", "x") and "error" in environment.replace_lines("a", "b", 3, 4)

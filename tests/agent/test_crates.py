@@ -93,6 +93,7 @@ FORGED = {
     "does not parse": ("self.now += by;", "}}}"),
     "exits by raw names": ("self.now += by;", "std::r#process::r#exit(0);"),
     "a comment without an end": ("self.now += by;", "/*"),
+    "asks who called": ("self.now += by;", "let who = std::backtrace::Backtrace::force_capture();"),
     "includes a file": ("self.now += by;", 'include!("/etc/passwd");'),
     "its own assert": ("self.now += by;", "macro_rules! assert { ($($t:tt)*) => {} }"),
 }

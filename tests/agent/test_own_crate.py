@@ -28,7 +28,7 @@ def grader():
 def crate(folder, code=f"{WRONG}\n{UNIT}", manifest=MANIFEST, beside=""):
     (folder / "src").mkdir(parents=True)
     (folder / "Cargo.toml").write_text(manifest)
-    (folder / "src" / "lib.rs").write_bytes(code.encode())
+    (folder / "src" / "lib.rs").write_bytes(code.encode(errors="surrogatepass"))
     if beside:
         (folder / "tests").mkdir()
         (folder / "tests" / "beside.rs").write_text(beside)
@@ -42,6 +42,8 @@ def crate(folder, code=f"{WRONG}\n{UNIT}", manifest=MANIFEST, beside=""):
         ({"manifest": '[workspace]\nmembers = ["a"]\n'}, "of a workspace"),
         ({"manifest": "[package\n"}, "is no TOML"),
         ({"code": WRONG}, "has no tests, and they are what says"),
+        ({"manifest": f'{MANIFEST}build = "make.rs"\n'}, "has a make.rs, which is not run"),
+        ({"code": "// \ud800"}, "src/lib.rs is no UTF-8 text"),
         ({"code": WRONG.replace("3", "2") + UNIT, "beside": BESIDE}, "all 2 tests of .* pass: there is nothing"),
     ],
 )
@@ -79,6 +81,33 @@ def test_a_repair_is_put_back_and_the_tests_stay(beside, tmp_path, grader):
     )
     with pytest.raises(ValueError, match="has changed since it was read"):
         own_crate.apply(own, changed)
+
+
+CHEATS = {  # what an agent may leave: name -> (path, text in front of the tests in that file)
+    "ends the tests after a report of its own": (
+        "src/lib.rs",
+        "use std::io::Write;\npub fn double(_: i64) -> i64 {\n    std::io::stdout().write_all("
+        'b"\\ntest result: ok. 1 passed; 0 failed; 0 ignored\\n").unwrap();\n    std::process::exit(0)\n}\n',
+    ),
+    "other asserts": ("src/lib.rs", f"macro_rules! assert_eq {{ ($($x:tt)*) => {{}} }}\n{WRONG}"),
+    "no tests": ("src/checks.rs", "#![cfg(any())]\n"),
+}
+
+
+@pytest.mark.parametrize("name", CHEATS)
+def test_a_change_that_makes_the_tests_pass_and_repairs_nothing_is_no_repair(name, tmp_path, grader):
+    """`--yes` wrote it over the person's crate, and said that all tests pass."""
+    path, left = CHEATS[name]
+    inside = UNIT.partition("mod tests {\n")[2].rpartition("}")[0]
+    apart = path != "src/lib.rs"
+    folder = crate(tmp_path / "a", f"{WRONG}#[cfg(test)]\nmod checks;\n" if apart else f"{WRONG}\n{UNIT}")
+    (folder / "tests").mkdir()
+    (folder / "tests" / "other.rs").write_text("#[test]\nfn passes() {}\n")
+    if apart:
+        (folder / path).write_text(inside)
+    own = own_crate.opened(folder, grader)
+    passes, words = own_crate.judged(own, own_crate.repaired(own, own.problem.files | {path: left}), grader)
+    assert not passes and ("can be made to pass: look at it" in words or "src/lib.rs: 0 of 1 pass" in words)
 
 
 @pytest.mark.slow

@@ -289,6 +289,8 @@ def test_a_message_with_train_false_carries_no_loss():
     call = {"role": "assistant", "content": "", "train": False, "tool_calls": [conversations.asked("list_files", "{}")]}
     messages[1:1] = [call, {"role": "tool", "content": "src"}]
     sample = harmony.render(SEEDLING, {"messages": messages, "tools": conversations.TOOLS})[0]
+    messages[-1]["train"] = None  # as a table fills in what most messages do not have
+    assert harmony.render(SEEDLING, {"messages": messages, "tools": conversations.TOOLS})[0] == sample
     assert len(trained(sample)) == 1 and "list_files" not in SEEDLING.decode([x for x in sample.labels if x >= 0])
 
 
@@ -305,6 +307,10 @@ def test_a_message_with_train_false_carries_no_loss():
         (
             {"messages": [*talk("q"), {"role": "assistant", "tool_calls": [conversations.asked("f", 1)]}]},
             "arguments is 1",
+        ),
+        (
+            {"messages": [*talk("q"), {"role": "assistant", "tool_calls": [conversations.asked("f", {"x": {1}})]}]},
+            "arguments is {'x': {1}}, which is no JSON",
         ),
         ({"messages": [{"role": "user", "content": "\ud800"}, *talk("q", "a")[1:]]}, "surrogate"),
         ({"tools": "read_file"}, "tools is 'read_file'"),

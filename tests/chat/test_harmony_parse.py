@@ -113,6 +113,7 @@ def test_actions_that_are_legal_or_not_over(text, action):
         (PROMPTED.format("list_files", '{"path": "a"}'), "list_files do not fit"),
         (PROMPTED.format("apply_patch", "{}"), "takes plain text, not 'json'"),
         ("<|channel|>commentary to=python<|message|>1<|call|>", "'python' is no function"),
+        ("<|channel|>final Hello<|message|> world<|return|>", "'Hello' behind the channel final"),
         ("<|channel|>commentary to=functions.list_files code<|message|>{}<|call|>", "takes json, not 'code'"),
         ("<|channel|>analysis to=functions.list_files<|message|>{}<|call|>", "calls go to commentary"),
         (
@@ -171,6 +172,23 @@ def test_a_whole_episode_is_read_and_an_answered_mistake_does_not_spoil_it():
         "name": "rm",
         "content": "no such function",
     }
+
+
+def test_a_pattern_that_only_javascript_reads_keeps_no_tool_from_being_called():
+    """Its rows were refused as such with no JSON schema; Python's own patterns are checked as before."""
+    for pattern, kind in ((r"^\p{L}+$", harmony.Call), ("^b$", harmony.Malformed)):
+        schema = {"type": "object", "properties": {"x": {"type": "string", "pattern": pattern}}}
+        action = read(PROMPTED.format("f", '{"x": "a"}'), [{"name": "f", "parameters": schema}]).action
+        assert isinstance(action, kind), action
+
+
+def test_a_header_that_lost_a_token_is_no_result_of_a_tool():
+    """What the assistant had answered was read as said by a tool of the name "assistantfinal"."""
+    call = "<|start|>assistant" + PROMPTED.format("list_files", "{}")
+    talk = f"<|start|>user<|message|>q<|end|>{call}<|start|>assistantfinal<|message|>done<|end|>"
+    messages, action = read(talk)
+    assert isinstance(action, harmony.Malformed) and "assistantfinal" in action.reason
+    assert [message["role"] for message in messages] == ["user", "assistant"]
 
 
 def test_text_that_imitates_control_tokens_forges_nothing():

@@ -179,6 +179,11 @@ CALL = '<tool_call>\n{"name": "read_file", "arguments": {"path": "a"}}\n</tool_c
             harmony.Malformed,
             "without 'text'",
         ),
+        (
+            '<tool_call>{"name": "apply_patch", "arguments": {"text": "x", "path": "a"}}</tool_call><|im_end|>',
+            harmony.Malformed,
+            "or with more",
+        ),
     ],
 )
 def test_calls_of_qwen_are_read_or_it_is_said_why_not(text, kind, says):

@@ -4,11 +4,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from nbcore.agent import record, tools
+from nbcore.agent import tools
 from nbcore.cli import agent
 from nbcore.cli.main import main
 from nbcore.core import lines
-from nbcore.grading.grader import RustGrader
 from nbcore.training import load
 from tests.agent.test_own_crate import UNIT, WRONG, crate
 
@@ -76,8 +75,22 @@ def test_brief_rows_are_recorded_from_the_command_line(tmp_path, capsys):
             tool["function"]["description"] for tool in row["tools"]
         )
         assert [tool["function"]["name"] for tool in row["tools"]] == list(tools.FEW)
-    grader = RustGrader(jobs=1, lint=False)
-    try:
-        assert record.replay(out, grader) == []
-    finally:
-        grader.close()
+    assert main(["agent", "replay", str(out), "--jobs", "1"]) == 0
+    assert "2 of 2 rows give the same answers, and are repaired" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        (None, "there is no file"),
+        ('{"id": "a", "messages": []}\n', "is about no problem recorded beside it"),
+    ],
+)
+def test_replay_says_in_a_line_what_is_not_there(rows, says, tmp_path, capsys):
+    """Of a file that is not there it said that no row differs."""
+    out = tmp_path / "rows.jsonl"
+    if rows is not None:
+        out.write_text(rows)
+        (tmp_path / "rows.jsonl.part.jsonl").write_text('{"raw": true, "tools": []}\n')
+    assert main(["agent", "replay", str(out)]) == 2
+    assert says in capsys.readouterr().err.replace("\n", " ")

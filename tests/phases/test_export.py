@@ -298,6 +298,22 @@ def test_a_tokenizer_on_bytes_with_a_fallback_is_no_sentencepiece(run, tmp_path)
 
 @pytest.mark.slow
 @needs_llama_cpp
+def test_an_exact_server_tells_the_likelihoods_of_the_model(run, tmp_path):
+    """llama.cpp remembers keys and values in float16 by itself: 0.001 of a log-likelihood here, and with that two of 50
+    answers of SmolLM2 that an exact file gave otherwise than the model."""
+    gguf.make(run.path / "model", tmp_path / "gguf", ["f32"])
+    model = AutoModelForCausalLM.from_pretrained(run.path / "model", dtype="float32")
+    ids = torch.randint(300, 1500, (200,), generator=torch.Generator().manual_seed(0)).tolist()
+    expected = model(torch.tensor([ids])).logits[0, -1].log_softmax(-1)
+    with llama_cpp.serving(tmp_path / "gguf" / "model-f32.gguf", 512, exact=True) as server:
+        said = server.ask("/completion", prompt=ids, n_predict=1, temperature=0.0, n_probs=20)
+    told = {one["id"]: one["logprob"] for one in said["completion_probabilities"][0]["top_logprobs"]}
+    assert len(told) == 20
+    assert max(abs(value - float(expected[token])) for token, value in told.items()) < 5e-5
+
+
+@pytest.mark.slow
+@needs_llama_cpp
 @pytest.mark.parametrize("kind", ["qwen3", "gpt_oss"])
 def test_other_architectures_say_the_same_in_llama_cpp(chain, run, tmp_path, kind):
     """The experts of gpt-oss are stored interleaved; converted otherwise, every number would differ."""

@@ -127,7 +127,7 @@ def check(
         "pre_tokenizer": values.get("tokenizer.ggml.pre"),
         "tensors": values["tensors"],
     }
-    with llama_cpp.serving(path, max(512, longest + 2 * 64)) as server:
+    with llama_cpp.serving(path, max(512, longest + 2 * 64), exact=True) as server:  # what differs is the file's
         tokens, problems = tokens_parity(server, tokenizer, chats, path.name, values)
         told["tokenizer"] = tokens
         if problems:

@@ -12,7 +12,7 @@ from nbcore.grading.sandbox.supervisor import Limits
 
 pytestmark = pytest.mark.skipif(shutil.which("rustc") is None, reason="rustc is not installed")
 
-CLOCK = "#[test]\nfn t() { panic!(\"{:?}\", std::time::SystemTime::now()) }\n"
+CLOCK = '#[test]\nfn t() { panic!("{:?}", std::time::SystemTime::now()) }\n'
 ENDLESS = "#[test]\nfn t() {\n    let mut n = 0u64;\n    loop { n = std::hint::black_box(n + 1) }\n}\n"
 
 
