@@ -9,6 +9,7 @@ import functools
 from typing import Any, NamedTuple
 
 QUESTION, ANSWER = "nbcore-question", "nbcore-answer"  # words that no template writes by itself
+CODE = "fn f(a: &[u8]) -> bool {\n    a == \"<b>\" && 'c' < D\n}\n\n// e  f"
 
 REASONING = ("reasoning_content", "thinking", "reasoning")  # what rows and templates call it beside the answer
 
@@ -36,6 +37,8 @@ class Frame(NamedTuple):
     """(opening, closing) marks of reasoning that may occur in an answer."""
     begun: tuple[str, str] | None
     """The marks of the reasoning that the generation prompt itself has opened and not closed."""
+    keeps: bool
+    """Whether code comes through as it was given, line breaks, quotes and all."""
 
 
 def frame(tokenizer: Any) -> Frame:
@@ -94,12 +97,14 @@ def _frame(tokenizer: Any, template: str, _size: int, _eos: int | None) -> Frame
     marks = (MARKS[0], *(pair for pair in MARKS[1:] if pair[0] in template))
     turn = prompt.rpartition(QUESTION)[2]
     begun = [pair for pair in marks if pair[0] in turn and pair[1] not in turn.rpartition(pair[0])[2]]
+    code = rendered(tokenizer, [{"role": role, "content": CODE} for role in ("user", "assistant")])
     return Frame(
         opening=opening,
         closing=after[: places[first]] if first else "",
         end=tokenizer.convert_tokens_to_ids(first) if first else None,
         marks=marks,
         begun=begun[0] if begun else None,
+        keeps=code.count(CODE) >= 2,
     )
 
 

@@ -194,6 +194,8 @@ def _trainable(tokenizer: Any) -> Frame:
         )
     if around.end is None:
         raise ValueError(f"chat template of {name!r}: no token ends the assistant's turn; {REMEDY}")
+    if not around.keeps:
+        raise ValueError(f"chat template of {name!r}: it changes code, its line breaks, quotes, < or case; {REMEDY}")
     return around
 
 
@@ -203,10 +205,10 @@ def _refuse_unreadable(tokenizer: Any, message: dict, trained: list[int]) -> Non
     meant, _ = _behind_reasoning(content, around._replace(begun=None))
     empty = bool(content.strip()) and not meant.strip()
     if empty or answer(tokenizer, trained)[0].strip() != meant.strip():
-        raise ForgedToken(
-            "messages: content of the assistant would not read back as its answer; "
-            f"it holds a mark of reasoning, such as {around.marks[0][0]}, without an answer behind it"
-        )
+        marked = any(mark in content for pair in around.marks for mark in pair)
+        why = f"holds a mark of reasoning, such as {around.marks[0][0]}, without an answer behind it"
+        why = why if marked else "cannot be written by its tokenizer as it is"
+        raise ForgedToken(f"messages: content of the assistant would not read back as its answer; it {why}")
 
 
 def _final_message(text: str, around: Frame) -> tuple[str, str]:

@@ -31,7 +31,14 @@ def plan(
     from nbcore.training import plan as plans
 
     adapter = plans.inherited(config)
-    planned = plans.of(wanted, adapter)
+    try:
+        planned = plans.of(wanted, adapter)
+    except plans.NOT_BORNE as error:  # what is no error in a notebook, which trains all the same
+        base, words = wanted.model.base or "seedling", " ".join(str(error).splitlines()[:1])
+        raise Judged(
+            f"model.base: {base!r} cannot be planned ({type(error).__name__}: {words}); it may train all the same, and "
+            "takes half the micro-batch where memory runs out"
+        ) from None
     for name, size in planned.rows():
         out.print(f"{size:9.2f} GiB  {name}")
     usable = (1 - plans.FREE) * device.memory_gb

@@ -152,7 +152,7 @@ def read_env_file(path: Path | None = None) -> list[str]:
         text = path.read_text("utf-8-sig") if path.is_file() else ""  # Windows' editor writes a mark in front
     except UnicodeDecodeError:
         raise ValueError(f"{path.name}: not in UTF-8, as PowerShell's > leaves it; save it as UTF-8") from None
-    taken = []
+    found: dict[str, str] = {}
     for number, line in enumerate(text.splitlines(), 1):
         line = re.sub(r"^export\s+", "", line.strip())
         if not line or line.startswith("#"):
@@ -172,9 +172,10 @@ def read_env_file(path: Path | None = None) -> list[str]:
                 f"{path.name}:{number}: what {name} holds is no token: there is a blank, a curly quote or an invisible "
                 "character in it; paste the token anew, alone"
             )
-        if value and name in SECRETS and secret(name) is None:
-            os.environ[name] = value
-            taken.append(name)
+        if value and name in SECRETS:
+            found[name] = value  # of a name that stands twice the last one counts, as in a shell
+    taken = [name for name in found if secret(name) is None]
+    os.environ.update((name, found[name]) for name in taken)
     return taken
 
 

@@ -27,7 +27,7 @@ HIDDEN = "[redacted]"
 
 def redact(text: str) -> str:
     """`text` with every token, and the value of every secret in the environment, replaced by "[redacted]"."""
-    for value in (os.environ.get(name, "") for name in SECRETS):
+    for value in (os.environ.get(name, "").strip() for name in SECRETS):  # which is how it is sent
         if len(value) >= 8:
             text = text.replace(value, HIDDEN)
     return TOKENS.sub(HIDDEN, text)

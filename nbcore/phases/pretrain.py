@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
-from transformers import LlamaConfig, LlamaForCausalLM, set_seed
+from transformers import LlamaForCausalLM, set_seed
 from trl import SFTConfig, SFTTrainer
 
 from nbcore import runs
 from nbcore.core import lines
 from nbcore.core.records import Document
 from nbcore.data import fim, from_run, sources
-from nbcore.training import corpus, fit, load, order, packing
+from nbcore.training import corpus, fit, fitting, load, order, packing
 from nbcore.training import tokenizer as tokenizers
 from nbcore.training.remembered import remembered
 
@@ -82,12 +82,10 @@ def model(run: runs.Run) -> LlamaForCausalLM:
     if run.config.start:
         begun, _ = load.at_checkpoint(run, _start(run.config.start))
         return begun
-    if unknown := sorted(set(run.config.architecture) - set(LlamaConfig().to_dict())):
-        raise ValueError(f"architecture: LlamaConfig has no {unknown[0]!r}; see transformers' documentation of it")
     tokenizer = data(run)["tokenizer"]
     set_seed(run.config.seed)
-    architecture = LlamaConfig(
-        **run.config.architecture,
+    architecture = fitting.llama(
+        run.config.architecture,
         vocab_size=len(tokenizer),
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,

@@ -10,8 +10,10 @@ import importlib
 from typing import Any
 
 import torch
+from transformers.training_args import OptimizerNames
 
 from nbcore import config as configs
+from nbcore.core.suggest import did_you_mean
 
 
 def base_arguments(folder: str, config: configs.Phase) -> dict[str, Any]:
@@ -58,7 +60,14 @@ def attach(model: Any, lora: configs.Lora, config: configs.Training) -> Any:
 
 
 def training(config: configs.Training) -> dict[str, Any]:
-    """What transformers' TrainingArguments is told of optimizer and compilation."""
+    """What transformers' TrainingArguments is told of optimizer and compilation. Raises ValueError for a name in
+    trainer's `optim` that transformers does not know."""
+    named = str(config.trainer.get("optim", config.optimizer))
+    if named not in (known := [each.value for each in OptimizerNames]):
+        raise ValueError(
+            f"trainer: optim is {named!r}, which is no optimizer of transformers{did_you_mean(named, known)}; leave it "
+            "out and set optimizer, or take one of its documentation"
+        )
     return {"optim": config.optimizer, "torch_compile": config.compile}
 
 

@@ -20,6 +20,7 @@ from nbcore.training import lora
 from nbcore.training.counting import Counting, without_memory
 
 CHUNK = 256  # tokens whose logits TRL's SFT loss holds at once (TRL 1.14.2)
+MOST_CHUNKS = 256  # that are counted one by one: of a row of millions of tokens all would take hours
 DIRECT = 12  # layers up to which the whole model is run
 
 
@@ -107,10 +108,13 @@ def _loss(model: Any, ids: torch.Tensor, step: Step) -> torch.Tensor:
         hidden = inner.base_model(input_ids=ids, use_cache=False).last_hidden_state
         flat, labels = hidden.reshape(-1, hidden.shape[-1]), ids.reshape(-1)
         head, cap = inner.get_output_embeddings().weight, getattr(inner.config, "final_logit_softcapping", None)
+        near = CHUNK * MOST_CHUNKS
+        parts = flat.split(CHUNK if len(flat) <= near else [CHUNK] * MOST_CHUNKS + [len(flat) - near])
         losses = [
             torch.utils.checkpoint.checkpoint(_chunk, part, head, wanted, cap, use_reentrant=False)
-            for part, wanted in zip(flat.split(CHUNK), labels.split(CHUNK), strict=True)
+            for part, wanted in zip(parts[:MOST_CHUNKS], labels[:near].split(CHUNK), strict=True)
         ]
+        losses += [part.square().sum().float() for part in parts[MOST_CHUNKS:]]  # has a gradient as large as theirs
         return torch.stack(losses).sum()
     wanted, logits = ids[:, -step.logits :], _logits(model, ids, step.logits)
     wanted = wanted[:, wanted.shape[1] - logits.shape[1] :]

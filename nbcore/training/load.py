@@ -11,9 +11,7 @@ from typing import Any
 import torch
 from peft import PeftConfig, PeftModel
 from transformers import (
-    AutoConfig,
     AutoModelForCausalLM,
-    AutoTokenizer,
     BitsAndBytesConfig,
     GenerationConfig,
     Mxfp4Config,
@@ -141,11 +139,9 @@ def tokenizer(run: runs.Run) -> Any:
 def tokenizer_at(path: str, date: str | None = None) -> Any:
     """The tokenizer in a folder, its chat template with a date that stays.
 
-    Raises ValueError where it has no chat template.
+    Raises ValueError where there is none, or none with a chat template.
     """
-    loaded = AutoTokenizer.from_pretrained(path, padding_side="left")
-    if loaded.pad_token_id is None:
-        loaded.pad_token = loaded.eos_token
+    loaded = fitting.tokenizer(path)
     if loaded.chat_template is None:
         raise ValueError(f"model.base: {path!r} has no chat template; choose an instruct or chat variant")
     if isinstance(loaded.chat_template, dict):  # several, by name
@@ -179,23 +175,27 @@ def base_model(run: runs.Run) -> PreTrainedModel:
         loaded = backends.base(location(run), run.config)
     else:
         shapes = location(run, weights=False)  # before the weights are fetched
-        fitting.check(model, AutoConfig.from_pretrained(shapes))
+        fitting.check(model, fitting.shape(shapes, f"model.base: {base_of(run)!r}"))
         packed = model.quantization == "mxfp4"
         read = packed_experts.load if packed else AutoModelForCausalLM.from_pretrained
-        loaded, told = read(
-            location(run),
-            dtype=dtype,
-            quantization_config=quantization,
-            attn_implementation=attention(model, shapes),
-            device_map={"": 0} if torch.cuda.is_available() else None,
-            use_safetensors=True,
-            output_loading_info=True,
-        )
+        folder = location(run)
+        with fitting.reading(folder, base_of(run)):
+            loaded, told = read(
+                folder,
+                dtype=dtype,
+                quantization_config=quantization,
+                attn_implementation=attention(model, shapes),
+                device_map={"": 0} if torch.cuda.is_available() else None,
+                use_safetensors=True,
+                output_loading_info=True,
+            )
         fitting.refuse_missing(told["missing_keys"], base_of(run))
     if model.dequantize_mxfp4:
         experts.cast(loaded, dtype)
     shipped = loaded.generation_config
-    stops = template.turn_ends(tokenizer(run), shipped)
+    own = tokenizer(run)
+    fitting.refuse_small(own, loaded, base_of(run))
+    stops = template.turn_ends(own, shipped)
     loaded.generation_config = GenerationConfig(eos_token_id=stops, pad_token_id=shipped.pad_token_id)
     loaded.config.use_cache = True
     # An adapter keeps the name of its base: of a Hub model its id, which holds on other machines as well.
@@ -207,7 +207,7 @@ def attention(model: configs.Model, folder: str) -> str:
     """The attention kernel that `model.attention` means for the base in a folder, on this machine."""
     if model.attention != "auto":
         return model.attention
-    if AutoConfig.from_pretrained(folder).model_type in fitting.ONLY_EAGER:
+    if fitting.shape(folder, f"model.base: {folder!r}").model_type in fitting.ONLY_EAGER:
         return "eager"
     return "flash_attention_2" if model.dtype != "float32" and capabilities.flash(capabilities.here()) else "sdpa"
 

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoModelForCausalLM
 
 from nbcore import config as configs
 from nbcore import runs
-from nbcore.training import load, lora
+from nbcore.training import fitting, load, lora
 
 GIB = 1024**3
 
@@ -24,7 +24,7 @@ def sizes(run: runs.Run) -> dict[str, str]:
 
     The model is built without memory ("meta" device), so that 20 B parameters cost nothing.
     """
-    architecture = AutoConfig.from_pretrained(load.location(run, weights=False))
+    architecture = fitting.shape(load.location(run, weights=False), f"model.base: {load.base_of(run)!r}")
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(architecture)
     total = sum(p.numel() for p in model.parameters())

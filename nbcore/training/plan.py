@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import CONFIG_MAPPING, AutoConfig, LlamaConfig
+from transformers import CONFIG_MAPPING, AutoConfig
 
 from nbcore import config as configs
 from nbcore import runs
 from nbcore.core import environment, hardware, packaged
 from nbcore.core.base_model import local_folder
-from nbcore.training import experts, fitting, footprint, less, load, lora, memory
+from nbcore.training import backends, experts, fitting, footprint, less, load, lora, memory
 
 FREE = 0.1  # of the device
 NF4 = 0.5 + 1 / 64 + 4 / (64 * 256)  # bytes a weight: 4 bits, a byte per 64 of them, a float32 per 256 of those
@@ -31,6 +31,8 @@ MOMENTS |= {"paged_lion_8bit": 1, "ademamix_8bit": 3, "paged_ademamix_8bit": 3, 
 MOMENTS |= {"ademamix": 12, "paged_ademamix_32bit": 12, "lion_32bit": 4, "paged_lion_32bit": 4, "rmsprop_bnb": 4}
 MOMENTS |= {"rmsprop": 4, "rmsprop_bnb_32bit": 4, "adagrad": 4}
 ADAMW = 8  # bytes of optimizer state for each trained number
+# A step that is counted runs the model's own code on tensors without memory, which not every model bears.
+NOT_BORNE = (AttributeError, NotImplementedError, RuntimeError, TypeError)
 MOST = "at most at one time"
 MOST_TOKENS = 2**31  # in one forward pass; with more, torch cannot count what they take
 PROMPT = 256  # tokens: no prompt of the katas is longer
@@ -96,6 +98,7 @@ def of(config: configs.Phase, adapter: configs.Lora | None) -> Plan:
     if trains:
         if (tokens := config.rows_at_once * config.longest_row) > MOST_TOKENS:
             raise ValueError(f"batch_size × length: {tokens:,} tokens in one forward pass; lower one of them")
+        backends.training(config)  # refuses an optimizer that is none
         parts["optimizer"] = MOMENTS.get(str(config.trainer.get("optim", config.optimizer)), ADAMW) * trained
         if config.has_reference and fresh is None:
             parts["reference adapter"] = 4 * trained
@@ -161,8 +164,7 @@ def shown(run: runs.Run, device: hardware.Device | None = None) -> dict[str, str
         config = configs.load(config, {"model.base": load.location(run, weights=False)})
     try:
         planned = of(config, adapter)
-    except (AttributeError, NotImplementedError, RuntimeError, TypeError) as error:
-        # A step that is counted runs the model's own code on tensors without memory, which not every model bears.
+    except NOT_BORNE as error:
         return told | {"no plan": f"{type(error).__name__}: {str(error).splitlines()[0]}"}
     told |= {name: _size(size) for name, size in planned.rows()}
     usable = _usable(device) / memory.GIB
@@ -211,12 +213,13 @@ def architecture(config: configs.Phase) -> Any:
     """The config of the base's architecture, from this disk alone. Raises ValueError where it is not there."""
     if configs.TABLE[config.phase].from_scratch and config.start:
         start = load.SEEDLING if config.start == "seedling" else Path(config.start).expanduser()
-        return AutoConfig.from_pretrained(start, local_files_only=True)
+        try:
+            return fitting.shape(start, f"start: {config.start!r}")
+        except OSError:
+            raise ValueError(f"start: there is no folder {str(start)!r}; name one that pretrain left") from None
     if configs.TABLE[config.phase].from_scratch:
-        if unknown := sorted(set(config.architecture) - set(LlamaConfig().to_dict())):
-            raise ValueError(f"architecture: LlamaConfig has no {unknown[0]!r}; see transformers' documentation of it")
         vocabulary = config.vocab_size or AutoConfig.from_pretrained(load.SEEDLING).vocab_size
-        return LlamaConfig(**config.architecture, vocab_size=vocabulary)
+        return fitting.llama(config.architecture, vocab_size=vocabulary)
     base = config.model.base or "seedling"
     known = json.loads((environment.REPO / "nbcore" / "assets" / "architectures.json").read_text("utf-8"))
     if base in packaged.MODELS and not (packaged.default_folder(base) / "config.json").is_file():
@@ -227,7 +230,7 @@ def architecture(config: configs.Phase) -> Any:
         raise ValueError(f"model.base: {base!r} is a run; name its model folder to plan for it")
     folder = load.SEEDLING if base == "seedling" else local_folder(base)
     try:
-        shape = AutoConfig.from_pretrained(folder or base, local_files_only=True)
+        shape = fitting.shape(folder or base, f"model.base: {base!r}")
     except OSError:
         raise ValueError(
             f"model.base: the sizes of {base!r} are not known here; name a folder that holds its config.json, or one "

@@ -179,6 +179,16 @@ def test_instructions_that_a_template_passes_over_are_refused():
     assert template.render(old, blank) == template.render(old, talk("q", "a"))
 
 
+@pytest.mark.parametrize("change", ["replace('\\n', ' ')", "e", "tojson", "upper", "replace('  ', ' ')"])
+def test_a_template_that_changes_code_is_refused(change):
+    """Each row was left out as one that holds control tokens, and the run ended with the advice to raise max_length."""
+    broken = copy.deepcopy(TOKENIZER)
+    broken.chat_template = broken.chat_template.replace("message.content", f"(message.content | {change})")
+    with pytest.raises(ValueError, match=r"^chat template of .*; choose") as caught:
+        template.render(broken, talk("q", "a"))
+    assert not isinstance(caught.value, template.ForgedToken) and "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("name", ["idefics3", "idefics3_training"])
 def test_a_template_that_passes_over_the_question_is_refused(name):
     """A base whose template wants parts, for images, was evaluated on empty questions and was worth 0 %."""

@@ -241,6 +241,7 @@ def test_a_file_of_secrets_is_read_and_never_shown(tmp_path, monkeypatch, capsys
         (b"HF_TOKEN=   # paste it here", None),
         (b"export\tHF_TOKEN=hf_mine", "hf_mine"),
         (b'HF_TOKEN=""', None),
+        (b"HF_TOKEN=hf_old\nHF_TOKEN=hf_mine\nHF_TOKEN=\n", "hf_mine"),
     ],
 )
 def test_a_secret_is_the_value_alone(tmp_path, monkeypatch, text, value):

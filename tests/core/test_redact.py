@@ -44,6 +44,8 @@ def test_the_value_of_a_secret_is_hidden_whatever_it_looks_like(monkeypatch):
     """A token of a service nobody thought of is known by being in the environment."""
     monkeypatch.setenv("WANDB_API_KEY", "0123456789abcdef0123456789abcdef01234567")
     assert redact("key 0123456789abcdef0123456789abcdef01234567!") == f"key {HIDDEN}!"
+    monkeypatch.setenv("WANDB_API_KEY", " mine-alone\r\n")
+    assert redact("key mine-alone!") == f"key {HIDDEN}!", "it is sent without the blanks around it"
     monkeypatch.setenv("WANDB_API_KEY", "x")
     assert redact("six boxes") == "six boxes", "a value of one letter would eat the text"
 

@@ -139,6 +139,16 @@ def test_a_run_is_planned_against_the_device_that_is_here(store):
     assert "smaller base" in plan.shown(run, hardware.Device("cpu", "a speck", 0.005, False, "cpu"))["it does not fit"]
 
 
+@pytest.mark.slow
+def test_a_row_of_millions_of_tokens_is_planned_at_once(repo, monkeypatch):
+    """Its loss was counted chunk by chunk, 625,000 of them, for hours."""
+    path = repo / "configs/sft/tiny.yaml"
+    assert planned(path, max_length=10**7).step > 1000 * planned(path, max_length=2048).step
+    exact = planned(path, max_length=2048).step
+    monkeypatch.setattr(plan.footprint, "MOST_CHUNKS", 8)
+    assert planned(path, max_length=2048).step == pytest.approx(exact, rel=0.1)
+
+
 def test_what_a_model_does_not_bear_is_no_plan_and_no_error(store, monkeypatch):
     """A base whose code does not run on tensors without memory can be trained all the same."""
     run = runs.open(configs.load("configs/pretrain/tiny.yaml"), store)
@@ -172,6 +182,7 @@ def test_an_optimizer_is_counted_by_its_name(repo):
             {"model.base": "openai/gpt-oss-20b", "model.attention": "eager", "model.quantization": "nf4"},
             r"model\.quantization is 'nf4'.*MXFP4.*model\.quantization=mxfp4",
         ),
+        ({"trainer": {"optim": "adam_torch"}}, r"trainer: optim is 'adam_torch'.*did you mean"),
         ({"lora": {"targets": []}}, "targets and target_parameters are both empty"),
         ({"model.base": "./no/such/folder"}, r"model\.base"),
         ({"model.quantization": "mxfp4"}, r"model\.quantization is 'mxfp4'.*seedling is llama.*none or nf4"),
