@@ -15,7 +15,7 @@ from peft.tuners.lora import layer as layers
 from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from nbcore.training.export import tensors
+from nbcore.training.export import closeness, tensors
 from nbcore.training.split_experts import CONFIG, FILE, PREFIX
 
 PLAIN = (layers.Linear, layers.Embedding, layers.ParamWrapper)  # those whose update is a sum of base and delta
@@ -204,8 +204,14 @@ def _compare_names(model: PeftModel, adapter: Path, weights: tensors.Weights, ti
             own, base = file.get_tensor(name), weights.read(source)
             if own.shape != base.shape or not torch.equal(own.float(), base.float()):
                 raise NotPlain(f"adapter: it brings {place} of its own")
-    if lost := sorted(known - stored):
-        raise ValueError(f"adapter: {adapter} has no {lost[0].removeprefix(PREFIX)}; it was lost on the way")
+    if words := _lost(known, stored):
+        raise ValueError(f"adapter: {adapter} {words}")
+
+
+def _lost(known: set[str], stored: set[str]) -> str | None:
+    """In words, the first tensor of a model's adapter that its file does not hold."""
+    lost = sorted(known - stored)
+    return f"has no {lost[0].removeprefix(PREFIX)}; it was lost on the way" if lost else None
 
 
 def broken(model: PeftModel, adapter: Path) -> str | None:
@@ -213,9 +219,9 @@ def broken(model: PeftModel, adapter: Path) -> str | None:
     took a fresh one, or one with NaN."""
     with safe_open(adapter / FILE, framework="pt") as file:
         stored = set(file.keys())
-        if lost := sorted(set(get_peft_model_state_dict(model, save_embedding_layers=False)) - stored):
-            return f"it has no {lost[0].removeprefix(PREFIX)}; it was lost on the way"
-        spoilt = next((name for name in sorted(stored) if not file.get_tensor(name).isfinite().all()), None)
+        if words := _lost(set(get_peft_model_state_dict(model, save_embedding_layers=False)), stored):
+            return f"it {words}"
+        spoilt = next((name for name in sorted(stored) if not closeness.finite(file.get_tensor(name))), None)
     return f"its {spoilt.removeprefix(PREFIX)} holds NaN or infinite values" if spoilt else None
 
 
