@@ -29,6 +29,7 @@ class Grpo(AdapterTraining, Asking):
     """Reinforcement learning on the verdict of the real compiler and hidden tests."""
 
     ADDED = (*AdapterTraining.ADDED, "lora", "prompt_form", "episodes", "rollout_engine")
+    TOLD = "GRPOConfig"
     phase: Literal["grpo"] = "grpo"
     """Names the phase."""
     tasks: Tasks = Tasks()

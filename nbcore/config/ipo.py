@@ -14,6 +14,7 @@ class Ipo(AdapterTraining, Asking):
     """Prefer programs that pass over programs that do not: IPO on graded rollouts of the parent."""
 
     ADDED = (*AdapterTraining.ADDED, "lora", "prompt_form", "pairs", "episodes")
+    TOLD = "DPOConfig"
     phase: Literal["ipo"] = "ipo"
     """Names the phase."""
     pairs: str | None = None

@@ -239,6 +239,8 @@ class Training(Phase):
     """What every training phase has."""
 
     ADDED = (*Phase.ADDED, "optimizer", "compile")
+    TOLD: ClassVar[str] = "SFTConfig"
+    """The name of the TRL config that `trainer` is a part of."""
     max_steps: Count = 100
     """Optimizer steps at most."""
     learning_rate: Positive = 2e-4

@@ -80,7 +80,7 @@ def model(run: runs.Run) -> LlamaForCausalLM:
         raise ValueError(f"parent: pretrain starts from nothing, not from {run.info['parent']['id']}; leave it out")
     load.check_precision(run.config.model)
     if run.config.start:
-        begun, _ = load.at_checkpoint(run, _start(run.config.start))
+        begun, _ = load.at_checkpoint(run, _start(run.config.start), "start")
         return begun
     tokenizer = data(run)["tokenizer"]
     set_seed(run.config.seed)

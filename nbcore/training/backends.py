@@ -6,10 +6,12 @@ models/llama.py), which needs an NVIDIA GPU even to be imported.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 from typing import Any
 
 import torch
+import trl
 from transformers.training_args import OptimizerNames
 
 from nbcore import config as configs
@@ -60,8 +62,14 @@ def attach(model: Any, lora: configs.Lora, config: configs.Training) -> Any:
 
 
 def training(config: configs.Training) -> dict[str, Any]:
-    """What transformers' TrainingArguments is told of optimizer and compilation. Raises ValueError for a name in
-    trainer's `optim` that transformers does not know."""
+    """What transformers' TrainingArguments is told of optimizer and compilation. Raises ValueError for what the escape
+    hatch `trainer` gets wrong: a field that TRL does not have, or an optimizer that transformers does not know."""
+    known = {field.name for field in dataclasses.fields(getattr(trl, config.TOLD))}
+    if unknown := sorted(set(config.trainer) - known):
+        hint = did_you_mean(unknown[0], sorted(known))
+        raise ValueError(f"trainer: {config.TOLD} has no {unknown[0]!r}{hint}; its fields are in TRL's documentation")
+    if config.trainer.get("logging_nan_inf_filter"):
+        raise ValueError("trainer: logging_nan_inf_filter would log a NaN as 0.0; leave it out, a NaN stops the run")
     named = str(config.trainer.get("optim", config.optimizer))
     if named not in (known := [each.value for each in OptimizerNames]):
         raise ValueError(

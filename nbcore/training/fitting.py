@@ -5,11 +5,13 @@ What transformers says where it is not is of many lines, and names no field.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from json import JSONDecodeError
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig, AutoTokenizer, GenerationConfig, LlamaConfig
 
@@ -107,17 +109,25 @@ def check(model: configs.Model, shape: Any) -> None:
         )
 
 
-def refuse_missing(names: Iterable[str], base: str) -> None:
-    """Raises ValueError where a folder lacks weights of its model: transformers draws them at random and goes on."""
-    if missing := sorted(names):
+def whole(read: Callable[..., Any], folder: str, field: str, base: str, **settings: Any) -> Any:
+    """The model in a folder, on the GPU where there is one, as `read` (a from_pretrained) has it with these settings.
+    `field` and `base` name it in an error.
+
+    Raises ValueError where it cannot be read, or lacks weights: transformers draws those at random and goes on.
+    """
+    place = {"": 0} if torch.cuda.is_available() else None
+    with _reading(folder, field, base):
+        model, told = read(folder, device_map=place, use_safetensors=True, output_loading_info=True, **settings)
+    if missing := sorted(told["missing_keys"]):
         raise ValueError(
-            f"model.base: {base} has no {missing[0]} ({len(missing)} of its weights are missing); copy or fetch the "
+            f"{field}: {base} has no {missing[0]} ({len(missing)} of its weights are missing); copy or fetch the "
             "folder again"
         )
+    return model
 
 
 @contextmanager
-def reading(folder: str, base: str) -> Iterator[None]:
+def _reading(folder: str, field: str, base: str) -> Iterator[None]:
     """While the weights of a base are read: ValueError naming it where they, or what goes with them, cannot be."""
     remedy = "copy or fetch the folder again"
     published = Path(folder) / "generation_config.json"
@@ -125,21 +135,21 @@ def reading(folder: str, base: str) -> Iterator[None]:
         try:
             ends = GenerationConfig.from_pretrained(folder).eos_token_id
         except Exception as error:
-            raise ValueError(f"model.base: {published} cannot be read ({_short(error)}); {remedy}") from None
+            raise ValueError(f"{field}: {published} cannot be read ({_short(error)}); {remedy}") from None
         ends = ends if isinstance(ends, list) else [ends]
         if wrong := [end for end in ends if end is not None and type(end) is not int]:
-            raise ValueError(f"model.base: {published}: eos_token_id holds {wrong[0]!r}; it must be an id, or a list")
+            raise ValueError(f"{field}: {published}: eos_token_id holds {wrong[0]!r}; it must be an id, or a list")
     try:
         yield
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, JSONDecodeError) as error:
         raise ValueError(
-            f"model.base: the weights of {base!r} cannot be read ({_short(error)}); {remedy}, in safetensors"
+            f"{field}: the weights of {base!r} cannot be read ({_short(error)}); {remedy}, in safetensors"
         ) from None
     except RuntimeError as error:
         if "ignore_mismatched_sizes" not in str(error):
             raise
         raise ValueError(
-            f"model.base: the weights of {base!r} have other sizes than its config.json says; {remedy}"
+            f"{field}: the weights of {base!r} have other sizes than its config.json says; {remedy}"
         ) from None
 
 

@@ -59,7 +59,10 @@ def _holds_weights(kept: Path) -> bool:
     index = kept / "model.safetensors.index.json"
     names = ["model.safetensors"]
     if index.is_file():
-        names = json.loads(index.read_text("utf-8"))["weight_map"].values()
+        try:
+            names = json.loads(index.read_text("utf-8"))["weight_map"].values()
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return False  # damaged: what is asked of the Hub again, or refused
     return (kept / "config.json").is_file() and all((kept / name).is_file() for name in names)
 
 

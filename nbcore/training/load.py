@@ -179,17 +179,8 @@ def base_model(run: runs.Run) -> PreTrainedModel:
         packed = model.quantization == "mxfp4"
         read = packed_experts.load if packed else AutoModelForCausalLM.from_pretrained
         folder = location(run)
-        with fitting.reading(folder, base_of(run)):
-            loaded, told = read(
-                folder,
-                dtype=dtype,
-                quantization_config=quantization,
-                attn_implementation=attention(model, shapes),
-                device_map={"": 0} if torch.cuda.is_available() else None,
-                use_safetensors=True,
-                output_loading_info=True,
-            )
-        fitting.refuse_missing(told["missing_keys"], base_of(run))
+        settings = {"quantization_config": quantization, "attn_implementation": attention(model, shapes)}
+        loaded = fitting.whole(read, folder, "model.base", base_of(run), dtype=dtype, **settings)
     if model.dequantize_mxfp4:
         experts.cast(loaded, dtype)
     shipped = loaded.generation_config
@@ -237,18 +228,16 @@ def policy(run: runs.Run, of: runs.Run | None, *, trainable: bool = False) -> Pr
     return model.merge_and_unload()
 
 
-def at_checkpoint(run: runs.Run, folder: Path) -> tuple[PreTrainedModel, Any]:
+def at_checkpoint(run: runs.Run, folder: Path, field: str = "checkpoint") -> tuple[PreTrainedModel, Any]:
     """(model, tokenizer) of a checkpoint, or of what it left, of a run that need not be finished: for generation alone.
 
-    `folder` holds an adapter, or the whole model where the run's weights begin untrained.
+    `folder` holds an adapter, or the whole model where the run's weights begin untrained. Raises ValueError naming
+    `field` where a whole model cannot be read, or is not whole.
     """
     if configs.TABLE[run.phase].from_scratch:
-        loaded = AutoModelForCausalLM.from_pretrained(
-            str(folder),
-            dtype=getattr(torch, run.config.model.dtype),
-            device_map={"": 0} if torch.cuda.is_available() else None,
-            use_safetensors=True,
-        )
+        fitting.shape(folder, f"{field}: {str(folder)!r}")
+        read, dtype = AutoModelForCausalLM.from_pretrained, getattr(torch, run.config.model.dtype)
+        loaded = fitting.whole(read, str(folder), field, str(folder), dtype=dtype)
         own = tokenizer_at(str(folder))
         stops = template.turn_ends(own, loaded.generation_config)
         loaded.generation_config = GenerationConfig(eos_token_id=stops, pad_token_id=own.pad_token_id)

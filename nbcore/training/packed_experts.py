@@ -101,7 +101,7 @@ def load(folder: str, **settings: Any) -> Any:
 
     Raises ValueError where the folder holds no gpt-oss with packed experts.
     """
-    config = AutoConfig.from_pretrained(folder)
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     method = (getattr(config, "quantization_config", None) or {}).get("quant_method")
     if config.model_type != "gpt_oss" or method != "mxfp4":
         raise ValueError(

@@ -98,7 +98,7 @@ def of(config: configs.Phase, adapter: configs.Lora | None) -> Plan:
     if trains:
         if (tokens := config.rows_at_once * config.longest_row) > MOST_TOKENS:
             raise ValueError(f"batch_size × length: {tokens:,} tokens in one forward pass; lower one of them")
-        backends.training(config)  # refuses an optimizer that is none
+        backends.training(config)  # refuses what TRL does not know
         parts["optimizer"] = MOMENTS.get(str(config.trainer.get("optim", config.optimizer)), ADAMW) * trained
         if config.has_reference and fresh is None:
             parts["reference adapter"] = 4 * trained

@@ -125,6 +125,20 @@ def test_every_optimizer_that_is_offered_is_known(tmp_path):
         short("sft", optimizer="adamw_9bit")
 
 
+@pytest.mark.parametrize(
+    ("phase", "field", "told"),
+    [
+        ("sft", "max_grad_nrm", r"SFTConfig has no 'max_grad_nrm' \(did you mean 'max_grad_norm'\?\)"),
+        ("ipo", "num_generations", "DPOConfig has no 'num_generations'"),
+        ("grpo", "bogus", "GRPOConfig has no 'bogus'"),
+    ],
+)
+def test_a_field_that_trl_does_not_have_is_told_by_the_plan(phase, field, told):
+    """It was told when the trainer was made: after the minutes in which an agent's repairs are recorded."""
+    with pytest.raises(ValueError, match=rf"^trainer: {told}"):
+        plan.of(configs.load(f"configs/{phase}/tiny.yaml", {"trainer": {field: 1}}), configs.Lora())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in OPTIMIZERS if "bit" in name and "paged" not in name])
 def test_optimizers_of_bitsandbytes_train_here(name, tmp_path):

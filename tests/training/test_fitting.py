@@ -4,10 +4,12 @@ import json
 import shutil
 
 import pytest
+import safetensors.torch as safe
 
 from nbcore import config as configs
 from nbcore import runs
 from nbcore.cli import main
+from nbcore.phases import pretrain
 from nbcore.training import fitting, load, plan
 
 SEEDLING = json.loads((load.SEEDLING / "config.json").read_text("utf-8"))
@@ -105,17 +107,39 @@ def _ends(ends):
     return lambda folder: (folder / "generation_config.json").write_text(ends, "utf-8")
 
 
+def _lacking(folder):
+    tensors = safe.load_file(folder / "model.safetensors")
+    tensors.popitem()
+    safe.save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def _no_index(folder):
+    (folder / "model.safetensors").rename(folder / "model-00001-of-00001.safetensors")
+    (folder / "model.safetensors.index.json").write_text("{")
+
+
 @pytest.mark.parametrize(
     ("spoil", "told"),
     [
         (lambda folder: (folder / "model.safetensors").unlink(), "weights of .* cannot be read"),
         (_cut, "weights of .* cannot be read"),
         (_resized, "other sizes than its config.json says"),
+        (_lacking, "1 of its weights are missing"),
+        (_no_index, "weights of .* cannot be read"),
         (_of_another, r"has the id \d+ for '<\|of another\|>', and the model embeds \d+ tokens"),
         (_ends("{"), "generation_config.json cannot be read"),
         (_ends('{"eos_token_id": ["<|end|>"]}'), r"eos_token_id holds '<\|end\|>'"),
     ],
-    ids=["no weights", "cut", "other sizes", "another tokenizer", "no generation config", "ends by name"],
+    ids=[
+        "no weights",
+        "cut",
+        "other sizes",
+        "one lacking",
+        "index broken",
+        "another tokenizer",
+        "no generation config",
+        "ends by name",
+    ],
 )
 def test_weights_and_what_goes_with_them(folder, store, spoil, told):
     """A cut file ended in an error of another library, a tokenizer of another model in an IndexError in the middle of a
@@ -124,6 +148,18 @@ def test_weights_and_what_goes_with_them(folder, store, spoil, told):
     run = runs.open(configs.load("configs/evaluate/tiny.yaml", {"model.base": str(folder)}), store)
     with pytest.raises(ValueError, match=rf"^model\.base: .*{told}") as caught:
         load.base_model(run)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"), [(_cut, "cannot be read"), (_lacking, "1 of its weights are missing")], ids=["cut", "lacking"]
+)
+def test_what_pretraining_starts_from_is_whole(folder, store, spoil, told):
+    """Of a folder that lacked a tensor that tensor was drawn at random, and training went on without a word."""
+    spoil(folder)
+    run = runs.open(configs.load("configs/pretrain/tiny.yaml", {"start": str(folder), "architecture": {}}), store)
+    with pytest.raises(ValueError, match=rf"^start: .*{told}") as caught:
+        pretrain.model(run)
     assert "\n" not in str(caught.value)
 
 

@@ -58,7 +58,7 @@ def stops(base: Path, source: Path) -> list[int]:
     """Every token that ends a turn: those that publisher, tokenizer and chat template name."""
     from transformers import AutoTokenizer, GenerationConfig
 
-    tokenizer = AutoTokenizer.from_pretrained(source)
+    tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     published = GenerationConfig.from_pretrained(base) if (base / GENERATION).is_file() else None
     if tokenizer.chat_template is None:
         named = published.eos_token_id if published else None

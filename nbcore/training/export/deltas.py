@@ -132,7 +132,7 @@ def load(base: Path, adapter: Path | None) -> Adapter:
 
 def _shell(base: Path) -> Any:
     """The model of a folder with its shapes and no weights: each parameter is one zero, expanded."""
-    architecture = AutoConfig.from_pretrained(base)
+    architecture = AutoConfig.from_pretrained(base, trust_remote_code=False)
     if getattr(architecture, "quantization_config", None) is not None:
         del architecture.quantization_config
     with torch.device("meta"):

@@ -90,7 +90,7 @@ def _rows(folder: Path, prompts: int) -> list[list[int]]:
     """The texts as ids; the tokenizer, which may be as large as a small model, is let go."""
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     return [tokenizer.encode(text, add_special_tokens=False)[:TOKENS] for text in texts(prompts)]
 
 
@@ -153,7 +153,7 @@ def adapted(
     from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig, Mxfp4Config
 
     settings: dict[str, Any] = {}
-    config = AutoConfig.from_pretrained(base)
+    config = AutoConfig.from_pretrained(base, trust_remote_code=False)
     weights = tensors.Weights(base)
     if weights.packed:
         settings["quantization_config"] = Mxfp4Config(dequantize=True)
@@ -172,6 +172,7 @@ def adapted(
         config=config,
         dtype=getattr(torch, compute),
         use_safetensors=True,
+        trust_remote_code=False,
         attn_implementation="eager",
         experts_implementation="eager",  # the faster ways of multiplying experts know no float64
         **settings,

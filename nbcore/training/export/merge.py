@@ -208,7 +208,9 @@ def _in_memory(base: Path, adapter: Path, folder: Path, dtype: str, shard_bytes:
     from nbcore.training import lora
 
     doing("merging in memory: this adapter cannot be merged tensor by tensor", 0, 0)
-    model = AutoModelForCausalLM.from_pretrained(base, dtype=getattr(torch, dtype), use_safetensors=True)
+    model = AutoModelForCausalLM.from_pretrained(
+        base, dtype=getattr(torch, dtype), use_safetensors=True, trust_remote_code=False
+    )
     values = deltas.config_of(adapter)
     targets = values.get("target_modules") or []
     lora.refuse_tied(model, [targets] if isinstance(targets, str) else targets, "adapter: its targets")

@@ -37,7 +37,9 @@ def check_config(base: Path, folder: Path, untied: bool) -> list[str]:
     from transformers import AutoConfig
 
     try:
-        wanted, named = (AutoConfig.from_pretrained(place).to_dict() for place in (base, folder))
+        wanted, named = (
+            AutoConfig.from_pretrained(place, trust_remote_code=False).to_dict() for place in (base, folder)
+        )
     except (OSError, ValueError, TypeError, KeyError, AttributeError, StrictDataclassError) as error:
         return [f"{CONFIG}: transformers cannot read it ({' '.join(str(error).split())[:200]})"]
     return _differences(CONFIG, wanted, named, OWN | ({"tie_word_embeddings"} if untied else set()))
