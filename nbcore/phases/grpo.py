@@ -225,7 +225,7 @@ def trainer(run: runs.Run) -> FoldedTrainer:
         rollout_func=several,
     )
     lora.complete_reference(built.model)
-    built.chunks, built.uneven = 2**run.halvings, run.config.episodes is not None
+    built.chunks = 2**run.halvings
     if judge:
         built.stops, built.ended = judge.stops, judge.early
     return built

@@ -119,15 +119,7 @@ class Generating:
     (completion ids, log-probabilities or None); they are None without vLLM). Nor does it tell when rewards are asked
     for: _generate draws a step's completions in whichever way, _calculate_rewards has them graded, and what stands
     between them is the forward pass of an older policy or of the reference.
-
-    `uneven`: completions differ much in length, so that a micro-batch is as wide as its own longest. TRL pads all of a
-    step to the longest of them, and what the tensors of a micro-batch are is told nowhere.
     """
-
-    uneven = False
-
-    def compute_loss(self, model, inputs, *arguments, **named):
-        return super().compute_loss(model, narrowed(inputs) if self.uneven else inputs, *arguments, **named)
 
     def part_ended(self, part: str) -> None:
         """The time since the last call belongs to this part of a step."""
@@ -156,17 +148,6 @@ class Generating:
             return ids
 
         return self.generate(prompt_ids, complete), logps or None
-
-
-def narrowed(inputs: dict[str, Any]) -> dict[str, Any]:
-    """A micro-batch of GRPO without the columns that are padding in every row (TRL 1.14.2,
-    GRPOTrainer._generate_and_score_completions: prompts are padded on the left, completions on the right)."""
-    before = int(inputs["prompt_mask"].any(0).int().argmax())
-    width = inputs["completion_mask"].shape[1]
-    end = width - int(inputs["completion_mask"].any(0).flip(0).int().argmax())
-    prompts = {name: inputs[name][:, before:] for name in ("prompt_ids", "prompt_mask")}
-    others = {name: value for name, value in inputs.items() if torch.is_tensor(value) and value.shape[1:] == (width,)}
-    return inputs | {name: value[:, :end] for name, value in others.items()} | prompts
 
 
 class ExpertUpdates(ParamWrapper):

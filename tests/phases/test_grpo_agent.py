@@ -3,7 +3,6 @@
 from types import SimpleNamespace
 
 import pytest
-import torch
 
 from nbcore import config as configs
 from nbcore import runs
@@ -93,27 +92,6 @@ def test_what_trl_trains_on_is_what_was_sampled(run, monkeypatch):
         ids, mask = made["completion_ids"][at], made["completion_mask"][at] * made["tool_mask"][at]
         assert ids[mask.bool()].tolist() == [id_ for turn in game.turns for id_ in turn.completion_ids]
     assert "steps" in {game.episode.done for game in games}
-
-
-def test_a_micro_batch_without_its_padding_has_the_same_loss(run):
-    """Episodes of a step were all padded to the longest: half of a pass went into padding. A column too many cut off
-    would lose the end of an episode, which is what earned the reward."""
-    trainer = grpo.trainer(run)
-    made = private.scored(trainer, [row for row in grpo.data(run)["train"][:2] for _ in range(2)])
-    lengths = made["completion_mask"].sum(1)
-    kept = lengths < lengths.max()
-    assert kept.any() and trainer.uneven
-    few = {name: value[kept] if value.dim() else value for name, value in made.items()}
-    narrow = private.narrowed(few)
-    assert narrow["completion_ids"].shape[1] == lengths[kept].max() < made["completion_ids"].shape[1]
-    for name in ("prompt", "completion"):
-        mask, less = few[f"{name}_mask"].bool(), narrow[f"{name}_mask"].bool()
-        assert torch.equal(few[f"{name}_ids"][mask], narrow[f"{name}_ids"][less])
-    trainer.current_gradient_accumulation_steps, losses_ = 1, []
-    for uneven in (False, True):
-        trainer.uneven = uneven
-        losses_.append(trainer.compute_loss(trainer.model, few).item())
-    assert losses_[0] == pytest.approx(losses_[1], abs=1e-6) and losses_[0]
 
 
 def test_an_episode_that_runs_out_of_turns_keeps_its_gradient(run):
