@@ -191,6 +191,14 @@ def test_names_of_the_run_store_stand_in_its_layout(name):
         assert not lines, f"{name}:{lines}: nbcore.runs.layout has a name for that"
 
 
+@pytest.mark.parametrize("bench", sorted((ROOT / "tests" / "bench").glob("*.py")), ids=lambda path: path.name)
+def test_a_bench_runs_by_its_path(bench):
+    """`python tests/bench/agent.py`, as README has it, found no nbcore: it ran only with PYTHONPATH set."""
+    code = bench.read_text("utf-8")
+    if first := re.search(r"^(from|import) (nbcore|tests)\b", code, re.MULTILINE):
+        assert "sys.path" in code[: first.start()]
+
+
 # --- light imports ------------------------------------------------------------------------------------------
 
 

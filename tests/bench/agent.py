@@ -15,9 +15,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from nbcore import config as configs
-from nbcore import runs, stats
-from nbcore.phases import evaluate
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from nbcore import config as configs  # noqa: E402 - the path must be set before the imports
+from nbcore import runs, stats  # noqa: E402
+from nbcore.phases import evaluate  # noqa: E402
 
 CONFIG = "configs/evaluate/agent_tiny.yaml"
 WAYS = {"agent": "repair_rate", "one go": "one_shot_rate", "retries": "retries_rate", "scripted": "scripted_rate"}

@@ -3,6 +3,7 @@
 python tests/bench/agent_environment.py [EPISODES]
 """
 
+import argparse
 import random
 import sys
 import tempfile
@@ -12,10 +13,13 @@ from itertools import islice
 from pathlib import Path
 from statistics import median
 
-from nbcore.agent import making, scripted
-from nbcore.agent.episode import run
-from nbcore.grading.grader import RustGrader
-from nbcore.tasks import sets
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from nbcore.agent import making, scripted  # noqa: E402 - the path must be set before the imports
+from nbcore.agent.episode import run  # noqa: E402
+from nbcore.grading.grader import RustGrader  # noqa: E402
+from nbcore.tasks import sets  # noqa: E402
 
 
 def main(count: int) -> None:
@@ -52,4 +56,6 @@ def main(count: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 40)
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("episodes", type=int, nargs="?", default=40, help="how many (40)")
+    main(parser.parse_args().episodes)
