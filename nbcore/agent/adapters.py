@@ -2,17 +2,22 @@
 
 GRPOTrainer(…, train_dataset=rows(problems), environment_factory=lambda: RepairEnvironment(grader))
 
-class Repair(RepairTurns, verifiers.MultiTurnEnv): …     # with dataset=rows(problems), rubric: Repair.reward
+class Repair(RepairTurns, verifiers.MultiTurnEnv):      # verifiers 0.1.14 to 0.3.1; tried with the last
+    grader = RustGrader(lint=False)
+environment = Repair(dataset=Dataset.from_list(rows(problems)), tool_defs=Repair.tool_defs, rubric=verifiers.Rubric())
+environment.rubric.add_reward_func(environment.reward)
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from nbcore.agent.episode import SYSTEM, Budget, Episode, advance, settle
 from nbcore.agent.problem import Problem
@@ -22,6 +27,7 @@ from nbcore.grading import verdicts
 from nbcore.grading.grader import RustGrader
 
 ENDED = "error: the episode has ended; nothing more is done"
+_TURN = threading.Lock()
 
 
 def rows(problems: Sequence[Problem]) -> list[dict[str, Any]]:
@@ -134,7 +140,7 @@ class RepairTurns:
 
     grader: RustGrader
     budget: Budget | None = None
-    tools = schemas(raw=False)
+    tool_defs: ClassVar = [tool["function"] for tool in schemas(raw=False)]
 
     async def setup_state(self, state: dict[str, Any], **_: Any) -> dict[str, Any]:
         """Begin the episode of a state."""
@@ -144,7 +150,8 @@ class RepairTurns:
         return state
 
     async def env_response(self, messages: Sequence[Any], state: dict[str, Any], **_: Any) -> list[dict[str, Any]]:
-        """The results of the calls in the last message; an answer without a call is the end."""
+        """The results of the calls in the last message; an answer without a call is the end. At the end they stand in
+        "final_env_response" too: else the model would be asked once more."""
         episode = state["episode"]
         calls = _mapping(messages[-1]).get("tool_calls") or []
         if not calls and not episode.done:
@@ -155,20 +162,43 @@ class RepairTurns:
             content = ENDED
             if not episode.done:
                 action = episode.call(function.get("name"), function.get("arguments") or "{}")
-                content = advance([(episode, action)], self.grader)[0]
+                [content] = await _alone(advance, [(episode, action)], self.grader)
             answers.append({"role": "tool", "tool_call_id": str(call.get("id", "")), "content": content})
+        if episode.done:
+            state["final_env_response"] = answers
         return answers
 
-    async def is_completed(self, state: dict[str, Any], **_: Any) -> bool:
-        """Whether the episode has ended."""
+    async def is_completed(self, state: dict[str, Any], **more: Any) -> bool:
+        """Whether the episode has ended, or MultiTurnEnv ends it: for its turns, its tokens or an error."""
+        others = getattr(super(), "is_completed", None)
+        if others and await others(state, **more):
+            return True
         return state["episode"].done is not None
 
     async def reward(self, state: dict[str, Any], **_: Any) -> float:
-        """1.0 where the hidden tests pass, else 0.0; removes the folder. Raises Ungraded as TRL's does."""
+        """1.0 where the hidden tests pass, else 0.0; removes the folder. Raises Ungraded as TRL's does, and leaves it
+        in the state's "error": verifiers makes a zero of what a reward raises."""
+        if "episode" not in state:  # it could not begin, and the state has the error
+            return 0.0
         episode = state["episode"]
-        verdict = episode.verdict or settle([episode], self.grader)[0]
+        verdict = episode.verdict or (await _alone(settle, [episode], self.grader))[0]
         shutil.rmtree(episode.folder.path.parent, ignore_errors=True)
-        return _worth(verdict)
+        try:
+            return _worth(verdict)
+        except verdicts.Ungraded as error:
+            state["error"] = error
+            raise
+
+
+async def _alone(work: Callable[..., Any], *arguments: Any) -> Any:
+    """What takes a second, in a thread: meanwhile other episodes have their answers from the model. One at a time, for
+    the grader serves one caller."""
+
+    def in_turn() -> Any:
+        with _TURN:
+            return work(*arguments)
+
+    return await asyncio.to_thread(in_turn)
 
 
 def _worth(verdict: Mapping[str, Any]) -> float:

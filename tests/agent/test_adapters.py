@@ -53,23 +53,56 @@ def test_a_fault_of_this_machine_is_no_reward_of_zero(grader, monkeypatch):
         environment.get_reward()
 
 
-def test_verifiers_gets_turns(grader):
-    class Repair(adapters.RepairTurns):
+class Verifiers:
+    """What verifiers.MultiTurnEnv brings beside (0.3.1): an end of its own, here for an error, or for the answer that
+    was to be the last."""
+
+    async def is_completed(self, state, **_):
+        return state.get("error") is not None or state.get("final_env_response") is not None
+
+
+@pytest.fixture
+def turns(grader):
+    class Repair(adapters.RepairTurns, Verifiers):
         pass
 
     Repair.grader = grader
+    return Repair()
+
+
+def test_verifiers_gets_turns(turns):
+    """Played through verifiers 0.3.1 itself: it refused the tools, asked the model once more after the end, and went on
+    for ever after an error, because its own ends were passed over."""
 
     async def play() -> float:
-        environment, [row] = Repair(), adapters.rows([PROBLEM])
+        environment, [row] = turns, adapters.rows([PROBLEM])
+        assert {"name", "description", "parameters"} <= environment.tool_defs[0].keys()
         state = await environment.setup_state({"info": row["info"]})
         arguments = json.dumps({"path": "src/lib.rs", "text": TASK["solution"]})
         calls = [{"id": "1", "function": {"name": "write_file", "arguments": arguments}}, {"id": "2", "function": {}}]
         answers = await environment.env_response([{"role": "assistant", "tool_calls": calls}], state)
         assert [answer["tool_call_id"] for answer in answers] == ["1", "2"]
         assert answers[0]["content"].startswith("wrote") and answers[1]["content"].startswith("error")
-        assert not await environment.is_completed(state)
+        assert not await environment.is_completed(state) and "final_env_response" not in state
+        assert await environment.is_completed(state | {"error": "the model is gone"})
         await environment.env_response([{"role": "assistant", "content": "done"}], state)
-        assert await environment.is_completed(state)
+        assert await environment.is_completed(state) and state["final_env_response"] == []
         return await environment.reward(state)
 
     assert asyncio.run(play()) == 1.0
+
+
+def test_verifiers_is_told_of_a_fault_of_this_machine(turns, monkeypatch):
+    """verifiers makes a zero of what a reward raises; what is in the state's "error" is left out of training."""
+
+    async def play(state) -> None:
+        assert await turns.reward(state) == 0.0  # of a state that could not begin
+        await turns.setup_state(state)
+        state["episode"].folder.write("src/lib.rs", f"{TASK['solution']}// anew, once more")
+        monkeypatch.setattr(turns.grader.pool, "judge", lambda jobs: ((key, None) for key in jobs))
+        with pytest.raises(verdicts.Ungraded):
+            await turns.reward(state)
+
+    state = {"info": adapters.rows([PROBLEM])[0]["info"]}
+    asyncio.run(play(state))
+    assert isinstance(state["error"], verdicts.Ungraded)
