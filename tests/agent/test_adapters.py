@@ -4,11 +4,16 @@ import asyncio
 import json
 
 import pytest
+from datasets import Dataset
+from transformers import Qwen3Config, Qwen3ForCausalLM
+from trl import GRPOConfig, GRPOTrainer
 
 from nbcore.agent import adapters
 from nbcore.grading import verdicts
 from nbcore.grading.grader import RustGrader
+from nbcore.training import private
 from tests.agent.test_episode import PROBLEM, TASK
+from tests.chat import templates
 
 
 @pytest.fixture(scope="module")
@@ -106,3 +111,39 @@ def test_verifiers_is_told_of_a_fault_of_this_machine(turns, monkeypatch):
     state = {"info": adapters.rows([PROBLEM])[0]["info"]}
     asyncio.run(play(state))
     assert isinstance(state["error"], verdicts.Ungraded)
+
+
+def test_trl_trains_on_it(grader, tmp_path):
+    """Through GRPOTrainer itself, on what a model is made to write: calls reach the tools, the hidden tests pay."""
+    tokenizer = templates.tokenizer("qwen3")
+    tokenizer.eos_token = "<|im_end|>"
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "head_dim": 16}
+    sizes |= {"num_attention_heads": 2, "num_key_value_heads": 2}
+    model = Qwen3ForCausalLM(Qwen3Config(vocab_size=len(tokenizer), **sizes))
+    repair = {"name": "write_file", "arguments": {"path": "src/lib.rs", "text": TASK["solution"]}}
+    written = [f"<tool_call>\n{json.dumps(repair)}\n</tool_call><|im_end|>", "done<|im_end|>"]
+
+    class Scripted(private.Generating, GRPOTrainer):
+        def generate(self, prompts, complete):
+            text = written.pop(0)
+            return [tokenizer.encode(text, add_special_tokens=False) for _ in prompts]
+
+    settings = {
+        "per_device_train_batch_size": 2,
+        "num_generations": 2,
+        "max_completion_length": 512,
+        "logging_steps": 1,
+    }
+    settings |= {"use_cpu": True, "bf16": False, "report_to": "none", "save_strategy": "no", "disable_tqdm": True}
+    trainer = Scripted(
+        model=model,
+        args=GRPOConfig(str(tmp_path), max_steps=1, **settings),
+        reward_funcs=[],
+        train_dataset=Dataset.from_list(adapters.rows([PROBLEM] * 2)),
+        processing_class=tokenizer,
+        environment_factory=lambda: adapters.RepairEnvironment(grader),
+    )
+    trainer.train()
+    [row] = [row for row in trainer.state.log_history if "reward" in row]
+    assert not written and row["rewards/RepairEnvironment/mean"] == row["reward"] == 1.0
+    assert row["tools/call_frequency"] == 1 and row["tools/failure_frequency"] == 0
