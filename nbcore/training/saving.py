@@ -107,7 +107,7 @@ class CheckpointCallback(TrainerCallback):
         if not numbers.keys() - {"epoch"}:
             return
         numbers = self.divergence.checked(numbers)
-        if "eval_loss" in numbers:
+        if "eval_loss" in numbers and not self.run.config.has_reference:  # with one it is no mean log-likelihood
             numbers["eval_perplexity"] = math.exp(min(numbers["eval_loss"], 50))
         stepped = "loss" in numbers
         profile = self.profile.row(numbers.get("num_tokens")) if stepped else {}

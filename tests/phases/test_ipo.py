@@ -47,6 +47,12 @@ def test_the_first_loss_is_ipos(run):
     assert first == pytest.approx((1 / (2 * run.config.beta)) ** 2, rel=1e-3)
 
 
+def test_its_evaluation_loss_is_no_perplexity(run):
+    """A run of a real model showed a perplexity of 528: the exponential of IPO's loss, which means nothing."""
+    measured = [row for row in run.metrics() if "eval_loss" in row]
+    assert measured and not any("eval_perplexity" in row for row in measured)
+
+
 def test_pairs_share_their_prompt_and_end_in_one_stop_token(run):
     """TRL's own tokenisation would append a second end of sequence."""
     rows = ipo.data(run)
