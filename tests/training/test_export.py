@@ -489,6 +489,16 @@ def test_a_base_that_is_gone_is_said_to_be_what_the_adapter_names(oss, tmp_path)
         folder.merged(adapter, None, tmp_path / "out", prompts=0)
 
 
+def test_a_publishers_own_code_is_never_asked_for(oss, tmp_path, monkeypatch):
+    """transformers asked on the terminal whether to run it, in the middle of an export."""
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("asked whether to run a stranger's code"))
+    strange = shutil.copytree(oss / "base", tmp_path / "strange")
+    code = {"AutoConfig": "configuration_zorgon.Zorgon"}
+    (strange / "config.json").write_text(json.dumps({"model_type": "zorgon", "auto_map": code}))
+    with pytest.raises(ValueError, match="^base: .*its config.json cannot be used.*custom code"):
+        folder.merged(oss / "adapter", str(strange), tmp_path / "out", prompts=0)
+
+
 def test_an_adapter_of_another_model_is_refused(oss, tmp_path):
     other = small.base(tmp_path / "other", "qwen3")
     with pytest.raises(ValueError, match="adapter: "):

@@ -12,7 +12,7 @@ import torch
 from nbcore import runs
 from nbcore.core import licences
 from nbcore.runs import commit, layout
-from nbcore.training import split_experts
+from nbcore.training import fitting, split_experts
 from nbcore.training.export import carried, deltas, gguf, merge, parity, tensors
 
 
@@ -63,6 +63,7 @@ def merged(
         source = merge.local(base or named, revision)
     except ValueError as error:
         raise ValueError(f"base: {error}" if base else f"base: {error}; the adapter names it, --base another") from None
+    fitting.shape(source, f"base: {str(source)!r}")
     split_experts.refuse_base(tensors.Weights(source).names, str(source))  # raises where the base itself is damaged
     known = {"named": base or named, "licence": licences.of_folder(source)._asdict()}
     how = {"trained_in_4_bits": trained_in_4_bits, "device": place, "doing": doing}
