@@ -495,7 +495,7 @@ def test_a_publishers_own_code_is_never_asked_for(oss, tmp_path, monkeypatch):
     strange = shutil.copytree(oss / "base", tmp_path / "strange")
     code = {"AutoConfig": "configuration_zorgon.Zorgon"}
     (strange / "config.json").write_text(json.dumps({"model_type": "zorgon", "auto_map": code}))
-    with pytest.raises(ValueError, match="^base: .*its config.json cannot be used.*custom code"):
+    with pytest.raises(ValueError, match=r"^base: .*its config.json cannot be used.*custom code"):
         folder.merged(oss / "adapter", str(strange), tmp_path / "out", prompts=0)
 
 
