@@ -240,7 +240,7 @@ class Training(Phase):
 
     ADDED = (*Phase.ADDED, "optimizer", "compile")
     TOLD: ClassVar[str] = "SFTConfig"
-    """The name of the TRL config that `trainer` is a part of."""
+    """The name of the TRL config that a run makes, which `trainer` is a part of."""
     max_steps: Count = 100
     """Optimizer steps at most."""
     learning_rate: Positive = 2e-4

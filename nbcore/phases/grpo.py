@@ -189,7 +189,6 @@ def arguments(run: runs.Run) -> GRPOConfig:
     if config.loss_type == "gspo":
         loss = {"loss_type": "grpo", "importance_sampling_level": "sequence"}
     return fit.arguments(
-        GRPOConfig,
         run,
         **loss,
         beta=config.beta,

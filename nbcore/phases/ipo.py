@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from datasets import Dataset
-from trl import DPOConfig, DPOTrainer
+from trl import DPOTrainer
 
 from nbcore import runs
 from nbcore.chat import template
@@ -103,7 +103,6 @@ def model(run: runs.Run) -> Any:
 def trainer(run: runs.Run) -> PairTrainer:
     """The trainer as it stands before its first step."""
     arguments = fit.arguments(
-        DPOConfig,
         run,
         loss_type=run.config.loss_type,
         beta=run.config.beta,

@@ -9,7 +9,7 @@ from typing import Any
 
 from datasets import Dataset
 from transformers import set_seed
-from trl import SFTConfig, SFTTrainer
+from trl import SFTTrainer
 
 from nbcore import runs
 from nbcore.core import lines
@@ -69,7 +69,6 @@ def trainer(run: runs.Run) -> SFTTrainer:
     """The trainer as it stands before its first step."""
     rows, config = data(run), run.config
     arguments = fit.arguments(
-        SFTConfig,
         run,
         **packing.arguments(config.packing, config.corpus.max_tokens),
         eval_strategy="steps",

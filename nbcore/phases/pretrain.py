@@ -10,7 +10,7 @@ from typing import Any
 
 from datasets import Dataset
 from transformers import LlamaForCausalLM, set_seed
-from trl import SFTConfig, SFTTrainer
+from trl import SFTTrainer
 
 from nbcore import runs
 from nbcore.core import lines
@@ -98,7 +98,6 @@ def trainer(run: runs.Run) -> SFTTrainer:
     """The trainer as it stands before its first step."""
     rows, config = data(run), run.config
     arguments = fit.arguments(
-        SFTConfig,
         run,
         **packing.arguments(config.packing, config.corpus.max_tokens),
         eval_strategy="steps",

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from datasets import Dataset
-from trl import SFTConfig, SFTTrainer
+from trl import SFTTrainer
 
 from nbcore import runs
 from nbcore.agent.tools import NAMES
@@ -174,7 +174,7 @@ def trainer(run: runs.Run) -> SFTTrainer:
     """The trainer as it stands before its first step; it evaluates after every epoch."""
     rows = data(run)
     lengths = packing.arguments(run.config.packing, run.config.max_length)
-    arguments = fit.arguments(SFTConfig, run, **lengths, eval_strategy="steps", eval_steps=rows["epoch"])
+    arguments = fit.arguments(run, **lengths, eval_strategy="steps", eval_steps=rows["epoch"])
     policy = model(run)
     if run.config.packing != "none":
         packing.isolated(policy)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+import trl
 from transformers import PrinterCallback, set_seed
 
 from nbcore import config as configs
@@ -25,11 +26,12 @@ from nbcore.training.saving import CheckpointCallback
 HALVINGS = 3  # of the micro-batch, in the life of a run
 
 
-def arguments(kind: type, run: runs.Run, **extra: Any) -> Any:
-    """A TRL config of this kind. Precision is always explicit: TRL turns bf16 on where it is left open, and bfloat16
-    on a CPU is a hundred times slower than float32. Raises ValueError for what the escape hatch gets wrong."""
+def arguments(run: runs.Run, **extra: Any) -> Any:
+    """The TRL config of a run. Precision is always explicit: TRL turns bf16 on where it is left open, and bfloat16 on a
+    CPU is a hundred times slower than float32. Raises ValueError for what the escape hatch gets wrong."""
     config = run.config
     values = {
+        **backends.training(config),
         "output_dir": str(layout.new_attempt(run.path)),
         "seed": config.seed,
         "data_seed": config.seed,
@@ -43,7 +45,6 @@ def arguments(kind: type, run: runs.Run, **extra: Any) -> Any:
         "warmup_steps": config.warmup,  # transformers 5 reads a number below 1 as a share of the steps
         "weight_decay": config.weight_decay,
         "gradient_checkpointing": config.gradient_checkpointing,
-        **backends.training(config),
         "bf16": config.model.dtype == "bfloat16",
         "fp16": config.model.dtype == "float16",
         "use_cpu": not torch.cuda.is_available(),
@@ -57,7 +58,7 @@ def arguments(kind: type, run: runs.Run, **extra: Any) -> Any:
         **extra,
         **config.trainer,
     }
-    return kind(**values)
+    return getattr(trl, config.TOLD)(**values)
 
 
 def train(

@@ -1,6 +1,6 @@
 """Load a base model, its tokenizer, and the one adapter that travels the chain.
 
-All models are loaded here and nowhere else: `trust_remote_code` is never set and weights are safetensors only.
+All models are loaded here and nowhere else: `trust_remote_code` is False and weights are safetensors only.
 """
 
 from __future__ import annotations
