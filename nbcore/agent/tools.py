@@ -147,12 +147,12 @@ def _named(text: str, root: str) -> tuple[str, str]:
 def _read(folder: Folder, given: dict[str, Any]) -> str:
     lines = _lines(folder.read(given["path"]))
     first, last = given.get("first", 1), given.get("last", len(lines))
-    if first > max(len(lines), 1) or last < first - 1:
+    if first > max(len(lines), 1) or (lines and last < first):
         raise Refused(f"{given['path']} has {len(lines)} lines, and you asked for {first} to {last}")
     chosen = lines[first - 1 : last]
     if given.get("numbers"):
         chosen = [f"{number} {line}" for number, line in enumerate(chosen, first)]
-    return "\n".join(chosen) or "the file is empty"
+    return "\n".join(chosen) or ("the line is empty" if chosen else "the file is empty")
 
 
 def _search(folder: Folder, wanted: str) -> str:
@@ -175,6 +175,9 @@ def _replace(folder: Folder, given: dict[str, Any]) -> str:
     count = _count(text)
     if not first - 1 <= last <= count or first > count + 1:
         raise Refused(f"{path} has {count} lines, and you named {first} to {last}")
-    lines[first - 1 : last] = given["text"].removesuffix("\n").split("\n") if given["text"] else []
+    new = given["text"].removesuffix("\n").split("\n") if given["text"] else []
+    if lines[0].endswith("\r"):  # as the file's own lines end
+        new = [line.removesuffix("\r") + "\r" for line in new]
+    lines[first - 1 : last] = new
     folder.write(path, "\n".join(lines))
     return f"changed lines {first} to {last} of {path}"

@@ -2,6 +2,8 @@
 
 import json
 import random
+import time
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -214,6 +216,74 @@ def test_a_patch_of_other_spaces_changes_what_it_says_and_nothing_else(patch, ma
     text = "    a\r\n    b\r\n\td\r\n"
     whole = f"*** Begin Patch\n*** Update File: a.rs\n{patch}\n*** End Patch"
     assert applied(whole, lambda _: text)["a.rs"] == made
+
+
+TWICE = (
+    "impl A {\n    fn add_all() -> i64 {\n        1\n    }\n    fn add() -> i64 {\n        1\n    }\n}\n"
+    "impl B {\n    fn add() -> i64 {\n        1\n    }\n}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("patch", "before"),
+    [
+        ("@@ fn add\n-        1\n+        2", "impl A {\n    fn add_all() -> i64 {\n        1\n    }\n    fn add()"),
+        ("@@ impl B {\n@@     fn add() -> i64 {\n-        1\n+        2\n", "impl B"),
+        ("@@ impl B {\n     fn add() -> i64 {\n-        1\n+        2\n\\ No newline at end of file", "impl B"),
+    ],
+)
+def test_a_patch_changes_the_place_that_its_names_lead_to(patch, before):
+    """`@@ fn add` changed add_all, which stands above; two @@ lines, as gpt-oss writes them, and the empty line before
+    the end were refused."""
+    made = applied(f"*** Begin Patch\n*** Update File: a.rs\n{patch}\n*** End Patch", lambda _: TWICE)["a.rs"]
+    at = TWICE.index("1", TWICE.index(before) + len(before))
+    assert made == f"{TWICE[:at]}2{TWICE[at + 1 :]}"
+
+
+@pytest.mark.parametrize(
+    ("patch", "words"),
+    [
+        ("*** Update File: a.rs\n@@\n-d\n+D\n@@\n-a\n+A", "in the order of the file"),
+        ("*** Update File: a.rs\n@@ d\n-a\n+A", "in the order of the file"),
+        ("*** Update File: a.rs\n@@\n-x\n+A", "stand nowhere in the file; the first is 'x'"),
+        ("*** Update File: a.rs\n@@\n-c\n+A", "more than once"),
+        ("*** Delete File: a.rs", "line 2 of the patch is .*no file is deleted or moved"),
+        (
+            "*** Update File: a.rs\n*** Move to: b.rs\n@@\n-a\n+A",
+            "line 3 of the patch is .*no file is deleted or moved",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_patch_is_said(patch, words):
+    """Of hunks in another order it was said that their lines stand nowhere, and of a move that it changes nothing."""
+    with pytest.raises(Refused, match=words):
+        applied(f"*** Begin Patch\n{patch}\n*** End Patch", lambda _: "a\nb\nc\nc\nd\n")
+
+
+def test_a_patch_of_many_lines_that_are_alike_is_placed_at_once():
+    """40 seconds of the trainer's own time for one call, in which every other episode waited."""
+    hunks = "\n".join(["@@ a", *[" a"] * 499, "-a", "+b"] * 50)
+    begun = time.process_time()
+    applied(f"*** Begin Patch\n*** Update File: a.rs\n{hunks}\n*** End Patch", lambda _: "a\n" * 131_000)
+    assert time.process_time() - begun < 10
+
+
+def test_no_line_is_told_as_no_file(tmp_path):
+    """An empty line that was asked for was told as "the file is empty", and so was a place between two lines."""
+    episode = Episode.begun(replace(PROBLEM, files={"src/lib.rs": "a\n\nb\n", "src/b.rs": ""}), tmp_path / "a")
+    asked = [{"first": 2, "last": 2}, {"first": 3, "last": 2}, {"first": 1, "last": 2}, {"path": "src/b.rs"}]
+    line, between, two, none = played(episode, [("read_file", one) for one in asked], None)
+    assert (line, two, none) == ("the line is empty", "a\n", "the file is empty")
+    assert between == "error: src/lib.rs has 3 lines, and you asked for 3 to 2"
+
+
+@pytest.mark.parametrize("text", ["c\n", "c", "c\r\n"])
+def test_replaced_lines_end_as_those_of_the_file(text, tmp_path):
+    """A file of Windows got lines of both kinds."""
+    episode = Episode.begun(replace(PROBLEM, files={"src/lib.rs": "a\r\nb\r\n"}), tmp_path / "a")
+    given = {"path": "src/lib.rs", "first": 2, "last": 2, "text": text}
+    assert played(episode, [("replace_lines", given)], None)[0].startswith("changed")
+    assert episode.folder.texts() == {"src/lib.rs": "a\r\nc\r\n"}
 
 
 def test_lines_are_those_of_rustc(tmp_path):
