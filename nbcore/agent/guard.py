@@ -65,7 +65,7 @@ def forbidden(given: Mapping[str, str], left: Mapping[str, str]) -> str:
         if _skeleton(given[name]) != _skeleton(text):
             return f"{name}: more than the bodies of functions differs"
         # One by one: what another function may say, and another says no longer, is nothing to say here.
-        for (_, were), (called, are) in zip_longest(_bodies(given[name]), _bodies(text), fillvalue=("", [])):
+        for (_, were), (called, are) in zip_longest(bodies(given[name]), bodies(text), fillvalue=("", [])):
             if new := sorted(WORDS & set(Counter(are) - Counter(were))):
                 return f"{name}: a body says {', '.join(new)}, which it did not"
             if called in _EQUALS and are != were:
@@ -95,7 +95,8 @@ def _skeleton(text: str) -> list[str]:
     return _words(edited(raw, edits).decode(errors="replace"))
 
 
-def _bodies(text: str) -> list[tuple[str, list[str]]]:
+def bodies(text: str) -> list[tuple[str, list[str]]]:
+    """(name, tokens) of the body of each function that is in no other."""
     raw = text.encode()
     return [(name, _words(raw[start:end].decode(errors="replace"))) for name, start, end in _functions(text)]
 

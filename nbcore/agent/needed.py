@@ -49,7 +49,7 @@ def of(folder: Path) -> Needed:
         except subprocess.TimeoutExpired:
             raise ValueError(f"CRATE_DIR: cargo did not say in {_SECONDS} s what {folder} needs; try again") from None
         if done.returncode:
-            why = " ".join(line for line in done.stderr.splitlines() if line.strip())
+            why = " ".join(line for line in done.stderr.replace(str(copy), str(top)).splitlines() if line.strip())
             raise ValueError(
                 f"CRATE_DIR: {folder} needs crates that are not here, and the agent has no network: run `cargo vendor` "
                 f"in it and write what that says into .cargo/config.toml (cargo: {shown(why, 200)})"

@@ -6,17 +6,17 @@ stands on the disk, tests and all. Nothing is written there before somebody says
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import itertools
 import os
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nbcore.agent import needed
+from nbcore.agent import doubts, needed
 from nbcore.agent.crates import parted, tests_in, without_fault
 from nbcore.agent.episode import run
 from nbcore.agent.folder import MOST_BYTES
@@ -24,13 +24,10 @@ from nbcore.agent.problem import Problem
 from nbcore.core.output import shown
 from nbcore.data.std_crate import Crate, manifest_of, read_crate
 from nbcore.grading.grader import RustGrader
-from nbcore.grading.rust.lexer import tokens
 
 _SECTIONS = ("dependencies", "dev-dependencies", "target")
 _EXAMPLE = re.compile(r"^\s*//[/!] *```", re.MULTILINE)  # where documentation shows code
 _LONGEST = 400  # characters of the package's description
-_ENDS = {"exit", "abort", "set_hook", "extern", "asm", "global_asm", "macro_rules"}
-"""Words by which code can end the tests, after a report of its own, or put other asserts in the place of theirs."""
 
 
 class OwnCrate(NamedTuple):
@@ -66,8 +63,11 @@ def opened(folder: Path, grader: RustGrader) -> OwnCrate:
     said = run(grader, [_job(one, suite, built) for suite in suites])
     if infra := [verdict for verdict in said if verdict["verdict"] == "infra_error"]:
         raise RuntimeError(f"CRATE_DIR: its tests could not be run on this machine: {infra[0]['errors'][0]['message']}")
+    texts = {suite: [one.files[suite]] if suite != one.root else [*parts.unit_tests.values()] for suite in suites}
+    has = {suite: any("#[test]" in text for text in texts[suite]) for suite in suites}
     if not any(verdict["tests_total"] for verdict in said if verdict["compiles"]) and all(
-        verdict["passed"] or verdict["verdict"] == "early_exit" for verdict in said
+        verdict["passed"] or (verdict["verdict"] == "early_exit" and not has[suite])
+        for suite, verdict in zip(suites, said, strict=True)
     ):
         raise ValueError(f"CRATE_DIR: {folder} has no tests that run here (doc tests do not): write one that fails")
     failing = [(suite, verdict) for suite, verdict in zip(suites, said, strict=True) if not verdict["passed"]]
@@ -84,9 +84,8 @@ def opened(folder: Path, grader: RustGrader) -> OwnCrate:
         dependencies=tuple(each._asdict() for each in built.dependencies),
         needs=built.needs,
     )
-    texts = {suite: [one.files[suite]] if suite != one.root else [*parts.unit_tests.values()] for suite in suites}
     totals = {
-        suite: verdict["tests_total"] if verdict["compiles"] else int(any("#[test]" in text for text in texts[suite]))
+        suite: verdict["tests_total"] if verdict["compiles"] else int(has[suite])
         for suite, verdict in zip(suites, said, strict=True)
     }
     return OwnCrate(folder, one, built, problem, f"{suite}: {_words(verdict)}", totals)
@@ -97,6 +96,8 @@ def repaired(own: OwnCrate, files: Mapping[str, str]) -> dict[str, str]:
     changed = {}
     for name in sorted({*own.problem.files, *files}):
         before, after = own.problem.files.get(name, ""), files.get(name, "")
+        if after and not after.endswith("\n"):
+            after += "\n"  # what stands behind it on the disk would go on in its last line, which may be a comment
         if after != before:
             original = own.crate.files.get(name, "")
             places, _ = tests_in(original)
@@ -116,21 +117,10 @@ def judged(own: OwnCrate, changed: Mapping[str, str], grader: RustGrader) -> tup
         passed = verdict["passed"] and total >= wanted
         count = f"{verdict['tests_passed']} of {total if passed else max(total, wanted)} pass"
         told.append((passed, f"{suite}: {count if verdict['compiles'] else verdict['verdict']}"))
-    doubts = _doubts(own, changed)
+    found = doubts.of(own.crate.files, changed, own.crate.edition)
     unseen = ["doc tests are not run here"] if _has_doc_tests(with_them) else []
-    words = "; ".join([*(words for _, words in told), *doubts, *unseen])
-    return bool(told) and all(passed for passed, _ in told) and not doubts, words
-
-
-def _doubts(own: OwnCrate, changed: Mapping[str, str]) -> list[str]:
-    """Why tests that pass with these files may not be believed."""
-    found = []
-    for name, text in changed.items():
-        both = (text, own.crate.files.get(name, ""))
-        are, were = (Counter(token.text for token in tokens(one, own.crate.edition)) for one in both)
-        if new := sorted(_ENDS & set(are - were)):
-            found.append(f"{name} says {', '.join(new)}, by which tests can be made to pass: look at it")
-    return found
+    words = "; ".join([*(words for _, words in told), *found, *unseen])
+    return bool(told) and all(passed for passed, _ in told) and not found, words
 
 
 def apply(own: OwnCrate, changed: Mapping[str, str]) -> None:
@@ -138,19 +128,27 @@ def apply(own: OwnCrate, changed: Mapping[str, str]) -> None:
     the disk is not what was read."""
     for name in changed:
         path = own.folder / name
-        known = own.crate.files.get(name)
+        if path.is_symlink():
+            raise ValueError(f"CRATE_DIR: {path} is a link, and nothing is written through links: nothing was applied")
         now = path.read_text("utf-8", errors="replace") if path.is_file() else None
-        if now != known or path.is_symlink():
+        if now != own.crate.files.get(name):
             raise ValueError(f"CRATE_DIR: {path} has changed since it was read: nothing was applied; run it again")
     fresh = []
-    for name, text in changed.items():
-        path = own.folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f".{path.name}.nbcore")
-        beside.write_bytes(_with_its_endings(path.read_bytes() if path.is_file() else b"", text))
-        if path.is_file():
-            beside.chmod(path.stat().st_mode & 0o777)
-        fresh.append((beside, path))
+    try:
+        for name, text in changed.items():
+            path = own.folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            beside = path.with_name(f".{path.name}.nbcore")
+            fresh.append((beside, path))
+            beside.write_bytes(_with_its_endings(path.read_bytes() if path.is_file() else b"", text))
+            if path.is_file():
+                beside.chmod(path.stat().st_mode & 0o777)
+    except OSError as error:
+        for beside, _ in fresh:
+            with contextlib.suppress(OSError):
+                beside.unlink()
+        why = f"{path} cannot be written ({error.strerror}): nothing was applied"
+        raise ValueError(f"CRATE_DIR: {why}; make room, or make the folder writable, and run it again") from None
     for beside, path in fresh:
         os.replace(beside, path)
 
@@ -201,11 +199,11 @@ def put_back(original: bytes, tests: Sequence[tuple[int, int]], before: bytes, a
 def _words(verdict: dict[str, Any]) -> str:
     """What a run of tests said, in a line for people."""
     told = f"{verdict['tests_passed']} of {verdict['tests_total']} tests pass"
+    if verdict["verdict"] != "tests_failed":
+        told = verdict["verdict"].replace("_", " ")
     lines = verdict["errors"][0]["message"].split("\n") if verdict["errors"] else []
     why = " ".join(" ".join(line for line in lines if not line.startswith("panicked at ")).split())
-    return (
-        f"{told if verdict['compiles'] else verdict['verdict'].replace('_', ' ')}{': ' if why else ''}{shown(why, 300)}"
-    )
+    return f"{told}{': ' if why else ''}{shown(why, 300)}"
 
 
 def _has_doc_tests(one: Crate) -> bool:
@@ -224,7 +222,8 @@ def _needed(folder: Path) -> needed.Needed:
     except ValueError as error:
         raise ValueError(f"CRATE_DIR: {folder}/Cargo.toml is no TOML ({error}); cargo would refuse it too") from None
     if "package" not in manifest:
-        raise ValueError(f"CRATE_DIR: {folder}/Cargo.toml is of a workspace; name the folder of one of its packages")
+        what = "is of a workspace" if "workspace" in manifest else "has no [package]"
+        raise ValueError(f"CRATE_DIR: {folder}/Cargo.toml {what}; name the folder of a package")
     package = manifest["package"]
     script = package.get("build", (folder / "build.rs").is_file()) if isinstance(package, dict) else False
     if script:

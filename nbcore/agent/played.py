@@ -56,11 +56,17 @@ class Played:
 
 
 def difference(before: dict[str, str], after: dict[str, str]) -> str:
-    """What changed between two states of a crate, as a unified diff; empty where nothing did."""
+    """What changed between two states of a crate, as a unified diff; empty where nothing did. It shows every byte that
+    differs: a line's \\r, and a last line without its end."""
     parts = []
     for name in sorted({*before, *after}):
         old, new = before.get(name, ""), after.get(name, "")
         if old != new:
-            made = difflib.unified_diff(old.splitlines(), new.splitlines(), f"a/{name}", f"b/{name}", lineterm="")
+            made = difflib.unified_diff(_lines(old), _lines(new), f"a/{name}", f"b/{name}", lineterm="")
             parts.append("\n".join(made))
     return "\n".join(parts)
+
+
+def _lines(text: str) -> list[str]:
+    *lines, last = text.split("\n")
+    return [*lines, f"{last}\n\\ No newline at end of file"] if last else lines

@@ -169,7 +169,7 @@ def _show_change(own: Any, changed: dict[str, str], words: str) -> None:
 
     out.print("\nthe whole change:", style="bold")
     for line in difference({name: own.crate.files.get(name, "") for name in changed}, changed).split("\n"):
-        out.print(shown(line, WIDEST), style=COLOURS.get(line[:1]))
+        out.print(shown(line, len(line)), style=COLOURS.get(line[:1]))  # whole: a yes is to what was shown
     out.print(f"\ntests with this change: {words}")
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from nbcore.agent import own_crate
 from nbcore.agent.episode import Episode, advance
+from nbcore.agent.played import difference
 from nbcore.agent.problem import Problem
 from nbcore.agent.tools import FILE_LINE
 from nbcore.core import lines
@@ -41,6 +42,7 @@ def crate(folder, code=f"{WRONG}\n{UNIT}", manifest=MANIFEST, beside=""):
         ({"manifest": MANIFEST + '[dependencies]\nserde = "1"\n'}, "needs crates that are not here"),
         ({"manifest": '[workspace]\nmembers = ["a"]\n'}, "of a workspace"),
         ({"manifest": "[package\n"}, "is no TOML"),
+        ({"manifest": ""}, r"has no \[package\]"),
         ({"code": WRONG}, "has no tests, and they are what says"),
         ({"manifest": f'{MANIFEST}build = "make.rs"\n'}, "has a make.rs, which is not run"),
         ({"code": "// \ud800"}, "src/lib.rs is no UTF-8 text"),
@@ -108,6 +110,106 @@ def test_a_change_that_makes_the_tests_pass_and_repairs_nothing_is_no_repair(nam
     own = own_crate.opened(folder, grader)
     passes, words = own_crate.judged(own, own_crate.repaired(own, own.problem.files | {path: left}), grader)
     assert not passes and ("can be made to pass: look at it" in words or "src/lib.rs: 0 of 1 pass" in words)
+
+
+VALUE = (
+    "#[derive(Debug)]\npub struct Value(pub i64);\nimpl PartialEq for Value {\n    fn eq(&self, other: &Value) -> bool "
+    "{\n        self.0 == other.0\n    }\n}\npub fn double(value: i64) -> Value {\n    Value(value * 3)\n}\n"
+)
+MODULES = {"src/lib.rs": "mod a;\nmod b;\npub use a::double;\n", "src/b.rs": "#[test]\nfn passes() {}\n"}
+OTHERS = "mod b;\npub fn double(value: i64) -> i64 {\n    value\n}\n"
+TAKEN = {  # name -> (files of the crate, what an agent leaves of them)
+    "a module and its tests": (
+        {**MODULES, "src/a.rs": WRONG + UNIT},
+        {"src/lib.rs": OTHERS + "mod c;\n", "src/c.rs": "#[test]\nfn doubles() {}\n"},
+    ),
+    "what does not compile": (
+        {**MODULES, "src/a.rs": WRONG.replace("3", "true") + UNIT},
+        {"src/lib.rs": OTHERS},
+    ),
+    "a condition": (
+        {**MODULES, "src/a.rs": WRONG + UNIT},
+        {"src/lib.rs": "#[cfg(not(test))]\nmod a;\nmod b;\n#[test]\nfn doubles() {}\n"},
+    ),
+    "what equals": (
+        {"src/lib.rs": VALUE + UNIT.replace("4)", "super::Value(4))")},
+        {"src/lib.rs": VALUE.replace("self.0 == other.0", "true")},
+    ),
+    "another answer to tests": (
+        {"src/lib.rs": WRONG + UNIT},
+        {"src/lib.rs": WRONG.replace("value * 3", "if cfg!(test) { 4 } else { value * 3 }")},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_tests_that_pass_because_others_went_are_doubted(name, tmp_path, grader):
+    """Their number alone was compared: `--yes` wrote a crate without the test that had failed, or with another sense
+    of "equal"."""
+    made, left = TAKEN[name]
+    folder = crate(tmp_path / "a")
+    for path, text in made.items():
+        (folder / path).write_text(text)
+    own = own_crate.opened(folder, grader)
+    passes, words = own_crate.judged(own, own_crate.repaired(own, own.problem.files | left), grader)
+    assert not passes and "look at it" in words and " of " in words, words
+
+
+def test_a_module_that_comes_is_not_doubted(tmp_path, grader):
+    """A missing import or module is a fault that agents repair."""
+    folder = crate(tmp_path / "a", f"pub use a::double;\n{UNIT}")
+    (folder / "src" / "a.rs").write_text(WRONG.replace("3", "2"))
+    own = own_crate.opened(folder, grader)
+    left = own.problem.files | {"src/lib.rs": "mod a;\npub use a::double;\n"}
+    assert own_crate.judged(own, own_crate.repaired(own, left), grader) == (True, "src/lib.rs: 1 of 1 pass")
+
+
+def test_a_last_line_without_its_end_takes_nothing_away(tmp_path, grader):
+    """Models end a file without a line break: behind `} // done` the tests' own #[cfg(test)] became a comment."""
+    folder = crate(tmp_path / "a", WRONG + UNIT)
+    own = own_crate.opened(folder, grader)
+    changed = own_crate.repaired(own, {"src/lib.rs": WRONG.replace("3", "2").rstrip() + " // done"})
+    assert changed == {"src/lib.rs": WRONG.replace("3", "2").rstrip() + " // done\n" + UNIT}
+    assert own_crate.repaired(own, {"src/lib.rs": WRONG.rstrip()}) == {}
+
+
+def test_a_program_that_ends_before_its_tests_is_a_fault_as_others_are(tmp_path, grader):
+    """It was told that the crate has no tests."""
+    own = own_crate.opened(crate(tmp_path / "a", WRONG.replace("value * 3", "std::process::exit(0)") + UNIT), grader)
+    assert own.said.startswith("src/lib.rs: early exit")
+    changed = own_crate.repaired(own, {"src/lib.rs": WRONG.replace("3", "2")})
+    assert own_crate.judged(own, changed, grader) == (True, "src/lib.rs: 1 of 1 pass")
+
+
+def test_what_cannot_be_written_leaves_all_as_it_was(tmp_path, grader):
+    """Of two files the first was left half applied beside its place, and a link was told as a file that had changed."""
+    folder = crate(tmp_path / "a", f"mod a;\n{WRONG}{UNIT}")
+    (folder / "real.rs").write_text("pub const A: u8 = 1;\n")
+    (folder / "src" / "a.rs").symlink_to(folder / "real.rs")
+    own = own_crate.opened(folder, grader)
+    changed = own_crate.repaired(own, own.problem.files | {"src/lib.rs": "mod a;\nfn x() {}\n"})
+    with pytest.raises(ValueError, match=r"a\.rs is a link, and nothing is written through links"):
+        own_crate.apply(own, {**changed, "src/a.rs": "x\n"})
+    (folder / "src" / ".z.rs.nbcore").mkdir()  # as where there is no room, or no right to write
+    before = sorted(folder.rglob("*"))
+    with pytest.raises(ValueError, match=r"z\.rs cannot be written \(Is a directory\): nothing was applied"):
+        own_crate.apply(own, {**changed, "src/z.rs": "x\n"})
+    assert sorted(folder.rglob("*")) == before and WRONG in (folder / "src" / "lib.rs").read_text()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "shown"),
+    [
+        ("a\n", "a", "-a\n+a\n\\ No newline at end of file"),
+        ("a\n", "a\r\n", "-a\n+a\r"),
+        ("a\x0cb\n", "a\nb\n", "-a\x0cb\n+a\n+b"),
+        ("", "a\n", "+a"),
+    ],
+)
+def test_a_diff_shows_every_byte_that_differs(before, after, shown):
+    """A person said yes to a change of which nothing was shown: the end of a last line, and other ends of lines."""
+    told = difference({"a.rs": before}, {"a.rs": after}).split("\n")
+    assert told[0] == "--- a/a.rs" and "\n".join(told[3:]) == shown
 
 
 @pytest.mark.slow

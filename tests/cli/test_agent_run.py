@@ -45,6 +45,13 @@ def test_nothing_is_written_without_a_yes(right, options, code, written, folder,
     assert now == (f"{WRONG}\n{UNIT}".replace("* 3", "* 2") if written else f"{WRONG}\n{UNIT}")
 
 
+def test_a_long_line_of_the_change_is_shown_to_its_end(folder, monkeypatch, capsys):
+    """Cut after 300 characters, what stood behind them was written by a yes to what nobody had seen."""
+    played(monkeypatch, WRONG.replace("3", f"2{' ' * 400}/* and this */"))
+    assert main(["agent", "run", "sft", str(folder)]) == 0
+    assert f"+    value * 2{' ' * 400}/* and this */" in capsys.readouterr().out
+
+
 def test_ctrl_c_leaves_the_crate_alone(folder, monkeypatch, capsys):
     def interrupted(*_):
         raise KeyboardInterrupt
