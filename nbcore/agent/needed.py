@@ -7,6 +7,7 @@ They are built in the jail by rustc alone, so a build script or a procedural mac
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -20,6 +21,8 @@ from nbcore.grading.rust.crate import Dependency
 
 _MOST_BYTES, _MOST_IN_ALL = 1 << 20, 16 << 20  # of one file of a needed crate, and of all of them
 _SECONDS = 60
+# A crate's .cargo/config.toml may name programs to run in the place of the compiler; these names come before it.
+_NO_PROGRAM = {"RUSTC": "rustc", "RUSTC_WRAPPER": "", "RUSTC_WORKSPACE_WRAPPER": ""}
 _LEFT_OUT = shutil.ignore_patterns("target", ".git", "rust-toolchain*")  # a toolchain would be fetched
 _OUTSIDE = re.compile(r"""(\bpath\s*=\s*)(["'])(\.\.[^"'\n]*)\2""")  # of a crate beside this one
 
@@ -45,7 +48,9 @@ def of(folder: Path) -> Needed:
         command = ["cargo", "metadata", "--offline", "--format-version=1"]
         inside = copy / folder.resolve().relative_to(top)
         try:
-            done = subprocess.run(command, cwd=inside, capture_output=True, text=True, timeout=_SECONDS)
+            done = subprocess.run(
+                command, cwd=inside, env=os.environ | _NO_PROGRAM, capture_output=True, text=True, timeout=_SECONDS
+            )
         except subprocess.TimeoutExpired:
             raise ValueError(f"CRATE_DIR: cargo did not say in {_SECONDS} s what {folder} needs; try again") from None
         if done.returncode:

@@ -8,7 +8,8 @@ judged by its own tests, which a program could call passed; so only bodies of fu
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -17,8 +18,11 @@ from nbcore.core.records import Sample
 from nbcore.grading.grader import RustGrader
 from nbcore.grading.rust import crate
 from nbcore.grading.rust.forbidden import screen
+from nbcore.grading.rust.lexer import tokens
 
 _SOURCE_KB = 256
+_MOST_SAID = 40  # tokens of what a macro says of the file that it reads
+_READ = "file_macro"  # the screen's word for reading a file as the crate is compiled
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,19 @@ class Problem:
             known = {*before, "unterminated"}  # which the compiler says in better words
             if new := [flag for flag in screen(text, _SOURCE_KB, self.edition).refused if flag not in known]:
                 return f"{name}: {', '.join(new)}"
+            if _READ in before and Counter(_read(text, self.edition)) - Counter(_read(self.files[name], self.edition)):
+                return f"{name}: {_READ}"  # other files than those it read: its tests, among them
         return ""
+
+
+def _read(code: str, edition: str) -> Iterator[str]:
+    """What of a text reads files as it is compiled: each macro or attribute with what it says of the file."""
+    known = [token for token in tokens(code, edition) if token.kind != "comment"]
+    for at, token in enumerate(known):
+        if token.text in ("include", "include_str", "include_bytes", "path"):
+            said = known[at : at + _MOST_SAID]
+            end = next((one.end for one in said if one.text in (")", "]", "}", ";")), len(code))
+            yield "".join(code[one.start : one.end] for one in said if one.end <= end)
 
 
 def added(texts: Mapping[str, str], tests: Mapping[str, str]) -> dict[str, str]:

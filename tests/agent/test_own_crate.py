@@ -280,6 +280,45 @@ def test_tests_read_the_files_of_their_crate_and_no_others(tmp_path, grader):
     assert said["errors"][0]["message"].endswith("\n. and x"), "the same words in every folder"
 
 
+def test_a_crate_that_reads_files_reads_no_others_for_an_agent(tmp_path, grader):
+    """Where a crate read its README as it was built, an agent's include_str!("lib.rs") was built too, and showed it the
+    tests that stand behind the library."""
+    reads = '#![doc = include_str!("../README.md")]\n'
+    folder = crate(tmp_path / "a", f"{reads}{WRONG}{UNIT}")
+    (folder / "README.md").write_text("# Sums\n")
+    problem = own_crate.opened(folder, grader).problem
+    for code in (f"{reads}{WRONG}", f"// more\n{reads}{WRONG.replace('3', '2')}", WRONG):
+        assert not problem.refused({"src/lib.rs": code})
+    for more in ('include_str!("lib.rs")', 'include_str!(concat!("../", "README.md"))', 'include_str!("../README.md")'):
+        code = f"{reads}{WRONG}const T: &str = {more};\n"
+        assert problem.refused({"src/lib.rs": code}) == "src/lib.rs: file_macro"
+        assert problem.refused({"src/lib.rs": code.replace(reads, "")}) == "src/lib.rs: file_macro" or "README" in more
+
+
+def test_a_program_names_no_folder_of_this_machine(tmp_path, grader):
+    """It printed where it stands, another folder each time: the same calls had other answers when played again."""
+    code = WRONG.replace("value * 3", 'println!("{:?}", std::env::args().next()); value * 3')
+    problem = replace(own_crate.opened(crate(tmp_path / "a"), grader).problem, files={"src/lib.rs": code})
+    episode = Episode.begun(problem, tmp_path / "b")
+    [said] = advance([(episode, episode.call("cargo_test", "{}"))], grader)
+    assert 'Some("build/tests")' in said and "/tmp" not in said
+
+
+@pytest.mark.skipif(shutil.which("cargo") is None, reason="cargo says which crates are needed")
+def test_no_program_that_a_crate_names_is_run_outside_the_jail(tmp_path, grader):
+    """To say which crates are needed cargo asked the compiler that .cargo/config.toml named, on the machine itself."""
+    folder = crate(tmp_path / "a", WRONG + UNIT, MANIFEST + '[dependencies]\nhelp = { path = "help" }\n')
+    crate(folder / "help", "", MANIFEST.replace("sums", "help"))
+    program = tmp_path / "program"
+    program.write_text(f'#!/bin/sh\ntouch {tmp_path}/ran\nexec "$@"\n')
+    program.chmod(0o755)
+    (folder / ".cargo").mkdir()
+    for field in ("rustc", "rustc-wrapper", "rustc-workspace-wrapper"):
+        (folder / ".cargo" / "config.toml").write_text(f'[build]\n{field} = "{program}"\n')
+        assert "0 of 1 tests pass" in own_crate.opened(folder, grader).said
+    assert not (tmp_path / "ran").exists()
+
+
 def test_a_linker_names_what_is_missing_and_no_folder(tmp_path, grader):
     """Its own words are a command with folders of this machine, other ones each time: no episode was replayed."""
     missing = '#[link(name = "zork")]\nextern "C" {\n    fn zork() -> i64;\n}\n'

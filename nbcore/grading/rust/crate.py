@@ -219,6 +219,7 @@ def _read(ran: supervisor.Outcome, crate: Path, verdict: dict[str, Any]) -> None
         complete = bool(summary) and summary[1] == b"ok"
         verdict["verdict"] = verdicts.judgement(ran, passed, complete, passed)
     text = ran.stdout.decode(errors="replace").replace("\r\n", "\n").replace(f"{crate}/", "").replace(str(crate), ".")
+    text = text.replace(str(crate.parent), "build")  # where the program itself is, which it may ask for
     for name, said in _SAID.findall(text):
         said = _THREAD.sub("panicked at ", said).partition("\nnote: run with")[0].strip()
         verdict["errors"].append({"code": name, "message": said[:_MOST_MESSAGE], "line": None})
