@@ -81,10 +81,11 @@ def record(
     try:
         of_each = [of_crates.problems(one, per_crate, seed, grader) for one in opened]
         waiting = chain(*of_each, making.candidates(drawn, PER_TASK, seed))
-        tried = 0
+        tried = sum(chunk.get("tried", CHUNK) for chunk in done)
         if len(rows) < count:
             progress("recording repairs", len(rows), count)
-            tried = sum(1 for _ in islice(waiting, len(done) * CHUNK))
+            for _ in islice(waiting, len(done) * CHUNK):  # made anew, and judged already
+                pass
         while len(rows) < count and (chunk := list(islice(waiting, CHUNK))):
             progress("recording repairs", len(rows), count)
             found = making.verified(chunk, grader)
@@ -94,7 +95,7 @@ def record(
                 fresh = [Row.parse(row) for row in scripted.demonstrate(turns, grader, Path(folder), *options)]
             kept = {row["meta"]["problem"] for row in fresh}
             problems = [one.record() for one in found if one.id in kept]
-            lines.append(state, {"rows": fresh, "problems": problems})
+            lines.append(state, {"rows": fresh, "problems": problems, "tried": len(chunk)})
             rows, tried = [*rows, *fresh], tried + len(chunk)
     finally:
         grader.close()
@@ -134,7 +135,9 @@ def replay(out: Path, grader: RustGrader) -> list[str]:
     if not out.is_file():
         raise FileNotFoundError(f"ROWS: there is no file {out}; give the one that `agent record` wrote")
     known = {problem.id: problem for problem in problems_of(out)}
-    rows = lines.read(out)
+    rows = [row for _, row in lines.parsed(out, Row.parse, "ROWS")]
+    if not rows:
+        raise ValueError(f"ROWS: {out} has no row; record it again")
     planned = []
     for row in rows:
         calls = [call["function"] for message in row["messages"] for call in message.get("tool_calls") or ()]

@@ -11,6 +11,8 @@ from nbcore.core import lines
 from nbcore.training import load
 from tests.agent.test_own_crate import UNIT, WRONG, crate
 
+ASKED = '"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}'
+
 
 @pytest.fixture
 def folder(tmp_path):
@@ -90,11 +92,17 @@ def test_brief_rows_are_recorded_from_the_command_line(tmp_path, capsys):
     ("rows", "says"),
     [
         (None, "there is no file"),
-        ('{"id": "a", "messages": []}\n', "is about no problem recorded beside it"),
+        (f'{{"id": "a", {ASKED}]}}\n', "is about no problem recorded beside it"),
+        (f'{{"id": "a", {ASKED}]}}\n{{"id": "b", ', "rows.jsonl:2: not JSON"),
+        ('{"id": "a", "messages": [{"role": "user"}]}\n', "rows.jsonl:1: "),
+        (f'{{"id": "a", {ASKED[:-1]}, "tool_calls": [{{}}]}}]}}\n', "rows.jsonl:1: "),
+        (f'{{"id": "a", "meta": 5, {ASKED}]}}\n', "rows.jsonl:1: "),
+        ("[1]\n", "rows.jsonl:1: "),
+        ("\n", "has no row"),
     ],
 )
 def test_replay_says_in_a_line_what_is_not_there(rows, says, tmp_path, capsys):
-    """Of a file that is not there it said that no row differs."""
+    """Of a file that is not there, or empty, or cut short, it said that no row differs; of other rows, "'messages'"."""
     out = tmp_path / "rows.jsonl"
     if rows is not None:
         out.write_text(rows)
