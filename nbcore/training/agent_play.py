@@ -69,7 +69,7 @@ def play(
     lap: Callable[[str], None] = lambda part: None,
 ) -> list[Played]:
     """One episode for each problem, in order, judged by its hidden tests; deterministic under greedy decoding, and in
-    the seed, as long as no budget of seconds ends one.
+    the seed, as long as no budget of seconds ends one, and no test prints a HashMap: its order is another in each run.
 
     names: the tools that the model is shown. raw: write_file and apply_patch take plain text; left out, they do in
     Harmony. brief: for a context of some hundred tokens. opening: calls that are made for the model before its first
