@@ -65,6 +65,7 @@ class Stream:
         self._told = 0  # how many of the content's tokens `process` has given as text
         self._drafts: dict[str, list[str]] = {"thinking": [], "preamble": []}
         self._may_follow = _FIRST
+        self._waiting: list[str] = []  # the functions that were called and have no result yet
         self._action: Action = Truncated()
 
     @property
@@ -203,6 +204,7 @@ class Stream:
         thinking, preamble = self._drafted()
         self._add(call_message(name, text) | {"content": preamble}, thinking)
         self._may_follow = _FOLLOWS["call"]
+        self._waiting.append(name)
         if not header.recipient.startswith(harmony_header.SPACE):
             self._action = Malformed(f"{header.recipient[:80]!r} is no function; write functions.NAME", text)
             return
@@ -233,11 +235,16 @@ class Stream:
     def _spoken_by_others(self, header: Header, text: str) -> None:
         self._may_follow, self._action = _FOLLOWS[header.role], Truncated()
         if header.role == "tool":
+            if header.name not in self._waiting:
+                raise Broken(f"a result of {header.name[:80]!r}, which no call waits for")
+            self._waiting.remove(header.name)
             self.messages.append({"role": "tool", "name": header.name, "content": text})
         elif header.role == "user":
+            self._waiting.clear()
             self.messages.append({"role": "user", "content": text})
-        elif header.role == "developer" and (instructions := self._instructions(text)) is not None:
-            self.messages.append({"role": "system", "content": instructions})
+        elif header.role == "developer":
+            told = typescript.instructions(text, self.functions.values())
+            self.messages += [] if told is None else [{"role": "system", "content": told}]
 
     def _add(self, message: dict[str, Any], thinking: str) -> None:
         self.messages.append(message | ({"thinking": thinking} if thinking else {}))
@@ -246,15 +253,6 @@ class Stream:
     def _drafted(self) -> tuple[str, str]:
         """(thinking, preamble) of the action in hand."""
         return "\n\n".join(self._drafts["thinking"]), "\n\n".join(self._drafts["preamble"])
-
-    def _instructions(self, text: str) -> str | None:
-        """The instructions in a developer's message; None where it has only tools."""
-        if self.functions:
-            shown = typescript.section(self.functions.values())
-            if text == shown:
-                return None
-            text = text.removesuffix(f"\n\n{shown}")
-        return text.removeprefix("# Instructions\n\n")
 
     def _shown(self, id_: int) -> str:
         return repr(decode(self.tokenizer, [id_]))

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from nbcore.chat import harmony, template, template_calls, template_tools
+from nbcore.chat import dates, harmony, template, template_calls, template_tools
+from nbcore.chat import steps as conversation
 from nbcore.chat.actions import Parsed, Rendered
 from nbcore.chat.harmony_tokens import control
 
@@ -100,6 +101,7 @@ class Template:
     def render(self, row: Mapping[str, Any]) -> list[Rendered]:
         if has_tools(row):
             return template_tools.render(self.tokenizer, row)
+        _check(row)
         ids, labels = template.render(self.tokenizer, _instructed(row["messages"]))
         text = self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
         return [Rendered(ids, labels, text)]
@@ -107,6 +109,7 @@ class Template:
     def prompt(self, row: Mapping[str, Any]) -> list[int]:
         if has_tools(row):
             return template_tools.prompt(self.tokenizer, row)
+        _check(row)
         return template.prompt_ids(self.tokenizer, _instructed(row["messages"]))
 
     def parse(self, ids: list[int], tools: list[dict] | None = None, stops: list[int] | None = None) -> Parsed:
@@ -126,6 +129,13 @@ class Template:
         return template_calls.reply(self.tokenizer, emitted, tools, text, function, stops)
 
 
+def _check(row: Mapping[str, Any]) -> None:
+    """Raises ValueError for what is no row, and for words before an answer, which templates would pass over."""
+    for turn in conversation.read(row).turns:
+        if any(step.preamble for step in turn.steps):
+            raise ValueError("messages: 'preamble' is written in Harmony alone; put it into the content, or drop it")
+
+
 def _instructed(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The messages with the developer's under the name that chat templates have for it."""
     if messages[0]["role"] != "developer":
@@ -134,10 +144,13 @@ def _instructed(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def has_tools(row: Mapping[str, Any]) -> bool:
-    """Whether a row offers tools, calls them, or has a result of one."""
-    return bool(row.get("tools")) or any(
-        message.get("tool_calls") or message["role"] == "tool" for message in row["messages"]
-    )
+    """Whether a row offers tools, calls them, or has a result of one. What is no row has none, which who renders it
+    says."""
+    messages = row.get("messages") if isinstance(row, Mapping) else None
+    if not isinstance(messages, list):
+        return False
+    said = [message for message in messages if isinstance(message, Mapping)]
+    return bool(row.get("tools")) or any(each.get("tool_calls") or each.get("role") == "tool" for each in said)
 
 
 def _writes_a_system_message(tokenizer: Any) -> bool:
@@ -147,7 +160,8 @@ def _writes_a_system_message(tokenizer: Any) -> bool:
 
 
 def chosen(tokenizer: Any, row: Mapping[str, Any], date: str | None = None) -> Renderer:
-    """The renderer of a row for a model; `date` is what Harmony's system message says, "2025-01-31" or None."""
+    """The renderer of a row for a model; `date` is what Harmony's system message says, "2025-01-31". None is the day
+    that chat templates are given then, so that a model reads one date in rows with tools and without."""
     if has_tools(row) and harmony.speaks_harmony(tokenizer):
-        return Harmony(tokenizer, date=date, system=_writes_a_system_message(tokenizer))
+        return Harmony(tokenizer, date=date or dates.SHIPPED, system=_writes_a_system_message(tokenizer))
     return Template(tokenizer)

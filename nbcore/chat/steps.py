@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from nbcore.chat import tools as offered
+from nbcore.chat.frame import REASONING
 from nbcore.core.conversation import shortened
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
@@ -78,6 +79,11 @@ def read(row: Mapping[str, Any]) -> Conversation:
             raise ValueError(f"messages[{place}] is the result of a call, but no call came before; drop it")
         elif not turns:
             raise ValueError(f"messages[{place}].role is 'assistant' before the user asked; begin with the user")
+        elif turns[-1].steps and turns[-1].steps[-1].result is None:
+            called = turns[-1].steps[-1].function
+            before = f"the call of {called!r} has no result; add the message of the role tool"
+            before = before if called else "its answer has ended the turn; make one message of the two, or drop one"
+            raise ValueError(f"messages[{place}].role is 'assistant' again, and {before}")
         else:
             end = place + 1
             while end < len(messages) and _role(messages[end], end) == "tool":
@@ -86,14 +92,13 @@ def read(row: Mapping[str, Any]) -> Conversation:
             place = end
     if not turns:
         raise ValueError("messages: there is none of the user; a conversation needs a question")
-    blank = not instructions.strip()  # many exports write an empty system message for none
-    return Conversation("" if blank else instructions, functions, turns)
+    return Conversation(instructions, functions, turns)
 
 
 def _steps(messages: list, place: int, end: int, functions: dict[str, offered.Function]) -> list[Step]:
     """The steps of the assistant's message at `place`, whose results stand up to `end`."""
     message = messages[place]
-    thinking = _text(message, "thinking", place, optional=True)
+    thinking = next(filter(None, (_text(message, name, place, optional=True) for name in REASONING)), "")
     train = message.get("train")
     train = True if train is None else train  # a table has the column in every message, empty in most
     if not isinstance(train, bool):
@@ -136,7 +141,7 @@ def _call(call: Any, field: str) -> tuple[Any, str, str]:
             ) from None
     if not isinstance(written, str):
         raise ValueError(f"{field}.function.arguments is {shortened(written)}; it must be a mapping, or JSON as text")
-    return call.get("id"), name, written
+    return call.get("id"), name, offered.whole(written, f"{field}.function.arguments")
 
 
 def _results(calls: list[tuple[Any, str, str]], messages: list, place: int, end: int) -> list[Result | None]:
@@ -144,12 +149,21 @@ def _results(calls: list[tuple[Any, str, str]], messages: list, place: int, end:
     given = {number: messages[number] for number in range(place + 1, end)}
     if not given:  # the row ends here, or the user spoke instead
         return [None for _ in calls]
+    ids, names = [id_ for id_, _, _ in calls], [name for _, name, _ in calls]
+    for number, result in given.items():
+        id_, name = result.get("tool_call_id"), _text(result, "name", number, optional=True)
+        for field, value, known in (("tool_call_id", id_, ids), ("name", "" if id_ and id_ in ids else name, names)):
+            if value and None not in known and value not in known:
+                raise ValueError(
+                    f"messages[{number}].{field} is {shortened(value)}, which no call before it has; write that of its "
+                    "call, or leave it out"
+                )
     found: list[Result | None] = []
     for number, (id_, name, _) in enumerate(calls):
         by_id = [place for place, result in given.items() if id_ is not None and result.get("tool_call_id") == id_]
         unmarked = {place: result for place, result in given.items() if not _is_of_another(result, id_, calls)}
         by_name = [place for place, result in unmarked.items() if result.get("name") == name]
-        unnamed = [place for place, result in unmarked.items() if result.get("name") is None]
+        unnamed = [place for place, result in unmarked.items() if not result.get("name")]
         match = next(iter([*by_id, *by_name, *unnamed]), None)
         if match is None:
             raise ValueError(
@@ -181,4 +195,4 @@ def _text(message: Mapping[str, Any], field: str, place: int, *, optional: bool 
         return ""
     if not isinstance(text, str):
         raise ValueError(f"messages[{place}].{field} is {shortened(text)}; it must be text")
-    return text
+    return offered.whole(text, f"messages[{place}].{field}")

@@ -185,7 +185,8 @@ def _messages(
     told: conversation.Conversation, number: int, count: int, *, without_last_result: bool = False
 ) -> tuple[list[dict], list[dict] | None]:
     """(messages, tools) as chat templates take them, up to the first `count` steps of a turn."""
-    messages = [{"role": "system", "content": told.instructions}] if told.instructions else []
+    told_how = bool(told.instructions.strip())  # many exports write a blank system message for none
+    messages = [{"role": "system", "content": told.instructions}] if told_how else []
     for place, turn in enumerate(told.turns[: number + 1]):
         messages.append({"role": "user", "content": turn.question})
         for step in turn.steps if place < number else turn.steps[:count]:

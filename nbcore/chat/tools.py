@@ -54,11 +54,23 @@ def functions(tools: Any) -> dict[str, Function]:
         description = described.get("description")
         if description is not None and not isinstance(description, str):
             raise ValueError(f"tools[{number}].description is {shortened(description)}; it must be text")
+        whole(description or "", f"tools[{number}].description")
         parameters = described.get("parameters")
         if parameters is not None:
             _check_schema(parameters, f"tools[{number}].parameters")
         found[name] = Function(name, description or "", parameters)
     return found
+
+
+def whole(text: str, field: str) -> str:
+    """The text. Raises ValueError for one that no file could hold."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"{field} holds half of a surrogate pair, {text[error.start]!r} at {error.start}; take it out"
+        ) from None
+    return text
 
 
 def check_name(name: Any, field: str) -> None:
@@ -155,6 +167,7 @@ def _check_schema(schema: Any, field: str) -> None:
     if not isinstance(schema, Mapping):
         raise ValueError(f"{field} is {shortened(schema)}; it must be a JSON schema, or left out")
     try:
+        json.dumps(schema, ensure_ascii=False, allow_nan=False).encode()  # no NaN, and no half of a surrogate pair
         error = _schema_error(_text(schema))
     except (TypeError, ValueError, RecursionError) as problem:
         error = str(problem)

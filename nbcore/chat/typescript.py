@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from nbcore.chat.tools import Function
@@ -18,6 +18,16 @@ def section(functions: Iterable[Function], namespace: str = "functions") -> str:
         given = "()" if function.parameters is None else f"(_: {_type(function.parameters, '')})"
         lines.append(f"type {function.name} = {given} => any;\n")
     return "# Tools\n\n" + "\n".join([*lines, f"}} // namespace {namespace}"])
+
+
+def instructions(text: str, functions: Collection[Function]) -> str | None:
+    """The instructions in a developer's message; None where it has only tools."""
+    if functions:
+        shown = section(functions)
+        if text == shown:
+            return None
+        text = text.removesuffix(f"\n\n{shown}")
+    return text.removeprefix("# Instructions\n\n")
 
 
 def _type(schema: Any, indent: str) -> str:

@@ -195,7 +195,7 @@ def _played(
     talker = talking.in_process(whom, store)
     err.print(f"loading {talker.name}")
     with talker.opened() as speaker:
-        model, way = speaker.model, agent_play.speaker(speaker.tokenizer)
+        model, way = speaker.model, agent_play.speaker(speaker.tokenizer, speaker.date)
         context = agent_play.context_of(model, UNKNOWN)
         names = [name.strip() for name in tools.split(",")]
         if tools == ALL:

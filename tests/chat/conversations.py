@@ -83,7 +83,7 @@ def kept(messages, running):
     waiting = []
     for message in messages:
         if message["role"] in ("system", "developer"):
-            if message["content"].strip():
+            if message["content"]:
                 made.append({"role": "system", "content": message["content"]})
             continue
         if message["role"] == "user":

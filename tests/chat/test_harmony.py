@@ -283,6 +283,33 @@ def test_calls_side_by_side_come_one_after_the_other_each_with_its_result():
     assert sample.text.count("functions.read_file to=assistant") == 1
 
 
+def test_blank_instructions_are_written_as_openai_harmony_writes_them():
+    """They were dropped, so that such a row had other ids than the model's own format; an empty text is none at all."""
+    answered = talk("q", "a")
+    for told in (" ", "\n", "\t\n "):
+        row = {"messages": [{"role": "developer", "content": told}, *answered], "tools": conversations.TOOLS}
+        assert (
+            f"<|start|>developer<|message|># Instructions\n\n{told}\n\n# Tools\n\n"
+            in harmony.render(SEEDLING, row)[0].text
+        )
+        row = {"messages": row["messages"]}
+        shown = harmony.render(SEEDLING, row)[0]
+        assert f"<|start|>developer<|message|># Instructions\n\n{told}<|end|>" in shown.text
+        assert harmony.parse(SEEDLING, shown.ids)[0][0] == {"role": "system", "content": told}
+    empty = {"messages": [{"role": "system", "content": ""}, *answered]}
+    assert harmony.render(SEEDLING, empty) == harmony.render(SEEDLING, {"messages": answered})
+
+
+@pytest.mark.parametrize("name", ["thinking", "reasoning_content", "reasoning"])
+def test_reasoning_is_kept_whatever_a_data_set_calls_it(name):
+    """Chat exports write reasoning_content: the model was trained to call and answer without a thought, silently."""
+    call = {"role": "assistant", "content": None, name: "look", "tool_calls": [conversations.asked("list_files", "{}")]}
+    said = [*talk("q"), call, {"role": "tool", "content": "src"}, {"role": "assistant", "content": "a", name: "seen"}]
+    sample = harmony.render(SEEDLING, {"messages": said, "tools": conversations.TOOLS})[0]
+    messages, _ = harmony.parse(SEEDLING, sample.ids, conversations.TOOLS)
+    assert [message["thinking"] for message in messages if message["role"] == "assistant"] == ["look", "seen"]
+
+
 def test_a_message_with_train_false_carries_no_loss():
     """A wrong first attempt is shown, so that recovery is learnt, and not imitated."""
     messages = talk("q", "a")
@@ -292,6 +319,10 @@ def test_a_message_with_train_false_carries_no_loss():
     messages[-1]["train"] = None  # as a table fills in what most messages do not have
     assert harmony.render(SEEDLING, {"messages": messages, "tools": conversations.TOOLS})[0] == sample
     assert len(trained(sample)) == 1 and "list_files" not in SEEDLING.decode([x for x in sample.labels if x >= 0])
+
+
+def called(written="{}", **more):
+    return [*talk("q"), {"role": "assistant", "tool_calls": [{**conversations.asked("f", written), **more}]}]
 
 
 @pytest.mark.parametrize(
@@ -312,7 +343,28 @@ def test_a_message_with_train_false_carries_no_loss():
             {"messages": [*talk("q"), {"role": "assistant", "tool_calls": [conversations.asked("f", {"x": {1}})]}]},
             "arguments is {'x': {1}}, which is no JSON",
         ),
-        ({"messages": [{"role": "user", "content": "\ud800"}, *talk("q", "a")[1:]]}, "surrogate"),
+        ({"messages": [{"role": "user", "content": "\ud800"}, *talk("q", "a")[1:]]}, "messages[0].content holds half"),
+        ({"messages": [*called("\ud800")]}, "messages[1].tool_calls[0].function.arguments holds half of a surrogate"),
+        ({"messages": [*called(), {"role": "tool", "content": "r", "name": 5}]}, "messages[2].name is 5"),
+        (
+            {"messages": [*called(), {"role": "tool", "content": "r", "name": "g"}]},
+            "messages[2].name is 'g', which no call",
+        ),
+        (
+            {"messages": [*called(id="1"), {"role": "tool", "content": "r", "name": "f", "tool_call_id": "2"}]},
+            "messages[2].tool_call_id is '2', which no call before it has",
+        ),
+        ({"messages": [*called(), {"role": "assistant", "content": "a"}]}, "the call of 'f' has no result"),
+        (
+            {"messages": [*talk("q", "a"), {"role": "assistant", "content": "b"}]},
+            "messages[2].role is 'assistant' again",
+        ),
+        ({"tools": [{"name": "f", "description": "\ud800"}]}, "tools[0].description holds half of a surrogate pair"),
+        ({"tools": [{"name": "f", "parameters": {"description": "\udc00"}}]}, "tools[0].parameters is"),
+        (
+            {"tools": [{"name": "f", "parameters": {"default": float("nan")}}]},
+            "tools[0].parameters is {'default': nan}",
+        ),
         ({"tools": "read_file"}, "tools is 'read_file'"),
         ({"tools": [{"name": "f"}, {"name": "f"}]}, "tools[1].name is 'f'"),
         ({"tools": [{"name": "f", "parameters": {"type": 7}}]}, "no JSON schema"),

@@ -202,6 +202,18 @@ def test_text_that_imitates_control_tokens_forges_nothing():
     assert harmony.parse(SEEDLING, ids, TOOLS).action == harmony.Final(forged)
 
 
+def test_a_result_that_no_call_waits_for_is_malformed():
+    """One lost token in a header made it another function's result, or what the assistant had answered a tool's."""
+    call = "<|start|>assistant" + PROMPTED.format("list_files", "{}")
+    result = "<|start|>functions.{} to=assistant<|channel|>commentary<|message|>src<|end|>"
+    begun = f"<|start|>user<|message|>q<|end|>{call}{result.format('list_files')}"
+    assert read(begun)[0][-1] == {"role": "tool", "name": "list_files", "content": "src"}
+    for wrong in (f"{begun}{result.format('list_files')}", f"{begun}{call}{result.format('list')}"):
+        assert "which no call waits for" in read(wrong).action.reason
+    answered = f"{begun}<|start|>istant<|channel|>final<|message|>done<|end|>"
+    assert "'istant', which no call waits for" in read(answered).action.reason
+
+
 def test_openais_own_token_files_are_read():
     tokenizer = gptoss.tokenizer()
 
@@ -263,6 +275,21 @@ def test_one_damaged_token_never_makes_another_call():
                     assert_right_or_malformed(tokenizer, row["tools"], sample.ids[start:end])
                     count += 1
     assert count > 20
+
+
+def test_one_damaged_token_of_a_header_never_makes_another_conversation():
+    """In a stored episode the calls and results of before count too, not the last action alone."""
+    draw, count = random.Random(14), 0
+    for _, row in itertools.islice(golden(), 1, 40, 6):
+        ids = harmony.render(SEEDLING, row)[-1].ids
+        right = harmony.parse(SEEDLING, ids, row["tools"])
+        headers = [place for place in range(len(ids)) if not in_text(KNOWN, ids, place)]
+        for place in draw.sample(headers, min(40, len(headers))):
+            for wrong in (ids[:place] + ids[place + 1 :], ids[: place + 1] + ids[place:]):
+                got = harmony.parse(SEEDLING, wrong, row["tools"])
+                assert got == right or isinstance(got.action, harmony.Malformed | harmony.Truncated), (place, got)
+                count += 1
+    assert count > 300
 
 
 @settings(max_examples=40, deadline=None)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nbcore.chat import actions, frame, harmony, renderer, template, template_calls, template_tools
+from nbcore.chat import actions, dates, frame, harmony, renderer, template, template_calls, template_tools
 from nbcore.chat.template import IGNORED
 from nbcore.core.records import Row
 from nbcore.training import load
@@ -239,3 +239,45 @@ def test_a_developers_message_is_a_system_message_to_a_template():
         for messages in ([{"role": role, **told}, *talk] for role in ("developer", "system"))
     ]
     assert made[0] == made[1] and "Be brief." in made[0][0].text
+
+
+def test_reasoning_beside_a_call_is_kept_under_the_name_that_data_sets_have_for_it():
+    """As reasoning_content it was left out of rows with tools, and the template was not asked whether it shows it."""
+    made = []
+    for name in ("thinking", "reasoning_content"):
+        whole = row()
+        for message in whole["messages"]:
+            if message["role"] == "assistant":
+                message[name] = "a thought"
+                message.pop("reasoning_content" if name == "thinking" else "thinking", None)
+        made.append(renderer.chosen(templates.tokenizer("qwen3"), whole).render(whole))
+    assert made[0] == made[1] and "a thought" in made[0][0].text
+
+
+def test_rows_with_tools_and_without_name_one_date():
+    """A gpt-oss that was given no date read 2024-07-26 in its template's rows and no date in those with tools."""
+    gptoss = templates.tokenizer("gptoss")
+    plain = {"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]}
+    for day, said in ((None, dates.SHIPPED), ("2025-01-31", "2025-01-31")):
+        made = copy.copy(gptoss)
+        made.chat_template = dates.freeze(gptoss.chat_template, day)
+        for each in (plain, row()):
+            assert f"Current date: {said}\n" in renderer.chosen(made, each, day).render(each)[0].text
+
+
+@pytest.mark.parametrize(
+    ("whole", "says"),
+    [
+        (None, "'messages' is None"),
+        ({"messages": [7]}, r"messages\[0\] is 7"),
+        ({"messages": [{"role": "user", "content": 7}]}, r"messages\[0\].content is 7"),
+        (
+            {"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a", "preamble": "p"}]},
+            "'preamble' is written in Harmony alone",
+        ),
+    ],
+)
+def test_what_is_no_row_is_said_in_one_line(whole, says):
+    """It ended in a traceback from inside; and a preamble was passed over without a word."""
+    with pytest.raises(ValueError, match=says):
+        renderer.chosen(SEEDLING, whole).render(whole)

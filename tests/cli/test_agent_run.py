@@ -109,3 +109,13 @@ def test_replay_says_in_a_line_what_is_not_there(rows, says, tmp_path, capsys):
         (tmp_path / "rows.jsonl.part.jsonl").write_text('{"raw": true, "tools": []}\n')
     assert main(["agent", "replay", str(out)]) == 2
     assert says in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_a_run_is_asked_on_the_day_that_it_was_trained_for(tmp_path):
+    """The prompts of agent run named no day, whatever model.date of the run was."""
+    from nbcore import config, runs
+    from nbcore.training.export import talking
+
+    run = runs.open(config.load({"phase": "sft", "model": {"date": "2025-01-31"}}), tmp_path).finish({})
+    with talking.in_process(run.id, tmp_path).opened() as speaker:
+        assert speaker.date == "2025-01-31"

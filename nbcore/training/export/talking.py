@@ -80,7 +80,7 @@ def in_process(reference: str, store: Path) -> Talker:
 
 def _in_transformers(run: runs.Run) -> Talker:
     if (run.path / layout.MODEL).is_dir():
-        return Talker(run.id, "transformers", lambda: _folder(run.path / layout.MODEL, None))
+        return Talker(run.id, "transformers", lambda: _folder(run.path / layout.MODEL, None, load.date_of(run)))
     return Talker(run.id, "transformers", lambda: _policy(run))
 
 
@@ -95,17 +95,17 @@ def gguf_of(run: runs.Run) -> Path | None:
 
 
 @contextmanager
-def _folder(folder: Path, adapter: Path | None) -> Iterator[InTransformers]:
-    tokenizer = load.tokenizer_at(str(carried.tokenizer_source(folder, adapter)))
+def _folder(folder: Path, adapter: Path | None, date: str | None = None) -> Iterator[InTransformers]:
+    tokenizer = load.tokenizer_at(str(carried.tokenizer_source(folder, adapter)), date)
     compute = "bfloat16" if torch.cuda.is_available() else "float32"
     with split_experts.as_fused(adapter) as fused:
         model = logits.adapted(folder, fused, compute, False, "cuda" if torch.cuda.is_available() else "cpu")
-    yield InTransformers(model, tokenizer)
+    yield InTransformers(model, tokenizer, date)
 
 
 @contextmanager
 def _policy(run: runs.Run) -> Iterator[InTransformers]:
-    yield InTransformers(load.policy(run, run).eval(), load.tokenizer(run))
+    yield InTransformers(load.policy(run, run).eval(), load.tokenizer(run), load.date_of(run))
 
 
 @contextmanager
@@ -117,8 +117,9 @@ def _llama(path: Path) -> Iterator[InLlama]:
 class InTransformers:
     """A model in this process."""
 
-    def __init__(self, model: Any, tokenizer: Any):
-        self.model, self.tokenizer = model, tokenizer
+    def __init__(self, model: Any, tokenizer: Any, date: str | None = None):
+        """`date`: the day that its prompts name, as model.date of its run has it."""
+        self.model, self.tokenizer, self.date = model, tokenizer, date
         self.stops = template.stop_ids(tokenizer, model.generation_config)
 
     def complete(
