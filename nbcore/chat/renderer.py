@@ -101,16 +101,14 @@ class Template:
     def render(self, row: Mapping[str, Any]) -> list[Rendered]:
         if has_tools(row):
             return template_tools.render(self.tokenizer, row)
-        _check(row)
-        ids, labels = template.render(self.tokenizer, _instructed(row["messages"]))
+        ids, labels = template.render(self.tokenizer, _instructed(_checked(row)))
         text = self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
         return [Rendered(ids, labels, text)]
 
     def prompt(self, row: Mapping[str, Any]) -> list[int]:
         if has_tools(row):
             return template_tools.prompt(self.tokenizer, row)
-        _check(row)
-        return template.prompt_ids(self.tokenizer, _instructed(row["messages"]))
+        return template.prompt_ids(self.tokenizer, _instructed(_checked(row)))
 
     def parse(self, ids: list[int], tools: list[dict] | None = None, stops: list[int] | None = None) -> Parsed:
         return template_calls.parse(self.tokenizer, ids, tools, stops)
@@ -129,11 +127,13 @@ class Template:
         return template_calls.reply(self.tokenizer, emitted, tools, text, function, stops)
 
 
-def _check(row: Mapping[str, Any]) -> None:
-    """Raises ValueError for what is no row, and for words before an answer, which templates would pass over."""
-    for turn in conversation.read(row).turns:
-        if any(step.preamble for step in turn.steps):
-            raise ValueError("messages: 'preamble' is written in Harmony alone; put it into the content, or drop it")
+def _checked(row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The messages, in whatever order the template takes them. Raises ValueError for what is no row, and for words
+    before an answer, which templates would pass over."""
+    messages = conversation.messages_of(row)
+    if any(message.get("preamble") for message in messages):
+        raise ValueError("messages: 'preamble' is written in Harmony alone; put it into the content, or drop it")
+    return messages
 
 
 def _instructed(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -56,11 +56,20 @@ class Conversation(NamedTuple):
     turns: list[Turn]
 
 
-def read(row: Mapping[str, Any]) -> Conversation:
-    """The conversation of a row, which may be in the middle of a turn. Raises ValueError with field, value, remedy."""
+def messages_of(row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The messages of a row, each with a role that is known and a text, in any order. Raises ValueError as `read`."""
     messages = row.get("messages") if isinstance(row, Mapping) else None
     if not isinstance(messages, list) or not messages:
         raise ValueError(f"'messages' is {shortened(messages)}; it must be a list of {{role, content}}")
+    for place, message in enumerate(messages):
+        _role(message, place)
+        _text(message, "content", place, optional=bool(message.get("tool_calls")))
+    return messages
+
+
+def read(row: Mapping[str, Any]) -> Conversation:
+    """The conversation of a row, which may be in the middle of a turn. Raises ValueError with field, value, remedy."""
+    messages = messages_of(row)
     functions = offered.functions(row.get("tools"))
     instructions = ""
     turns: list[Turn] = []

@@ -281,3 +281,10 @@ def test_what_is_no_row_is_said_in_one_line(whole, says):
     """It ended in a traceback from inside; and a preamble was passed over without a word."""
     with pytest.raises(ValueError, match=says):
         renderer.chosen(SEEDLING, whole).render(whole)
+
+
+def test_the_order_of_plain_rows_is_the_templates_own_to_judge():
+    """A greeting first, or two answers in a row, is what many data sets hold and what templates take."""
+    said = [("assistant", "hello"), ("user", "q"), ("assistant", "a"), ("assistant", "b")]
+    whole = {"messages": [{"role": role, "content": text} for role, text in said]}
+    assert "hello" in renderer.chosen(SEEDLING, whole).render(whole)[0].text
