@@ -12,7 +12,7 @@ from nbcore import runs
 from nbcore.config.schema import Optimizer
 from nbcore.core import capabilities
 from nbcore.phases import lang_adapter
-from nbcore.training import backends, load, plan
+from nbcore.training import backends, load, moments, plan
 from tests.phases.short_runs import losses, short, walk
 
 NOTHING = capabilities.Machine(None, frozenset(), False)
@@ -120,7 +120,7 @@ def test_every_optimizer_that_is_offered_is_known(tmp_path):
         made.step()
         state = [value for value in made.state[weight].values() if isinstance(value, torch.Tensor)]
         taken = sum(value.numel() * value.element_size() for value in state) / weight.numel()
-        assert taken == pytest.approx(plan.MOMENTS.get(name, plan.ADAMW), abs=0.1), name
+        assert taken == pytest.approx(moments.BYTES.get(name, moments.ADAMW), abs=0.1), name
     with pytest.raises(ValueError, match="optimizer"):
         short("sft", optimizer="adamw_9bit")
 
