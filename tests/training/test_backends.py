@@ -131,10 +131,14 @@ def test_every_optimizer_that_is_offered_is_known(tmp_path):
         ("sft", "max_grad_nrm", r"SFTConfig has no 'max_grad_nrm' \(did you mean 'max_grad_norm'\?\)"),
         ("ipo", "num_generations", "DPOConfig has no 'num_generations'"),
         ("grpo", "bogus", "GRPOConfig has no 'bogus'"),
+        ("sft", "per_device_train_batch_size", "'per_device_train_batch_size' is what .* own batch_size says"),
+        ("ipo", "learning_rate", "'learning_rate' is what the config's own learning_rate says"),
+        ("grpo", "num_generations", "'num_generations' is what the config's own group_size says"),
     ],
 )
 def test_a_field_that_trl_does_not_have_is_told_by_the_plan(phase, field, told):
-    """It was told when the trainer was made: after the minutes in which an agent's repairs are recorded."""
+    """It was told when the trainer was made: after the minutes in which an agent's repairs are recorded. A field that
+    the config has itself was taken from here, and the plan of memory knew nothing of it."""
     with pytest.raises(ValueError, match=rf"^trainer: {told}"):
         plan.of(configs.load(f"configs/{phase}/tiny.yaml", {"trainer": {field: 1}}), configs.Lora())
 
