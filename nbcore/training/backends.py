@@ -17,6 +17,25 @@ from transformers.training_args import OptimizerNames
 from nbcore import config as configs
 from nbcore.core.suggest import did_you_mean
 
+# What a field of the config says already, by TRL's names: said in `trainer` as well, it would win, and the plan of
+# memory, smaller micro-batches where memory runs out, and the order of rows would go by the other.
+OWN = {
+    "per_device_train_batch_size": "batch_size",
+    "gradient_accumulation_steps": "gradient_accumulation",
+    "warmup_steps": "warmup",
+    "bf16": "model.dtype",
+    "fp16": "model.dtype",
+    "torch_compile": "compile",
+    "save_strategy": "save_steps",
+    "output_dir": "name",
+    "num_generations": "group_size",
+    "max_completion_length": "generation.max_new_tokens",
+    "temperature": "generation.temperature",
+    "top_p": "generation.top_p",
+    "use_vllm": "rollout_engine",
+    "vllm_mode": "rollout_engine",
+}
+
 
 def base_arguments(folder: str, config: configs.Phase) -> dict[str, Any]:
     """Arguments of FastLanguageModel.from_pretrained for a base in a folder."""
@@ -68,6 +87,9 @@ def training(config: configs.Training) -> dict[str, Any]:
     if unknown := sorted(set(config.trainer) - known):
         hint = did_you_mean(unknown[0], sorted(known))
         raise ValueError(f"trainer: {config.TOLD} has no {unknown[0]!r}{hint}; its fields are in TRL's documentation")
+    fields = {*type(config).model_fields} - {"phase", "trainer"}
+    if said := next((name for name in config.trainer if name in OWN or name in fields), None):
+        raise ValueError(f"trainer: {said!r} is what the config's own {OWN.get(said, said)} says; set that instead")
     if config.trainer.get("logging_nan_inf_filter"):
         raise ValueError("trainer: logging_nan_inf_filter would log a NaN as 0.0; leave it out, a NaN stops the run")
     named = str(config.trainer.get("optim", config.optimizer))

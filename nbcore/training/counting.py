@@ -11,6 +11,8 @@ import torch
 
 from nbcore.training.private import FakeTensorMode, TorchDispatchMode, tree_leaves
 
+OF_EXPERTS = torch.ops.aten._grouped_mm.default  # each token's row by the weight of its expert
+
 
 class Counting(TorchDispatchMode):
     """Counts the storages that operations under it make, from their making until nothing refers to them.
@@ -52,11 +54,21 @@ class Counting(TorchDispatchMode):
         self.storages[key] = weakref.ref(storage, gone)
 
 
+class FloatExperts(TorchDispatchMode):
+    """The product of experts in float32 too: for tensors without memory torch 2.13 knows it in bfloat16 alone."""
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        if operation is not OF_EXPERTS or args[0].dtype != torch.float32:
+            return operation(*args, **(kwargs or {}))
+        tokens, weights, *rest = args
+        return operation(tokens.bfloat16(), weights.bfloat16(), *rest, **(kwargs or {})).float()
+
+
 @contextmanager
 def without_memory(model: torch.nn.Module) -> Iterator[None]:
     """For as long as it lasts, tensors have shapes and types but no memory; those of `model`, which was made on the
     "meta" device, become such tensors on the CPU, so that every operation picks the CPU's way."""
-    with FakeTensorMode():
+    with FakeTensorMode(), FloatExperts():
         made: dict[int, torch.Tensor] = {}  # a weight that two layers share stays one
         for module in model.modules():
             for name, value in list(module.named_parameters(recurse=False, remove_duplicate=False)):

@@ -57,9 +57,12 @@ class Divergence:
         norm = torch.nn.utils.get_total_norm([p.detach() for p in self.trained.values()])
         if bool(torch.isfinite(norm)):  # a tenth of what it takes to look at each value; their squares may overflow
             return
-        for name, parameter in self.trained.items():
-            if not bool(torch.isfinite(parameter).all()):
-                raise NotFinite(f"the weight {name} has values that are NaN or infinite")
+        if name := self._spoilt():
+            raise NotFinite(f"the weight {name} has values that are NaN or infinite")
+
+    def _spoilt(self) -> str | None:
+        bad = (name for name, parameter in self.trained.items() if not bool(torch.isfinite(parameter).all()))
+        return next(bad, None)
 
     def checked(self, numbers: dict[str, Any]) -> dict[str, Any]:
         """The numbers of a log. Raises NotFinite where a result among them is not finite; a diagnostic that is not
@@ -90,6 +93,8 @@ class Divergence:
         first = ""
         if self.step == 1 and str(error).startswith("the loss"):
             first = ". No rate was used before it: look at the numbers of model.base; float16 may be too narrow for it"
+            if name := self._spoilt():
+                first = f". No rate was used before it: {name} came with such values; take another parent"
         return NotFinite(
             f"{self.run.id}: {error} at step {self.step}, learning rate {self.rate:.4g}. Training stops there: {good}. "
             f"Lower learning_rate (it is {peak:g}), under a name of its own: "

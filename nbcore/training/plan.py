@@ -20,17 +20,13 @@ from nbcore import config as configs
 from nbcore import runs
 from nbcore.core import environment, hardware, packaged
 from nbcore.core.base_model import local_folder
-from nbcore.training import backends, experts, fitting, footprint, less, load, lora, memory
+from nbcore.core.suggest import did_you_mean
+from nbcore.training import backends, experts, fitting, footprint, less, load, lora, memory, moments
 
 FREE = 0.1  # of the device
 NF4 = 0.5 + 1 / 64 + 4 / (64 * 256)  # bytes a weight: 4 bits, a byte per 64 of them, a float32 per 256 of those
 MXFP4 = 0.5 + 1 / 32  # bytes a weight: 4 bits, a byte per 32 of them
 FP8 = 1 + 4 / 128**2  # bytes a weight: 8 bits, a float32 per block of 128 by 128
-MOMENTS = {"adamw_8bit": 2, "adamw_bnb_8bit": 2, "paged_adamw_8bit": 2, "lion_8bit": 1, "adafactor": 0, "sgd": 0}
-MOMENTS |= {"paged_lion_8bit": 1, "ademamix_8bit": 3, "paged_ademamix_8bit": 3, "rmsprop_bnb_8bit": 1}
-MOMENTS |= {"ademamix": 12, "paged_ademamix_32bit": 12, "lion_32bit": 4, "paged_lion_32bit": 4, "rmsprop_bnb": 4}
-MOMENTS |= {"rmsprop": 4, "rmsprop_bnb_32bit": 4, "adagrad": 4}
-ADAMW = 8  # bytes of optimizer state for each trained number
 # A step that is counted runs the model's own code on tensors without memory, which not every model bears.
 NOT_BORNE = (AttributeError, NotImplementedError, RuntimeError, TypeError)
 MOST = "at most at one time"
@@ -99,20 +95,27 @@ def of(config: configs.Phase, adapter: configs.Lora | None) -> Plan:
         if (tokens := config.rows_at_once * config.longest_row) > MOST_TOKENS:
             raise ValueError(f"batch_size × length: {tokens:,} tokens in one forward pass; lower one of them")
         backends.training(config)  # refuses what TRL does not know
-        parts["optimizer"] = MOMENTS.get(str(config.trainer.get("optim", config.optimizer)), ADAMW) * trained
+        optimizer = str(config.trainer.get("optim", config.optimizer))
+        parts["optimizer"] = moments.state(optimizer, model)
         if config.has_reference and fresh is None:
             parts["reference adapter"] = 4 * trained
         plain = config.logits_at_once is None and lora.needs_plain_loss(config.trainer.get("loss_type"), model)
+        rows, length = config.rows_at_once, config.longest_row
+        packed = getattr(config, "packing", "none") != "none"
+        if packed:  # TRL puts them one after the other, into a single row
+            rows, length = 1, rows * length
         wanted = footprint.Step(
-            rows=config.rows_at_once,
-            length=config.longest_row,
+            rows=rows,
+            length=length,
             logits=config.logits_at_once,
             plain=plain,
             reference=config.has_reference,
             checkpointing=config.gradient_checkpointing,
             gradients_kept=config.gradient_accumulation > 1,
+            masked=packed or rows > 1,
         )
         step = footprint.beside_weights(shape, dtype, attention, adapter, wanted)
+        step = max(step, 4 * trained + moments.step(optimizer, model, dtype))
     if width is not None:
         parts["dequantising the largest matrix"] = largest * dtype.itemsize
     rollouts = _rollouts(shape, config, dtype.itemsize) if config.answers_at_once else 0
@@ -232,9 +235,10 @@ def architecture(config: configs.Phase) -> Any:
     try:
         shape = fitting.shape(folder or base, f"model.base: {base!r}")
     except OSError:
+        near = did_you_mean(base, ["seedling", *packaged.MODELS, *known])
         raise ValueError(
-            f"model.base: the sizes of {base!r} are not known here; name a folder that holds its config.json, or one "
-            f"of {', '.join(known)}"
+            f"model.base: the sizes of {base!r} are not known here{near}; name a folder that holds its config.json, or "
+            f"one of {', '.join(known)}"
         ) from None
     return shape.get_text_config()
 

@@ -118,6 +118,13 @@ def test_a_base_that_is_not_finite_is_named(store, tmp_path):
     assert "the loss is nan at step 1," in words and "look at the numbers of model.base" in words
 
 
+def test_an_adapter_that_came_with_nan_is_named(monkeypatch, run):
+    """Earlier versions finished runs with such adapters; what went on from one was told to look at its base."""
+    words, _ = trained_with(monkeypatch, run, lambda trainer: parameter(trainer).data.fill_(math.nan))
+    assert "the loss is nan at step 1," in words and "lora_B.default.weight came with such values" in words
+    assert "model.base" not in words
+
+
 def test_a_gradient_or_a_weight_without_a_bad_loss(monkeypatch, run, store):
     """An overflow in the backward pass, or in the optimizer: the loss of that very step is fine."""
 

@@ -12,7 +12,7 @@ from nbcore import runs
 from nbcore.config.schema import Optimizer
 from nbcore.core import capabilities
 from nbcore.phases import lang_adapter
-from nbcore.training import backends, load, plan
+from nbcore.training import backends, load, moments, plan
 from tests.phases.short_runs import losses, short, walk
 
 NOTHING = capabilities.Machine(None, frozenset(), False)
@@ -120,7 +120,7 @@ def test_every_optimizer_that_is_offered_is_known(tmp_path):
         made.step()
         state = [value for value in made.state[weight].values() if isinstance(value, torch.Tensor)]
         taken = sum(value.numel() * value.element_size() for value in state) / weight.numel()
-        assert taken == pytest.approx(plan.MOMENTS.get(name, plan.ADAMW), abs=0.1), name
+        assert taken == pytest.approx(moments.BYTES.get(name, moments.ADAMW), abs=0.1), name
     with pytest.raises(ValueError, match="optimizer"):
         short("sft", optimizer="adamw_9bit")
 
@@ -131,10 +131,14 @@ def test_every_optimizer_that_is_offered_is_known(tmp_path):
         ("sft", "max_grad_nrm", r"SFTConfig has no 'max_grad_nrm' \(did you mean 'max_grad_norm'\?\)"),
         ("ipo", "num_generations", "DPOConfig has no 'num_generations'"),
         ("grpo", "bogus", "GRPOConfig has no 'bogus'"),
+        ("sft", "per_device_train_batch_size", "'per_device_train_batch_size' is what .* own batch_size says"),
+        ("ipo", "learning_rate", "'learning_rate' is what the config's own learning_rate says"),
+        ("grpo", "num_generations", "'num_generations' is what the config's own group_size says"),
     ],
 )
 def test_a_field_that_trl_does_not_have_is_told_by_the_plan(phase, field, told):
-    """It was told when the trainer was made: after the minutes in which an agent's repairs are recorded."""
+    """It was told when the trainer was made: after the minutes in which an agent's repairs are recorded. A field that
+    the config has itself was taken from here, and the plan of memory knew nothing of it."""
     with pytest.raises(ValueError, match=rf"^trainer: {told}"):
         plan.of(configs.load(f"configs/{phase}/tiny.yaml", {"trainer": {field: 1}}), configs.Lora())
 

@@ -25,12 +25,17 @@ FILES = {path.name: path.read_bytes() for path in load.SEEDLING.iterdir() if pat
 class Hub(BaseHTTPRequestHandler):
     """The addresses that snapshot_download asks, for one public model, one that is gated, and none else."""
 
-    head, asked, breaks = OLD, [], []
+    head, asked, breaks, ill = OLD, [], [], None
 
     def do_HEAD(self):
         self.do_GET()
 
     def do_GET(self):
+        if self.ill == "cut":
+            self.close_connection = True
+            return self.connection.close()
+        if self.ill == "a login page":
+            return self.answer(200, b"<html>log in</html>")
         path = self.path.split("?")[0]
         self.asked.append((self.command, path, self.headers.get("Range")))
         parts = path.split("/")
@@ -79,7 +84,7 @@ def oid(data):
 
 @pytest.fixture
 def server(tmp_path, monkeypatch):
-    Hub.head, Hub.asked, Hub.breaks = OLD, [], []
+    Hub.head, Hub.asked, Hub.breaks, Hub.ill = OLD, [], [], None
     listening = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
     threading.Thread(target=listening.serve_forever, daemon=True).start()
     address = f"http://127.0.0.1:{listening.server_port}"
@@ -173,6 +178,38 @@ def test_a_token_that_the_hub_does_not_take_is_named(server, monkeypatch):
     with pytest.raises(ValueError, match=r"^model\.base: the Hub does not take the HF_TOKEN .*settings/tokens") as told:
         hub.folder("small/model")
     assert "hf_expired" not in str(told.value)
+
+
+@pytest.mark.parametrize("ill", ["cut", "a login page"])
+def test_a_network_that_answers_wrongly_is_a_network_that_is_gone(server, ill, capsys):
+    """A connection that was cut was a traceback, and the login page of a hotel "Expecting value: line 1 column 1";
+    neither went on with the commit that was here."""
+    server.ill = ill
+    with pytest.raises(
+        ValueError, match=r"^model\.base: 'small/model' is not on this disk, and the Hub cannot be"
+    ) as told:
+        hub.folder("small/model")
+    assert ("login page" in str(told.value)) == (ill == "a login page")
+    server.ill = None
+    assert hub.folder("small/model").name == OLD
+    server.ill = ill
+    assert hub.folder("small/model").name == OLD and "going on with commit" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("token", ["hf_aVery\u200bReal", "“hf_aVeryReal”"])
+def test_a_token_that_cannot_be_sent_is_named_and_not_shown(server, monkeypatch, token):
+    """.env is looked through as it is read; in Colab's secrets and the environment, "'ascii' codec can't encode" was
+    all that was told."""
+    monkeypatch.setenv("HF_TOKEN", token)
+    with pytest.raises(ValueError, match=r"^model\.base: what HF_TOKEN holds cannot be sent") as told:
+        hub.folder("some/gated")
+    assert "Real" not in str(told.value)
+
+
+def test_a_cache_that_cannot_be_written_is_no_network_that_is_gone(server, tmp_path):
+    (tmp_path / "cache").write_text("a file")
+    with pytest.raises(ValueError, match=r"^model\.base: .*cache cannot be written .*HF_HOME"):
+        hub.folder("small/model")
 
 
 def test_without_a_network_and_a_copy_it_says_what_to_do(server, monkeypatch, store, capsys):
