@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # Set before anything imports torch or transformers, and inherited by the kernels and programs that tests start.
 os.environ.update(
@@ -14,6 +15,10 @@ os.environ.update(
     MPLBACKEND="Agg",
     TQDM_MININTERVAL="30",
 )
+# The same examples every time, and no clock: else a change fails by a draw that has nothing to do with it, or because
+# the machine is busy. `--hypothesis-profile=default` draws new ones.
+settings.register_profile("tests", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
 for name in ("NBCORE_STORE", "NBCORE_MIRROR"):  # a person's runs are not a test's
     os.environ.pop(name, None)
 

@@ -204,7 +204,7 @@ def test_a_bench_runs_by_its_path(bench):
 
 def loaded_after(statement: str) -> set[str]:
     code = f"import sys; {statement}; print(*sorted(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     return set(done.stdout.split())
 

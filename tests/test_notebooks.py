@@ -161,7 +161,7 @@ def in_a_kernel(code):
     begin = "from IPython.core.interactiveshell import InteractiveShell\nfrom nbcore.core import environment\n"
     begin += "shell = InteractiveShell.instance(user_ns={'environment': environment})\n"
     begin += "run = lambda cell: shell.run_cell(cell, store_history=True)\n"
-    done = subprocess.run([sys.executable, "-c", begin + code], cwd=REPO, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", begin + code], cwd=REPO, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -57,7 +57,7 @@ def setup(repo, tmp_path):
             env=environment(TMPDIR=str(tmp_path), **env),
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=600,
         )
 
     run.folder = tmp_path
@@ -66,7 +66,7 @@ def setup(repo, tmp_path):
 
 def script(repo, *arguments: str) -> subprocess.CompletedProcess:
     command = ["bash", str(repo / "colab_setup.sh"), *arguments]
-    return subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=600)
 
 
 def requirements(repo) -> dict[str, str]:

@@ -31,7 +31,7 @@ def nbcore(*words, **environment):
     given = {name: value for name, value in os.environ.items() if name != "PYTHONUTF8"}
     command = [sys.executable, "-m", "nbcore", *map(str, words)]
     done = subprocess.run(
-        command, cwd=REPO, env={**given, "COLUMNS": "80", **environment}, capture_output=True, timeout=120
+        command, cwd=REPO, env={**given, "COLUMNS": "80", **environment}, capture_output=True, timeout=600
     )
     return done.returncode, done.stdout, done.stderr
 

@@ -178,7 +178,7 @@ def test_sums_and_signature_are_verified_by_common_tools(place, tmp_path):
     command = publishing.verify_command().replace("ALLOWED_SIGNERS", "signers").replace("NAME", "me@here")
 
     def verified():
-        return subprocess.run(["bash", "-c", command], cwd=there, capture_output=True, timeout=60).returncode == 0
+        return subprocess.run(["bash", "-c", command], cwd=there, capture_output=True, timeout=600).returncode == 0
 
     assert verified()
     with (there / "config.json").open("a") as file:

@@ -256,9 +256,9 @@ def test_what_is_no_rust():
 def test_a_hostile_text_takes_no_time(part):
     """Thousands of raw strings without an end kept the parser busy for minutes."""
     text = many(part * 20 + "// {n}", 2000)
-    began = time.perf_counter()
+    began = time.process_time()
     filters.judge(document(text), Filters(max_repeated_lines=1, min_alphanumeric=0, markers=list_of_markers()))
-    assert time.perf_counter() - began < 3
+    assert time.process_time() - began < 3
     for text in ('r#"', '"r#" ', 'x "r#" ( '):
         assert tree.tangled((text * 30_000).encode()) and tree.tangled((text * 30_000 + '"#').encode())
     assert not tree.tangled(b'let a = r#"b"#;' * 30_000)

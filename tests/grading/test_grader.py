@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import gc
 import json
 import os
 import random
@@ -367,7 +368,7 @@ def test_an_interrupt_leaves_a_grader_that_works():
 
 def test_a_program_that_the_clock_stops_is_judged():
     """Only where others had the processors is it our fault: see test_supervisor."""
-    limits = dataclasses.replace(SHORT, run_wall_s=0.2, run_cpu_s=4)
+    limits = dataclasses.replace(SHORT, run_wall_s=2, run_cpu_s=4)  # in much less, its start alone may be a long wait
     verdict = RustGrader(limits=limits).grade([sample(body("loop { std::thread::park(); }"))])[0]
     assert verdict["verdict"] == "run_timeout"
 
@@ -488,12 +489,12 @@ def inside(grader):
 
 
 def settled(grader, expected):
-    """Whether no more than `expected` is inside, within a second: what was killed is given time to go."""
-    for _ in range(50):
-        if inside(grader) == expected:
-            return True
+    """Whether no more than `expected` is inside: what was killed is given time to go, which on a busy machine is more
+    than a moment."""
+    until = time.monotonic() + 10
+    while (found := inside(grader)) != expected and time.monotonic() < until:
         time.sleep(0.02)
-    return False
+    return found == expected
 
 
 @pytest.mark.slow
@@ -658,6 +659,7 @@ def test_soak(monkeypatch):
         return len(os.listdir("/proc/self/fd")), len(os.listdir(f"/proc/{worker}/fd"))
 
     worker = grader.pool.workers[0].pid
+    gc.collect()  # what earlier tests left open in this process is not to be closed meanwhile
     start, kb = state(), memory_kb(worker)
     grader.grade(mixed(life // 2, life))
     assert grader.pool.workers[0].pid == worker and state() == start and memory_kb(worker) < 1.1 * kb

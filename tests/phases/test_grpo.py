@@ -49,8 +49,11 @@ def test_generation_and_grading_have_their_own_seconds(run):
     """Most of a step is these two; in one number with the forward pass, nobody knows what to make faster."""
     found = profile.of(run)
     assert {"generation", "grading", "forward", "backward"} <= set(found.seconds)
-    waited = sum(row["grading_seconds"] for row in run.metrics() if "grading_seconds" in row)
-    assert found.seconds["grading"] == pytest.approx(waited, abs=0.1)
+    rows = [row for row in run.metrics() if "grading_seconds" in row]
+    beside = [profile.summed([row]).seconds["grading"] - row["grading_seconds"] for row in rows]
+    assert len(rows) == 4 and min(beside) > -1e-3, "the waiting is a part of it"
+    # On a busy machine a step's two threads may wait for each other, but not in every step.
+    assert min(beside) < 0.025
     assert found.seconds["generation"] > found.seconds["optimizer"]
 
 

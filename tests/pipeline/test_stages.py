@@ -364,7 +364,7 @@ def test_a_notebook_prints_what_it_wants_whatever_the_encoding_of_the_output(tmp
 def test_whatever_ends_the_pipeline_ends_the_notebook_too(tmp_path, end):
     book = book_of(
         tmp_path / "in.ipynb",
-        "import os, pathlib, time; pathlib.Path('pid').write_text(str(os.getpid())); time.sleep(60)",
+        "import os, pathlib, time; pathlib.Path('pid').write_text(str(os.getpid())); time.sleep(3600)",
     )
     code = (
         "from pathlib import Path; from nbcore.pipeline import notebook;"
@@ -380,7 +380,7 @@ def test_whatever_ends_the_pipeline_ends_the_notebook_too(tmp_path, end):
     )
     pid = wait_for(lambda: (tmp_path / "pid").is_file() and (tmp_path / "pid").read_text())
     parent.send_signal(end)
-    parent.wait(timeout=30)
+    parent.wait(timeout=300)
     assert wait_for(lambda: not alive(int(pid))), "the kernel outlived the pipeline"
 
 
@@ -391,7 +391,7 @@ def alive(pid):
         return False
 
 
-def wait_for(found, seconds=40):
+def wait_for(found, seconds=300):
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         if value := found():
@@ -419,9 +419,9 @@ def test_a_stopped_pipeline_loses_no_step(tmp_path, number):
         found = runs.listing(tmp_path / "store")
         return [row["step"] for row in found[0].metrics() if "loss" in row] if found else []
 
-    assert wait_for(lambda: len(steps()) >= 3, seconds=180)
+    assert wait_for(lambda: len(steps()) >= 3)
     process.send_signal(number)
-    output, _ = process.communicate(timeout=120)
+    output, _ = process.communicate(timeout=300)
     assert process.returncode == 130 and "the same command goes on from here" in output, output
     (run,) = runs.listing(tmp_path / "store")
     saved, _ = checkpoints.newest(run.path)

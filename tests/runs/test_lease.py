@@ -52,7 +52,7 @@ def test_the_second_gets_a_new_attempt_and_is_told(run, other, tmp_path, capsys)
 def test_a_killed_process_holds_nothing(run, other, tmp_path):
     """A restarted kernel goes on at once: the heartbeat of a dead process is not waited for."""
     other.send_signal(signal.SIGKILL)
-    time.sleep(0.2)  # a zombie now, which nobody has waited for
+    os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)  # a zombie now, which nobody has taken away
     assert lease.holder(run.path) is None
     assert runs.open(SFT, tmp_path) == run
 
@@ -83,7 +83,7 @@ def test_it_beats_and_ends_with_the_run(run, monkeypatch, tmp_path):
     again = runs.open(SFT, tmp_path)
     path = again.path / "lease.json"
     os.utime(path, (0, 0))
-    until = time.monotonic() + 5
+    until = time.monotonic() + 60
     while path.stat().st_mtime == 0:
         assert time.monotonic() < until
         time.sleep(0.02)

@@ -602,7 +602,7 @@ def test_a_kill_leaves_nothing_that_is_taken_for_an_export(oss, tmp_path):
     """Half of the shards under the export's name would load, with random weights for the rest."""
     out = tmp_path / "out"
     arguments = [str(oss / "adapter"), str(oss / "base"), str(out)]
-    done = subprocess.run([sys.executable, "-c", KILLED, *arguments], capture_output=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", KILLED, *arguments], capture_output=True, timeout=600)
     assert done.returncode == -9 and not out.exists() and [path.name[0] for path in tmp_path.iterdir()] == ["."]
     assert main.main(["chat", str(out), "--store", str(tmp_path)]) == 2
     assert folder.merged(oss / "adapter", str(oss / "base"), out, prompts=0)["ok"]

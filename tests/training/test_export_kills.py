@@ -15,7 +15,7 @@ SEEDS = range(5)
 
 # One process that has imported everything, and a fork of it for each attempt: a kill between two imports tells nothing.
 PREFACE = """
-import json, os, random, signal, sys, time
+import json, math, os, random, signal, sys, time
 from pathlib import Path
 import peft, transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -36,14 +36,21 @@ def forked(work):
         os._exit(work() or 0)
     return child
 
-def ended(work):
-    return os.waitstatus_to_exitcode(os.waitpid(forked(work), 0)[1])
-
-def killed(work, seconds):
+def watched(work, most=math.inf):
+    # (exit code, seconds of processor); killed once it has used so many: by the clock, on a machine that is busy now
+    # and was not before, or the other way round, every kill would come too early, or too late.
     child = forked(work)
-    time.sleep(seconds)
-    os.kill(child, signal.SIGKILL)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    while True:
+        over = os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        user, system = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[11:13]
+        used = (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+        if over or used > most:
+            os.kill(child, signal.SIGKILL)
+            return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), used
+        time.sleep(0.002)
+
+def ended(work):
+    return watched(work)[0]
 
 def told(**facts):
     print(json.dumps(facts), flush=True)
@@ -51,9 +58,8 @@ def told(**facts):
 
 MERGE = """
 merge = lambda: main.main(["merge", str(place / "adapter"), "--base", str(place / "base"), "--out", str(out)])
-began = time.monotonic()
-assert ended(merge) == 0
-whole = time.monotonic() - began
+code, whole = watched(merge)
+assert code == 0
 takers = {
     "chat": ["chat", str(out), "--store", str(store)],
     "serve": ["serve", str(out), "--once", "--store", str(store)],
@@ -61,7 +67,7 @@ takers = {
 }
 for seed in json.loads(sys.argv[3]):
     os.system(f"rm -rf {out}")
-    code = killed(merge, random.Random(seed).uniform(0.02, 1.05) * whole)
+    code, _ = watched(merge, random.Random(seed).uniform(0.02, 1.05) * whole)
     there = out.exists()
     took = {} if there else {name: ended(lambda: main.main(words)) for name, words in takers.items()}
     visible = [path.name for path in place.iterdir() if path.name[0] != "." and path.name not in ("base", "adapter")]
@@ -79,12 +85,11 @@ def work():
     export.write(run)
     export.convert(run)
     export.finish(run)
-began = time.monotonic()
-assert ended(work) == 0
-whole = time.monotonic() - began
+code, whole = watched(work)
+assert code == 0
 for seed in json.loads(sys.argv[3]):
     os.system(f"rm -rf {store}/export")
-    code = killed(work, random.Random(seed).uniform(0.02, 1.05) * whole)
+    code, _ = watched(work, random.Random(seed).uniform(0.02, 1.05) * whole)
     found = bool(runs.listing(store)) and runs.listing(store)[0].finished
     takers = (["chat", "export"], ["serve", "export", "--once"], ["push", "export", "me/model"])
     took = {} if found else {given[0]: ended(lambda: main.main([*given, "--store", str(store)])) for given in takers}

@@ -52,11 +52,16 @@ def same_adapters(base):
     return models
 
 
+def drawn(*shape):
+    """Token ids, the same whatever was drawn before."""
+    return torch.randint(10, 2000, shape, generator=torch.Generator().manual_seed(0))
+
+
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_logits_and_gradients_are_those_of_expanded_experts(base, checkpointing):
     """A product that is computed anew in the backward pass must be the one of the forward pass."""
     models = same_adapters(base)
-    ids = torch.randint(10, 2000, (2, 16))
+    ids = drawn(2, 16)
     found = []
     for model in models:
         if checkpointing:
@@ -72,7 +77,7 @@ def test_logits_and_gradients_are_those_of_expanded_experts(base, checkpointing)
 
 def test_five_steps_leave_the_same_adapter(base):
     """What a step is off by adds up in the steps after it."""
-    rows, left = torch.randint(10, 2000, (5, 2, 16)), []
+    rows, left = drawn(5, 2, 16), []
     for model in same_adapters(base):
         trained = {name: value for name, value in model.named_parameters() if value.requires_grad}
         optimizer = torch.optim.AdamW(trained.values(), lr=1e-3, eps=1e-4)  # smaller, it would enlarge rounding
@@ -149,7 +154,7 @@ def test_a_step_takes_a_fraction_of_the_memory(tmp_path):
     base = small.pack(small.base(tmp_path / "base", "gpt_oss", torch.bfloat16, **sizes))
     peaks = []
     for model in (packed_experts.load(str(base), **EAGER), expanded(base)):
-        model, ids = lora.attach(model, LORA), torch.randint(10, 2000, (1, 16))
+        model, ids = lora.attach(model, LORA), drawn(1, 16)
         with Counting() as counting:
             counting.know([*model.parameters(), *model.buffers()])
             model(input_ids=ids, labels=ids).loss.backward()

@@ -269,9 +269,9 @@ def test_live_draws_where_a_person_watches_and_prints_under_papermill():
     try:
         seen = {True: [], False: []}
         for allow_stdin, messages in seen.items():
-            client.execute_interactive(code, allow_stdin=allow_stdin, timeout=60, output_hook=messages.append)
+            client.execute_interactive(code, allow_stdin=allow_stdin, timeout=300, output_hook=messages.append)
         nothing: list[dict] = []
-        client.execute_interactive("Live('x').close()", allow_stdin=True, timeout=60, output_hook=nothing.append)
+        client.execute_interactive("Live('x').close()", allow_stdin=True, timeout=300, output_hook=nothing.append)
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)

@@ -57,7 +57,7 @@ def cargo_passes(folder, code, tests):
     shutil.rmtree(folder / "target" / "debug" / ".fingerprint", ignore_errors=True)  # never an older answer
     # A mutant may well run for ever: the limit is the grader's.
     command = ["sh", "-c", "ulimit -t 10; exec cargo test --offline -q --lib"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, timeout=120)
+    done = subprocess.run(command, cwd=folder, capture_output=True, timeout=600)
     return done.returncode == 0
 
 

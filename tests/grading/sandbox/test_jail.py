@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -133,7 +134,12 @@ def test_two_graders_never_share_a_user():
     (first, one), (second, two) = jail.claim_uid(), jail.claim_uid()
     assert first != second
     one.close()
-    again, three = jail.claim_uid()
-    assert again == first
+
+    def lowest():
+        uid, claim = jail.claim_uid()
+        claim.close()
+        return uid
+
+    # Another process that grades may have given back a lower one, or have been quicker, and keep this one for a while.
+    assert any(lowest() <= first or time.sleep(0.1) for _ in range(100))
     two.close()
-    three.close()

@@ -32,7 +32,7 @@ def offer(run, checkpoint):
     return publisher.Offer(run.path, checkpoint.step, checkpoint.path, None, False)
 
 
-def until(true, seconds=10):
+def until(true, seconds=60):
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end
@@ -56,7 +56,7 @@ def test_local_copied_confirmed(run, copier):
 def test_the_newest_wins_and_only_one_waits(run, copier, medium):
     """A slow Drive must not be sent every checkpoint of the last hour, one after the other."""
     gate = threading.Event()
-    medium.fails = lambda operation, name: gate.wait(10) and None if operation == "put" else None
+    medium.fails = lambda operation, name: gate.wait(60) and None if operation == "put" else None
     first = saved(run, 10)
     copier.offer(offer(run, first))
     until(lambda: copier.current)
@@ -71,16 +71,19 @@ def test_the_newest_wins_and_only_one_waits(run, copier, medium):
 
 def test_a_failing_mirror_never_raises_and_is_tried_again(run, copier, medium):
     """EIO for a while, then it works: one offer, one bundle, and the error told while it lasts."""
-    failing = {"now": True}
-    medium.fails = lambda operation, name: OSError(5, "Input/output error") if failing["now"] else None
-    began = time.monotonic()
+    failing, tried = {"now": True}, []
+
+    def fails(operation, name):
+        tried.append(threading.current_thread())
+        return OSError(5, "Input/output error") if failing["now"] else None
+
+    medium.fails = fails
     copier.offer(offer(run, saved(run, 10)))
-    assert time.monotonic() - began < 0.5
     until(lambda: copier.status[run.path].error)
     assert copier.status[run.path].words().endswith("OSError: [Errno 5] Input/output error; trying again")
     failing["now"] = False
     assert copier.flush()
-    assert copier.status[run.path].error is None
+    assert copier.status[run.path].error is None and threading.current_thread() not in tried
     assert [record.step for record in copier.mirror.records(run.id)] == [10]
 
 
@@ -116,7 +119,7 @@ def test_a_full_mirror_is_pruned_and_tried_again(run, copier, medium):
 def test_what_was_pruned_here_while_it_waited_is_let_go(run, copier, medium):
     """A checkpoint that is gone cannot be copied, ever; trying for the rest of the session would block the next."""
     gate = threading.Event()
-    medium.fails = lambda operation, name: gate.wait(10) and None if operation == "put" else None
+    medium.fails = lambda operation, name: gate.wait(60) and None if operation == "put" else None
     copier.offer(offer(run, saved(run, 10)))
     until(lambda: copier.current)
     gone = saved(run, 20)
@@ -128,13 +131,13 @@ def test_what_was_pruned_here_while_it_waited_is_let_go(run, copier, medium):
 
 
 def test_offering_costs_nothing_however_slow_the_mirror(run, copier, medium):
-    """1 MB/s and five seconds an operation, scaled down fifty times: the caller goes on at once."""
-    medium.seconds, medium.rate = 0.1, 50_000
-    offers = [offer(run, saved(run, step)) for step in range(10, 60, 10)]
-    began = time.monotonic()
-    for each in offers:
-        copier.offer(each)
-    assert time.monotonic() - began < 1
+    """The caller goes on at once: five offers are made before the first operation on the mirror has ended."""
+    answers, ended = threading.Event(), []
+    medium.fails = lambda *_: ended.append(answers.wait(60))
+    for step in range(10, 60, 10):
+        copier.offer(offer(run, saved(run, step)))
+    assert ended == []
+    answers.set()
     assert copier.flush()
     assert copier.mirror.records(run.id)[0].step == 50
 
@@ -147,9 +150,7 @@ def test_one_offer_leaves_one_bundle_whatever_fails_afterwards(tmp_path, monkeyp
     copier = publisher.Publisher(mirror.Mirror(Faulty(tmp_path / "mirror")))
     copier.mirror.prune = lambda *_: (_ for _ in ()).throw(OSError(errno.EIO, "Input/output error"))
     copier.offer(publisher.Offer(run.path, 10, saved(run, 10).path, None, False))
-    until = time.monotonic() + 10
-    while not copier.mirror.records(run.id) and time.monotonic() < until:
-        time.sleep(0.02)
+    until(lambda: copier.mirror.records(run.id))
     time.sleep(0.5)
     assert len(copier.mirror.records(run.id)) == 1
 
@@ -160,7 +161,7 @@ def test_a_notebook_takes_nobodys_place_in_the_queue(tmp_path):
     (run.path / "notebook.ipynb").write_text("{}")
     medium = Faulty(tmp_path / "mirror")
     gate = threading.Event()
-    medium.fails = lambda *_: gate.wait(10) and None
+    medium.fails = lambda *_: gate.wait(60) and None
     copier = publisher.Publisher(mirror.Mirror(medium))
     other = opened(tmp_path / "store", name="other")
     copier.offer(publisher.Offer(other.path, 1, None, None, False))
