@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping
 from itertools import zip_longest
 
-from nbcore.grading.rust.lexer import tokens
+from nbcore.grading.rust.lexer import code_tokens
 from nbcore.grading.rust.syntax import edited, name_of, parse, walk
 
 WORDS = frozenset(
@@ -103,4 +103,4 @@ def bodies(text: str) -> list[tuple[str, list[str]]]:
 
 def _words(text: str) -> list[str]:
     """The tokens; of a literal its source, which the lexer has no word for."""
-    return [token.text or text[token.start : token.end] for token in tokens(text, "2021") if token.kind != "comment"]
+    return [token.text or text[token.start : token.end] for token in code_tokens(text)]

@@ -17,11 +17,12 @@ from nbcore.agent import guard
 from nbcore.core.records import Sample
 from nbcore.grading.grader import RustGrader
 from nbcore.grading.rust import crate
-from nbcore.grading.rust.forbidden import screen
-from nbcore.grading.rust.lexer import tokens
+from nbcore.grading.rust.forbidden import FILE_MACROS, screen
+from nbcore.grading.rust.lexer import code_tokens
 
 _SOURCE_KB = 256
 _MOST_SAID = 40  # tokens of what a macro says of the file that it reads
+_READERS = FILE_MACROS | {"include", "path"}
 _READ = "file_macro"  # the screen's word for reading a file as the crate is compiled
 
 
@@ -120,9 +121,9 @@ class Problem:
 
 def _read(code: str, edition: str) -> Iterator[str]:
     """What of a text reads files as it is compiled: each macro or attribute with what it says of the file."""
-    known = [token for token in tokens(code, edition) if token.kind != "comment"]
+    known = code_tokens(code, edition)
     for at, token in enumerate(known):
-        if token.text in ("include", "include_str", "include_bytes", "path"):
+        if token.text in _READERS:
             said = known[at : at + _MOST_SAID]
             end = next((one.end for one in said if one.text in (")", "]", "}", ";")), len(code))
             yield "".join(code[one.start : one.end] for one in said if one.end <= end)

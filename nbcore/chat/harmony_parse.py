@@ -242,9 +242,8 @@ class Stream:
         elif header.role == "user":
             self._waiting.clear()
             self.messages.append({"role": "user", "content": text})
-        elif header.role == "developer":
-            told = typescript.instructions(text, self.functions.values())
-            self.messages += [] if told is None else [{"role": "system", "content": told}]
+        elif header.role == "developer" and (told := typescript.instructions(text, self.functions)) is not None:
+            self.messages.append({"role": "system", "content": told})
 
     def _add(self, message: dict[str, Any], thinking: str) -> None:
         self.messages.append(message | ({"thinking": thinking} if thinking else {}))

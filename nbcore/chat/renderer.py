@@ -11,8 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from nbcore.chat import dates, harmony, template, template_calls, template_tools
-from nbcore.chat import steps as conversation
+from nbcore.chat import dates, harmony, steps, template, template_calls, template_tools
 from nbcore.chat.actions import Parsed, Rendered
 from nbcore.chat.harmony_tokens import control
 
@@ -101,14 +100,14 @@ class Template:
     def render(self, row: Mapping[str, Any]) -> list[Rendered]:
         if has_tools(row):
             return template_tools.render(self.tokenizer, row)
-        ids, labels = template.render(self.tokenizer, _instructed(_checked(row)))
+        ids, labels = template.render(self.tokenizer, _plain(row))
         text = self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
         return [Rendered(ids, labels, text)]
 
     def prompt(self, row: Mapping[str, Any]) -> list[int]:
         if has_tools(row):
             return template_tools.prompt(self.tokenizer, row)
-        return template.prompt_ids(self.tokenizer, _instructed(_checked(row)))
+        return template.prompt_ids(self.tokenizer, _plain(row))
 
     def parse(self, ids: list[int], tools: list[dict] | None = None, stops: list[int] | None = None) -> Parsed:
         return template_calls.parse(self.tokenizer, ids, tools, stops)
@@ -127,17 +126,12 @@ class Template:
         return template_calls.reply(self.tokenizer, emitted, tools, text, function, stops)
 
 
-def _checked(row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The messages, in whatever order the template takes them. Raises ValueError for what is no row, and for words
-    before an answer, which templates would pass over."""
-    messages = conversation.messages_of(row)
+def _plain(row: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The messages, in whatever order the template takes them, with the developer's under the name that templates have
+    for it. Raises ValueError for what is no row, and for words before an answer, which templates would pass over."""
+    messages = steps.messages_of(row)
     if any(message.get("preamble") for message in messages):
         raise ValueError("messages: 'preamble' is written in Harmony alone; put it into the content, or drop it")
-    return messages
-
-
-def _instructed(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The messages with the developer's under the name that chat templates have for it."""
     if messages[0]["role"] != "developer":
         return messages
     return [messages[0] | {"role": "system"}, *messages[1:]]

@@ -63,7 +63,8 @@ def messages_of(row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         raise ValueError(f"'messages' is {shortened(messages)}; it must be a list of {{role, content}}")
     for place, message in enumerate(messages):
         _role(message, place)
-        _text(message, "content", place, optional=bool(message.get("tool_calls")))
+        calls = message["role"] == "assistant" and bool(message.get("tool_calls"))
+        _text(message, "content", place, optional=calls)
     return messages
 
 
@@ -75,27 +76,27 @@ def read(row: Mapping[str, Any]) -> Conversation:
     turns: list[Turn] = []
     place = 0
     while place < len(messages):
-        role = _role(messages[place], place)
+        role = messages[place]["role"]
         if role in ("system", "developer"):
             if place:
                 raise ValueError(f"messages[{place}].role is {role!r}; instructions are one message, the first")
-            instructions = _text(messages[place], "content", place)
+            instructions = messages[place]["content"]
             place += 1
         elif role == "user":
-            turns.append(Turn(_text(messages[place], "content", place), []))
+            turns.append(Turn(messages[place]["content"], []))
             place += 1
         elif role == "tool":
             raise ValueError(f"messages[{place}] is the result of a call, but no call came before; drop it")
         elif not turns:
             raise ValueError(f"messages[{place}].role is 'assistant' before the user asked; begin with the user")
         elif turns[-1].steps and turns[-1].steps[-1].result is None:
-            called = turns[-1].steps[-1].function
-            before = f"the call of {called!r} has no result; add the message of the role tool"
-            before = before if called else "its answer has ended the turn; make one message of the two, or drop one"
+            before = "its answer has ended the turn; make one message of the two, or drop one"
+            if called := turns[-1].steps[-1].function:
+                before = f"the call of {called!r} has no result; add the message of the role tool"
             raise ValueError(f"messages[{place}].role is 'assistant' again, and {before}")
         else:
             end = place + 1
-            while end < len(messages) and _role(messages[end], end) == "tool":
+            while end < len(messages) and messages[end]["role"] == "tool":
                 end += 1
             turns[-1].steps.extend(_steps(messages, place, end, functions))
             place = end
@@ -115,7 +116,7 @@ def _steps(messages: list, place: int, end: int, functions: dict[str, offered.Fu
     calls = message.get("tool_calls") or []
     if not isinstance(calls, list):
         raise ValueError(f"messages[{place}].tool_calls is {shortened(calls)}; it must be a list of calls")
-    content = _text(message, "content", place, optional=bool(calls))
+    content = message.get("content") or ""
     if not calls:
         if end > place + 1:
             raise ValueError(f"messages[{place + 1}] is the result of a call, but no call came before; drop it")
@@ -179,7 +180,7 @@ def _results(calls: list[tuple[Any, str, str]], messages: list, place: int, end:
                 f"messages[{place}].tool_calls[{number}] of {name!r} has no result, while other calls beside it have; "
                 "add the message of the role tool, or drop the call"
             )
-        found.append(Result(name, _text(given.pop(match), "content", match)))
+        found.append(Result(name, given.pop(match)["content"]))
     if given:
         left = next(iter(given))
         raise ValueError(f"messages[{left}] is the result of no call before it; name its tool_call_id, or drop it")

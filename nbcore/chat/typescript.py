@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from nbcore.chat.tools import Function
@@ -20,10 +20,10 @@ def section(functions: Iterable[Function], namespace: str = "functions") -> str:
     return "# Tools\n\n" + "\n".join([*lines, f"}} // namespace {namespace}"])
 
 
-def instructions(text: str, functions: Collection[Function]) -> str | None:
+def instructions(text: str, functions: Mapping[str, Function]) -> str | None:
     """The instructions in a developer's message; None where it has only tools."""
     if functions:
-        shown = section(functions)
+        shown = section(functions.values())
         if text == shown:
             return None
         text = text.removesuffix(f"\n\n{shown}")

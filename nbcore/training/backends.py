@@ -98,7 +98,7 @@ def training(config: configs.Training) -> dict[str, Any]:
             f"trainer: optim is {named!r}, which is no optimizer of transformers{did_you_mean(named, known)}; leave it "
             "out and set optimizer, or take one of its documentation"
         )
-    return {"optim": config.optimizer, "torch_compile": config.compile}
+    return {"optim": named, "torch_compile": config.compile}
 
 
 def _fast() -> Any:

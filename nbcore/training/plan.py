@@ -92,18 +92,17 @@ def of(config: configs.Phase, adapter: configs.Lora | None) -> Plan:
         parts["adapter, float32"] = 4 * trained
     step = 0
     if trains:
-        if (tokens := config.rows_at_once * config.longest_row) > MOST_TOKENS:
+        rows, length = config.rows_at_once, config.longest_row
+        if (tokens := rows * length) > MOST_TOKENS:
             raise ValueError(f"batch_size × length: {tokens:,} tokens in one forward pass; lower one of them")
-        backends.training(config)  # refuses what TRL does not know
-        optimizer = str(config.trainer.get("optim", config.optimizer))
+        optimizer = backends.training(config)["optim"]  # refuses what TRL does not know
         parts["optimizer"] = moments.state(optimizer, model)
         if config.has_reference and fresh is None:
             parts["reference adapter"] = 4 * trained
         plain = config.logits_at_once is None and lora.needs_plain_loss(config.trainer.get("loss_type"), model)
-        rows, length = config.rows_at_once, config.longest_row
         packed = getattr(config, "packing", "none") != "none"
         if packed:  # TRL puts them one after the other, into a single row
-            rows, length = 1, rows * length
+            rows, length = 1, tokens
         wanted = footprint.Step(
             rows=rows,
             length=length,

@@ -9,12 +9,12 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from nbcore.grading.rust.lexer import tokens
+from nbcore.grading.rust.lexer import code_tokens
 
 HONEST = frozenset(("signature_mismatch", "unterminated", "unsafe", "foreign_code"))
 """What is refused is a compile error where the compiler would say it too, most times."""
 
-_FILE = frozenset(("include_str", "include_bytes"))
+FILE_MACROS = frozenset(("include_str", "include_bytes"))
 _OF_STD = (["std", ":", ":"], ["core", ":", ":"])
 _ASSEMBLY = frozenset(("global_asm", "naked_asm"))
 # Attributes that give a symbol a name or a place of its own, or machine code for a body.
@@ -46,7 +46,7 @@ def screen(code: str, source_kb: int, edition: str = "2021") -> Screening:
     what leaves safe Rust, and text that is over-long or has no end."""
     if len(code.encode(errors="surrogatepass")) > source_kb << 10:
         return Screening(["too_long"], ["too_long"])  # and nothing more is read of it
-    known = [token for token in tokens(code, edition) if token.kind != "comment"]
+    known = code_tokens(code, edition)
     words = [token.text or token.kind for token in known]
     refused = dict.fromkeys(_refused(words))
     if known and known[-1].kind == "broken":
@@ -61,7 +61,7 @@ def _refused(words: list[str]) -> Iterator[str]:
     for at, word in enumerate(words[:-3]):
         after = words[at + 1]
         called = after == "!" and words[at + 2] != "="
-        if word in _FILE or (word == "include" and (called or words[at - 3 : at] in _OF_STD)):
+        if word in FILE_MACROS or (word == "include" and (called or words[at - 3 : at] in _OF_STD)):
             yield "file_macro"
         elif word == "option_env" or (word == "env" and called):
             yield "env_macro"

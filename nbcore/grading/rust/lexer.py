@@ -73,6 +73,11 @@ def tokens(code: str, edition: str = "2021") -> Iterator[Token]:
         yield Token(what, "", start, at)
 
 
+def code_tokens(code: str, edition: str = "2021") -> list[Token]:
+    """The tokens that the compiler reads: all but comments."""
+    return [token for token in tokens(code, edition) if token.kind != "comment"]
+
+
 def _compared(word: str) -> str:
     return word if word.isascii() else unicodedata.normalize("NFC", word)
 
