@@ -144,7 +144,7 @@ MUTATIONS = {
         f"{RUST}/forbidden.py", "_refused", "after not in _AFTER_UNSAFE", "False", "rust/test_forbidden.py"
     ),
     "files by their macro": Mutation(
-        f"{RUST}/forbidden.py", "_refused", "word in _FILE", "False", "rust/test_forbidden.py"
+        f"{RUST}/forbidden.py", "_refused", "word in FILE_MACROS", "False", "rust/test_forbidden.py"
     ),
     "long answers as any other": Mutation(
         f"{RUST}/joining.py",
