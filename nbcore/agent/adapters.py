@@ -209,5 +209,11 @@ def _worth(verdict: Mapping[str, Any]) -> float:
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
-    """A message or call as a mapping, where a client gives pydantic models."""
-    return value if isinstance(value, Mapping) else value.model_dump()
+    """A message or call as a mapping, where a client gives pydantic models, or JSON as verifiers' data sets have it.
+    What is none is empty: it calls nothing, and is answered so."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            value = None
+    return value if isinstance(value, Mapping) else getattr(value, "model_dump", dict)()

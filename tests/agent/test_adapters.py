@@ -77,7 +77,8 @@ def turns(grader):
 
 def test_verifiers_gets_turns(turns):
     """Played through verifiers 0.3.1 itself: it refused the tools, asked the model once more after the end, and went on
-    for ever after an error, because its own ends were passed over."""
+    for ever after an error, because its own ends were passed over. A call as JSON text ended the episode with an
+    exception."""
 
     async def play() -> float:
         environment, [row] = turns, adapters.rows([PROBLEM])
@@ -88,6 +89,10 @@ def test_verifiers_gets_turns(turns):
         answers = await environment.env_response([{"role": "assistant", "tool_calls": calls}], state)
         assert [answer["tool_call_id"] for answer in answers] == ["1", "2"]
         assert answers[0]["content"].startswith("wrote") and answers[1]["content"].startswith("error")
+        as_text = [json.dumps({"id": "3", "function": {"name": "cargo_check", "arguments": "{}"}}), "no call", "5"]
+        answers = await environment.env_response([{"role": "assistant", "tool_calls": as_text}], state)
+        assert [answer["tool_call_id"] for answer in answers] == ["3", "", ""]
+        assert answers[0]["content"] == "the crate compiles" and answers[1]["content"].startswith("error")
         assert not await environment.is_completed(state) and "final_env_response" not in state
         assert await environment.is_completed(state | {"error": "the model is gone"})
         await environment.env_response([{"role": "assistant", "content": "done"}], state)
