@@ -20,8 +20,9 @@ from nbcore.grading.grader import RustGrader
 VARIANTS = ("direct", "reading", "retry")
 """direct: test, read, edit, test. reading: list, search and read first. retry: a wrong attempt, its failing test, the
 original back, and the right edit."""
-BRIEF = ("direct", "retry")
-"""Of brief episodes, where the code stands right before the edit, and what fails between them."""
+BRIEF = ("direct", "at_once", "retry")
+"""Of brief episodes. at_once edits what it has just read, without a test before: a small model copies best what stands
+right before. Both ways are shown, because GRPO can prefer only what the policy does now and then."""
 PRACTICE = ("read_file", "write_file")
 Call = tuple[str, str]
 
@@ -54,8 +55,8 @@ def plan(
 
 
 def brief_plan(problem: Problem, variant: str, rng: random.Random, raw: bool = True) -> tuple[list[Call], list[int]]:
-    """The same for a brief episode: read, test, edit, test; or a wrong edit, its failing test, the original back, and
-    the right one; or, as `practice`, read and edit alone."""
+    """The same for a brief episode: read, test, edit, test; or without the first test; or a wrong edit, its failing test,
+    the original back, and the right one; or, as `practice`, read and edit alone."""
     working = problem.working[problem.root]
     look, test, right = ("read_file", "{}"), ("cargo_test", "{}"), _whole(problem.root, working, problem, raw)
     if variant == "practice":
@@ -65,7 +66,7 @@ def brief_plan(problem: Problem, variant: str, rng: random.Random, raw: bool = T
     if attempts:
         bad = _whole(problem.root, attempts[0], problem, raw)
         return [look, bad, test, ("reset", "{}"), right, test], [1]
-    return [look, test, right, test], []
+    return [look, *([test] if variant == "direct" else []), right, test], []
 
 
 def practice(problems: Sequence[Problem], folder: Path, raw: bool = True) -> list[dict[str, Any]]:
