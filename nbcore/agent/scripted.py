@@ -55,8 +55,8 @@ def plan(
 
 
 def brief_plan(problem: Problem, variant: str, rng: random.Random, raw: bool = True) -> tuple[list[Call], list[int]]:
-    """The same for a brief episode: read, test, edit, test; or without the first test; or a wrong edit, its failing test,
-    the original back, and the right one; or, as `practice`, read and edit alone."""
+    """The same for a brief episode: read, test, edit, test; or without the first test; or a wrong edit, its failing
+    test, the original back, and the right one; or, as `practice`, read and edit alone."""
     working = problem.working[problem.root]
     look, test, right = ("read_file", "{}"), ("cargo_test", "{}"), _whole(problem.root, working, problem, raw)
     if variant == "practice":

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nbcore.chat import renderer, template
+from nbcore.chat import actions, renderer, steps, template
 from nbcore.core.output import shown
 from nbcore.data import dedup, formats
 from nbcore.data.prepare import evaluation_tasks
@@ -126,7 +126,7 @@ def _lengths(
     spool: Spool, parts: Sequence[Part], tokenizer: Any, tell: Tell
 ) -> tuple[dict[str, dict[str, int]], list[Finding]]:
     """The lengths of each part in tokens, and the rows on which nothing would be trained."""
-    lengths, forged, refused, masked = {}, [], [], []
+    lengths, forged, refused, masked, wrong = {}, [], [], [], []
     for name, asked, indexes in parts:
         if not asked:
             continue
@@ -146,6 +146,7 @@ def _lengths(
                 continue
             answered = sum(label != template.IGNORED for sample in samples for label in sample.labels)
             masked += [] if answered else [place]
+            wrong += [f"{place}: {reason}" for reason in _wrong_calls(row)]
             trained += answered
             counts += [len(sample.ids) for sample in samples]
         lengths[name] = {"rows": len(indexes), **_quantiles(counts), "trained": trained}
@@ -153,7 +154,21 @@ def _lengths(
         Finding("rows with a control token in their text", True, forged),
         Finding("rows that the chat template refuses", True, refused),
         Finding("rows without a token to train", True, masked),
+        Finding("calls that cannot be read, or that no tool of their row takes", False, wrong),
     ]
+
+
+def _wrong_calls(row: dict[str, Any]) -> list[str]:
+    """What is wrong with calls that carry loss: a model would learn to call what is not there."""
+    if not renderer.has_tools(row):
+        return []
+    try:
+        read = steps.read(row)
+    except ValueError as error:  # a template may take what cannot be told apart into calls and results
+        return [str(error)]
+    trained = [step for turn in read.turns for step in turn.steps if step.function and step.train]
+    calls = [actions.called(read.functions, step.function, step.text) for step in trained]
+    return [call.reason for call in calls if isinstance(call, actions.Malformed)]
 
 
 def _quantiles(counts: list[int]) -> dict[str, int]:

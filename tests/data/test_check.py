@@ -95,6 +95,25 @@ def test_near_copies_within_a_split_are_told_and_are_no_fault(tmp_path, tokenize
     assert found(checked) == {"near copies within a split": ["r: row b is like r: row a"]} and not checked.wrong
 
 
+def test_calls_that_no_tool_takes_are_told_where_they_would_be_trained(tmp_path, tokenizer):
+    """They passed unseen: a model learnt to call functions that are not there, with arguments that are no JSON."""
+    parameters = {"type": "object", "properties": {"path": {"type": "string"}}, "required": ["path"]}
+    tools = [{"type": "function", "function": {"name": "read_file", "parameters": parameters}}]
+
+    def called(identity, name, arguments, **more):
+        call = {"role": "assistant", "tool_calls": [{"function": {"name": name, "arguments": arguments}}], **more}
+        asked = row(identity, f"read {identity}")
+        asked["messages"][1:1] = [call, {"role": "tool", "content": "nothing"}]
+        return {**asked, "tools": tools}
+
+    good, unknown = called("good", "read_file", {"path": "a.rs"}), called("unknown", "open_file", '{"path": "a.rs"}')
+    broken, wrong = called("broken", "read_file", '{"path": '), called("wrong", "read_file", "{}", train=False)
+    checked = check(write(tmp_path / "r.jsonl", good, unknown, broken, wrong), tokenizer)
+    told = found(checked)["calls that cannot be read, or that no tool of their row takes"]
+    assert len(told) == 2 and not checked.wrong
+    assert told[0].startswith("r: row unknown: 'open_file' is no function") and told[1].startswith("r: row broken: ")
+
+
 def test_a_row_that_the_template_refuses_is_named(tmp_path, tokenizer):
     from copy import deepcopy
 
