@@ -213,7 +213,7 @@ def test_a_bad_row_of_a_table(tmp_path, text, kept, aside):
         ("a.jsonl", bytes(range(256)) * 8, "is binary"),
         ("a.jsonl", jsonl(*ALPACA).encode("utf-16-le"), "is UTF-16 without a byte order mark"),
         ("a.jsonl", jsonl(*ALPACA).encode("utf-16-be"), "is UTF-16 without a byte order mark"),
-        ("a.jsonl", gzip.compress(b"x")[:10], "cannot be unpacked"),
+        ("a.jsonl", gzip.compress(b"x", mtime=0)[:10], "cannot be unpacked"),
         ("a.parquet", b"PAR1 and no more", "is Parquet that is cut off or damaged"),
         (
             "a.jsonl",
@@ -313,7 +313,7 @@ GOOD = [
     b'prompt;answer\n"a\nb";c\nd;"e"\n',
     jsonl({"id": "a", "messages": [ASKED, CALL, {"role": "tool", "content": ""}, ANSWERED]}).encode(),
     jsonl(*ALPACA).encode("utf-16"),
-    gzip.compress(jsonl(*ALPACA).encode()),
+    gzip.compress(jsonl(*ALPACA).encode(), mtime=0),
     pyarrow.compress(jsonl(*ALPACA).encode(), "zstd", asbytes=True),
 ]
 NASTY = [

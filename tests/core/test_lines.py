@@ -45,7 +45,7 @@ def test_a_byte_order_mark_of_utf_8_is_taken_off(tmp_path):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (gzip.compress(GOOD), ": is gzip, not text; unpack"),
+        (gzip.compress(GOOD, mtime=0), ": is gzip, not text; unpack"),
         (b"PK\x03\x04rest", ": is a zip archive, not text"),
         (GOOD.decode().encode("utf-16"), ": is UTF-16 or binary, not UTF-8 text; save it as UTF-8"),
         (GOOD.decode().encode("utf-16-le"), ": is UTF-16 or binary"),

@@ -74,8 +74,8 @@ def test_records_that_are_none_are_refused(tmp_path):
     for content in (
         b"",
         b"text",
-        gzip.compress(b"{}\n"),
-        gzip.compress(b'{"models": [{"model": "a"}]}\n{"model": "b"}'),
+        gzip.compress(b"{}\n", mtime=0),
+        gzip.compress(b'{"models": [{"model": "a"}]}\n{"model": "b"}', mtime=0),
     ):
         path = tmp_path / "x.jsonl.gz"
         path.write_bytes(content)
